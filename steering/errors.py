@@ -1,0 +1,12 @@
+"""The one error that users meet: a sentence that says what was expected, what was found and what to do."""
+
+from collections.abc import Iterable
+
+
+class SteeringError(ValueError):
+    """Input that can't be used. The message is one sentence that the user can act on."""
+
+
+def quoted(names: Iterable[object]) -> str:
+    """`['a', 'b']` -> `'a', 'b'`, for messages that list what is known or what was found."""
+    return ", ".join(repr(str(name)) for name in names) or "none"

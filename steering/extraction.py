@@ -1,0 +1,121 @@
+"""extract(): from a contrast set to a SteeringVector, in one streamed pass over the model."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from steering.contrast import ContrastSet
+from steering.directions import DIRECTIONS
+from steering.errors import SteeringError, quoted
+from steering.language_model import LanguageModel
+from steering.recording import PairStates, check_layers, check_position, stream_pairs
+from steering.vector import Origin, Profile, Source, SteeringVector
+
+RECOMMENDED_DEPTH = (0.4, 0.6)
+"""Share of the depth in which a slider acts until it is calibrated (see docs/choices.md)."""
+
+
+def extract(
+    lm: LanguageModel,
+    contrast_set: ContrastSet,
+    *,
+    method: str = "difference_in_means",
+    position: str | None = None,
+    layers: Sequence[int] | None = None,
+    held_out: float = 0.2,
+    progress: bool = True,
+) -> SteeringVector:
+    """One direction a layer from the states of a contrast set's pairs, with figures from pairs that were held out.
+
+    Every chat is read once, all layers together. Memory above the model is bounded, however many pairs there are.
+
+    Args:
+        method: a name in `steering.directions.DIRECTIONS`.
+        position: a name in `steering.recording.POSITIONS`; `last` for pairs of prompts, `response_mean` for pairs of
+            answers, unless given.
+        layers: block indices; all by default.
+        held_out: share of the pairs kept for the profile.
+
+    Raises SteeringError for unknown names, and for a set too small to hold out a pair.
+    """
+    if method not in DIRECTIONS:
+        raise SteeringError(f"There is no extraction method {method!r}; choose from {quoted(DIRECTIONS)}.")
+    position = position or ("response_mean" if contrast_set.ends_with_answer else "last")
+    check_position(position)
+    layers = check_layers(lm, layers)
+    rest, tested = contrast_set.split(held_out)
+    norms = _NormTally()
+
+    def states(pairs: ContrastSet, what: str) -> Iterator[PairStates]:
+        return stream_pairs(
+            lm,
+            pairs.pairs,
+            layers=layers,
+            position=position,
+            progress=progress,
+            description=f"{contrast_set.name}: {what}",
+        )
+
+    directions = DIRECTIONS[method](norms.watch(states(rest, "reading pairs")))
+    auroc, pair_cosine = _held_out_figures(directions, states(tested, "held-out pairs"))
+    return SteeringVector(
+        directions=directions.float(),
+        layers=tuple(layers),
+        recommended_layers=_recommended(layers, lm.n_layers),
+        origin=Origin(
+            model=lm.identity,
+            expression=contrast_set.name,
+            sources=(
+                Source(
+                    contrast_set=contrast_set.name,
+                    fingerprint=contrast_set.fingerprint,
+                    pairs=len(rest),
+                    held_out_pairs=len(tested),
+                    method=method,
+                    position=position,
+                ),
+            ),
+        ),
+        profile=Profile(
+            residual_norm=tuple(norms.mean().tolist()), auroc=tuple(auroc), pair_cosine=tuple(pair_cosine.tolist())
+        ),
+    )
+
+
+class _NormTally:
+    """Mean norm a layer of the states in batches that pass by."""
+
+    def __init__(self) -> None:
+        self.total: Tensor | float = 0.0
+        self.count = 0
+
+    def watch(self, batches: Iterable[PairStates]) -> Iterator[PairStates]:
+        for positive, negative in batches:
+            self.total = self.total + positive.norm(dim=-1).double().sum(0) + negative.norm(dim=-1).double().sum(0)
+            self.count += len(positive) + len(negative)
+            yield positive, negative
+
+    def mean(self) -> Tensor:
+        return torch.as_tensor(self.total) / self.count
+
+
+def _held_out_figures(directions: Tensor, batches: Iterable[PairStates]) -> tuple[list[float], Tensor]:
+    """AUROC of the projections, and mean cosine of pair differences with the direction, a layer."""
+    from sklearn.metrics import roc_auc_score
+
+    unit = torch.nn.functional.normalize(directions.float(), dim=-1)
+    positive, negative, cosines = [], [], []
+    for states in batches:
+        positive.append((states[0] * unit).sum(-1))
+        negative.append((states[1] * unit).sum(-1))
+        cosines.append(torch.nn.functional.cosine_similarity(states[0] - states[1], unit, dim=-1))
+    scores = torch.cat(positive + negative)
+    labels = [1] * sum(map(len, positive)) + [0] * sum(map(len, negative))
+    auroc = [float(roc_auc_score(labels, scores[:, row].numpy())) for row in range(scores.shape[1])]
+    return auroc, torch.cat(cosines).mean(0)
+
+
+def _recommended(layers: Sequence[int], n_layers: int) -> tuple[int, ...]:
+    low, high = (share * n_layers for share in RECOMMENDED_DEPTH)
+    return tuple(layer for layer in layers if low <= layer < high) or tuple(layers)

@@ -1,0 +1,40 @@
+"""Writing files so that a reader never sees half of one, whenever the writer is killed."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from steering.errors import SteeringError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the body succeeds, remove it when it raises.
+
+    Raises SteeringError when the folder doesn't exist or can't be written.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise SteeringError(
+            f"Can't write {str(path)!r}: the folder {str(path.parent)!r} doesn't exist; create it first."
+        )
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise SteeringError(f"Can't write {str(path)!r}: {error.strerror}; choose another folder.") from error
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,88 @@
+"""GGUF weights, dequantised once and kept as a safetensors folder that loads in a second."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from platformdirs import user_cache_path
+from safetensors.torch import save_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from steering.errors import SteeringError
+
+_LAYOUT = 1
+"""Raised when what is written into a cached folder changes, so that older folders are not read."""
+
+
+def cache_folder() -> Path:
+    """`TRIMTAB_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("TRIMTAB_CACHE") or user_cache_path("trimtab"))
+
+
+def dequantised_folder(file: Path, dtype: torch.dtype = torch.float32) -> Path:
+    """A local folder in transformers' layout with the model and tokenizer of a GGUF file.
+
+    The folder is keyed by the file's content and the dtype; it is renamed into place when complete, so a killed
+    conversion leaves nothing that a later one would read.
+
+    Raises SteeringError when the file isn't a GGUF file that transformers can convert.
+    """
+    _check_magic(file)
+    folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{str(dtype).removeprefix('torch.')}-{_LAYOUT}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
+    try:
+        _convert(file, dtype, temporary)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another process may have finished the same conversion first
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _check_magic(file: Path) -> None:
+    with file.open("rb") as stream:
+        magic = stream.read(4)
+    if magic != b"GGUF":
+        raise SteeringError(f"Expected a GGUF file, found {str(file)!r} that begins with {magic!r}; check the path.")
+
+
+def _content_hash(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()[:32]
+
+
+def _convert(file: Path, dtype: torch.dtype, folder: Path) -> None:
+    source: dict[str, Any] = {
+        "pretrained_model_name_or_path": str(file.parent),
+        "gguf_file": file.name,
+        "local_files_only": True,
+    }
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+        model = AutoModelForCausalLM.from_pretrained(**source, dtype=dtype)
+    except Exception as error:  # transformers raises whatever the file makes its parsers raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SteeringError(
+            f"transformers can't convert the GGUF file {str(file)!r}: {reason}; try another file."
+        ) from error
+    # A GGUF model refuses save_pretrained: write its parts, without the record of a quantisation that is undone.
+    del model.config.quantization_config
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    if model.generation_config is not None:
+        model.generation_config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})

@@ -1,0 +1,91 @@
+"""Which model a vector belongs to: what is recorded in an artifact, and how two records are compared."""
+
+import hashlib
+import json
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+from transformers import PreTrainedModel
+
+_CONFIG_KEYS = (
+    "model_type",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "vocab_size",
+)
+
+
+class ModelIdentity(BaseModel):
+    """Fingerprints of the model on which a vector was made. `None` stands for unknown and matches anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Hub id, folder or file that was loaded."""
+    revision: str | None = None
+    model_type: str
+    n_layers: int
+    d_model: int
+    config: str
+    """Fingerprint of the sizes that make the architecture."""
+    weights: str | None = None
+    """Fingerprint of a sample of the weights, rounded to bfloat16 so that it survives loading in another dtype."""
+    chat_template: str | None = None
+    """Fingerprint of the chat template, `"none"` for a tokenizer without one."""
+    system_prompt: str | None = None
+    """The system prompt in front of every chat, if the user gave one."""
+
+
+def identify(
+    model: PreTrainedModel, blocks: nn.ModuleList, name: str | None = None, revision: str | None = None
+) -> ModelIdentity:
+    """What can be told from the model alone; the tokenizer's part is unknown."""
+    config = model.config.get_text_config(decoder=True)
+    sizes = {key: getattr(config, key, None) for key in _CONFIG_KEYS}
+    return ModelIdentity(
+        name=name or model.config.name_or_path or type(model).__name__,
+        revision=revision,
+        model_type=config.model_type,
+        n_layers=config.num_hidden_layers,
+        d_model=config.hidden_size,
+        config=fingerprint(json.dumps(sizes, sort_keys=True).encode()),
+        weights=_weights_fingerprint(model, blocks),
+    )
+
+
+def fingerprint(content: bytes) -> str:
+    """SHA-256, 16 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def mismatches(expected: ModelIdentity, found: ModelIdentity) -> dict[str, str]:
+    """What differs, by the name that allows it: `architecture`, `config`, `weights`, `chat_template`.
+
+    `architecture` (number or width of the layers) can't be allowed: the vector doesn't fit.
+    """
+    differences = {}
+    shapes = [f"{i.n_layers} layers of width {i.d_model}" for i in (expected, found)]
+    if shapes[0] != shapes[1]:
+        differences["architecture"] = f"made for {shapes[0]} ({expected.name!r}), found {shapes[1]} ({found.name!r})"
+    for key in ("config", "weights", "chat_template"):
+        theirs, ours = getattr(expected, key), getattr(found, key)
+        if theirs is not None and ours is not None and theirs != ours:
+            differences[key] = f"made with {key} {theirs!r} ({expected.name!r}), found {ours!r} ({found.name!r})"
+    return differences
+
+
+def _weights_fingerprint(model: PreTrainedModel, blocks: nn.ModuleList) -> str | None:
+    """Sampled from the embeddings and the middle block; None where weights are not in memory (offloaded)."""
+    embeddings = model.get_input_embeddings()
+    middle = max(blocks[len(blocks) // 2].parameters(), key=torch.numel)
+    samples = []
+    for weight in (next(embeddings.parameters()), middle):
+        if weight.is_meta:
+            return None
+        flat = weight.detach().flatten()
+        sample = flat[:: max(1, flat.numel() // 1024)]
+        samples.append(sample.to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
+    return fingerprint(b"".join(samples))

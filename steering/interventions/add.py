@@ -1,0 +1,11 @@
+"""Activation addition (CAA, arXiv 2312.06681, and most of the field)."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+def add(
+    h: Float[Tensor, "batch seq d_model"], delta: Float[Tensor, "#batch #seq d_model"]
+) -> Float[Tensor, "batch seq d_model"]:
+    """`h + c·v`, where `delta = c·v` is already in the dtype of `h`: one rounding, the dtype's own."""
+    return h + delta

@@ -1,0 +1,211 @@
+"""Reading the residual stream at the decoder blocks' outputs, in bounded memory.
+
+It knows nothing of axes or directions: chats in, one state a chat and layer out.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, takewhile
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+from transformers import DynamicCache
+
+from steering.batching import like_lengths, pad
+from steering.chats import ChatLike
+from steering.contrast import ContrastPair
+from steering.decoder_blocks import block_output
+from steering.errors import SteeringError, quoted
+from steering.language_model import LanguageModel, TokenizedChat
+
+States: TypeAlias = Float[Tensor, "chats layers d_model"]
+PairStates: TypeAlias = tuple[States, States]
+"""States of the positive and of the negative sides of the same pairs, in the same order."""
+Position: TypeAlias = Callable[[TokenizedChat], tuple[int, int]]
+"""The tokens whose states are averaged: first, and one past the last."""
+
+POSITIONS: dict[str, Position] = {
+    "last": lambda chat: (len(chat.ids) - 1, len(chat.ids)),
+    "post_instruction": lambda chat: (chat.instruction_end, chat.prompt_length),
+    "response_mean": lambda chat: (chat.prompt_length, len(chat.ids)),
+}
+"""`last` token of the chat; mean over the template's tokens after the user's text; mean over the answer."""
+
+TOKENS_PER_BATCH = 2048
+BUFFER_BYTES = 64 << 20
+"""Size of the states that `stream_pairs` holds at once."""
+
+
+def record(
+    lm: LanguageModel,
+    chats: Sequence[ChatLike],
+    *,
+    layers: Sequence[int] | None = None,
+    position: str = "last",
+    progress: Callable[[int], object] | None = None,
+) -> States:
+    """States of chats at the outputs of decoder blocks, in float32 on the CPU: (chats, layers, d_model).
+
+    Chats run in batches of like length with right padding; the forward pass ends at the highest layer asked for.
+    An attached dial is in force, so steered states can be read too.
+
+    Args:
+        layers: block indices, ascending; all by default.
+        position: a name in `POSITIONS`.
+        progress: called with the number of chats that a batch has added.
+
+    Raises SteeringError for an unknown position or layer, or a chat without a token at the position.
+    """
+    layers = check_layers(lm, layers)
+    tokenized = [lm.tokenize(chat) for chat in chats]
+    spans = [_span(chat, position) for chat in tokenized]
+    prefix = _shared_prefix(lm, [chat.ids for chat in tokenized], spans, layers)
+    states = torch.empty(len(tokenized), len(layers), lm.d_model)
+    for batch in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
+        rows = [tokenized[index].ids for index in batch]
+        _read_batch(lm, rows, prefix, layers, [spans[index] for index in batch], states, batch)
+        if progress is not None:
+            progress(len(batch))
+    return states
+
+
+def stream_pairs(
+    lm: LanguageModel,
+    pairs: Iterable[ContrastPair],
+    *,
+    layers: Sequence[int] | None = None,
+    position: str = "last",
+    progress: bool = True,
+    description: str = "reading states",
+) -> Iterator[PairStates]:
+    """States of contrast pairs, some pairs at a time, so that memory does not grow with their number."""
+    layers = check_layers(lm, layers)
+    total = 2 * len(pairs) if isinstance(pairs, Sequence) else None
+    window = max(1, BUFFER_BYTES // (2 * len(layers) * lm.d_model * 4))
+    iterator = iter(pairs)
+    with tqdm(total=total, desc=description, unit="chat", disable=not progress) as bar:
+        while some := list(islice(iterator, window)):
+            chats = [pair.positive for pair in some] + [pair.negative for pair in some]
+            states = record(lm, chats, layers=layers, position=position, progress=bar.update)
+            yield states[: len(some)], states[len(some) :]
+
+
+def check_layers(lm: LanguageModel, layers: Sequence[int] | None) -> list[int]:
+    """`layers`, or all of the model's. Raises SteeringError unless they exist and ascend."""
+    if layers is None:
+        return list(range(lm.n_layers))
+    wanted = list(layers)
+    if not wanted or wanted != sorted(set(wanted)) or not all(0 <= layer < lm.n_layers for layer in wanted):
+        raise SteeringError(
+            f"Expected ascending layers from 0 to {lm.n_layers - 1}, found {wanted}; layer L is the output of block L."
+        )
+    return wanted
+
+
+def check_position(position: str) -> Position:
+    """The named position. Raises SteeringError for an unknown name."""
+    if position not in POSITIONS:
+        raise SteeringError(f"There is no position {position!r}; choose from {quoted(POSITIONS)}.")
+    return POSITIONS[position]
+
+
+def _span(chat: TokenizedChat, position: str) -> tuple[int, int]:
+    start, stop = check_position(position)(chat)
+    if start >= stop:
+        raise SteeringError(
+            f"A chat of {len(chat.ids)} tokens has none at position {position!r}; "
+            "response_mean needs chats that end with an answer, post_instruction a chat template."
+        )
+    return start, stop
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """Tokens that all chats begin with, such as a template's system turn, and their keys and values."""
+
+    length: int
+    cache: DynamicCache | None
+
+
+def _shared_prefix(
+    lm: LanguageModel, rows: list[list[int]], spans: list[tuple[int, int]], layers: list[int]
+) -> _Prefix:
+    """Run what all rows begin with once, up to the first token whose state is wanted.
+
+    Not where somebody watches the model's forward, as a dial with a scope does: it is to see whole prompts.
+    """
+    length = min(len(_common_prefix(rows)), *(start for start, _ in spans)) if rows else 0
+    if length == 0 or len(rows) == 1 or lm.model._forward_pre_hooks:
+        return _Prefix(0, None)
+    cache = DynamicCache(config=lm.model.config)
+    input_ids = torch.tensor([rows[0][:length]], device=lm.model.device)
+    with torch.inference_mode(), _stopping_at(lm, layers[-1]):
+        lm.model(input_ids=input_ids, past_key_values=cache, use_cache=True)
+    return _Prefix(length, cache)
+
+
+def _common_prefix(rows: list[list[int]]) -> list[int]:
+    """What the first and the last row in order begin with, all rows between them begin with too."""
+    first, last = min(rows), max(rows)
+    return [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
+
+
+@torch.inference_mode()
+def _read_batch(
+    lm: LanguageModel,
+    rows: list[list[int]],
+    prefix: _Prefix,
+    layers: list[int],
+    spans: list[tuple[int, int]],
+    states: States,
+    places: list[int],
+) -> None:
+    """Run one right-padded batch and write the mean state over every row's span into `states[places]`."""
+    input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device)
+    cache = copy.deepcopy(prefix.cache)
+    if cache is not None:
+        cache.batch_repeat_interleave(len(rows))
+
+    def read(slot: int, _module: nn.Module, _inputs: object, output: object) -> None:
+        hidden = block_output(output)
+        for place, row, (start, stop) in zip(places, hidden, spans, strict=True):
+            states[place, slot] = row[start - prefix.length : stop - prefix.length].float().mean(dim=0)
+
+    handles = [lm.blocks[layer].register_forward_hook(partial(read, slot)) for slot, layer in enumerate(layers)]
+    try:
+        with _stopping_at(lm, layers[-1]):
+            lm.model(
+                input_ids=input_ids[:, prefix.length :],
+                attention_mask=attention_mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _LastLayerReached(Exception):  # noqa: N818 - a signal, no error
+    """Ends a forward pass."""
+
+
+@contextmanager
+def _stopping_at(lm: LanguageModel, layer: int) -> Iterator[None]:
+    """End forward passes inside when a block is done, below the layers and the LM head that nobody asked for."""
+
+    def stop(_module: nn.Module, _inputs: object, _output: object) -> None:
+        raise _LastLayerReached
+
+    handle = lm.blocks[layer].register_forward_hook(stop)
+    try:
+        yield
+    except _LastLayerReached:
+        pass
+    finally:
+        handle.remove()

@@ -1,0 +1,105 @@
+"""Which row and which token of whose prompt every position of the forward pass under way is.
+
+A block's hook sees only `(rows, seq, d_model)`. Inside `generate` that may be a padded prompt, one cached step, or the
+whole sequence again without a cache, with every row repeated for beams. The tracker watches the model's forward and
+`generate` from outside and answers in terms of the caller's own batch rows and real tokens.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steering.errors import SteeringError
+
+
+class TokenTracker:
+    """State of one attached dial; nothing is shared between dials or models."""
+
+    def __init__(self) -> None:
+        self._generating_rows: int | None = None
+        self._prompt_mask: Tensor | None = None  # (caller's rows, prompt columns), 1 for real tokens
+        self._given_lengths: Tensor | None = None
+        self.token_index: Tensor | None = None
+        """(rows, seq): number of real tokens before each position in its row, -1 for padding; None between passes."""
+        self.prompt_length: Tensor | None = None
+        """(rows, 1): number of real prompt tokens."""
+
+    @contextmanager
+    def generating(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        """Around one call of the model's `generate`, with the call's own arguments."""
+        prompt = next(
+            (kwargs[key] for key in ("input_ids", "inputs", "inputs_embeds") if kwargs.get(key) is not None), None
+        )
+        prompt = args[0] if prompt is None and args else prompt
+        if prompt is None:
+            yield
+            return
+        mask = kwargs.get("attention_mask")
+        before = self._generating_rows, self._prompt_mask
+        self._generating_rows = len(prompt)
+        self._prompt_mask = torch.ones(prompt.shape[:2], dtype=torch.long) if mask is None else mask.long()
+        try:
+            yield
+        finally:
+            self._generating_rows, self._prompt_mask = before
+
+    @contextmanager
+    def prompts_of(self, lengths: Tensor) -> Iterator[None]:
+        """Declare each row's number of real prompt tokens for the plain forward passes inside."""
+        self._given_lengths = lengths
+        try:
+            yield
+        finally:
+            self._given_lengths = None
+
+    def rows_per_caller_row(self, rows: int, coefficients: int) -> int:
+        """How often each row of the caller's batch is repeated (for beams) in a pass of `rows` rows.
+
+        Raises SteeringError when `coefficients` isn't the caller's number of rows.
+        """
+        caller_rows = rows if self._generating_rows is None else self._generating_rows
+        if coefficients != caller_rows or rows % caller_rows:
+            raise SteeringError(
+                f"Expected one coefficient for each of the batch's {caller_rows} rows, found {coefficients}; "
+                "set a single number, or as many as the batch has rows."
+            )
+        return rows // caller_rows
+
+    def pass_begins(self, _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Forward pre-hook of the whole model: place the pass's positions."""
+        tokens = next((kwargs[key] for key in ("input_ids", "inputs_embeds") if kwargs.get(key) is not None), None)
+        tokens = args[0] if tokens is None and args else tokens
+        if tokens is None:
+            return
+        rows, seq = tokens.shape[:2]
+        cache = kwargs.get("past_key_values")
+        past = 0 if cache is None else int(cache.get_seq_length())
+        if past == 0 and self._generating_rows is None:
+            self._prompt_mask = None  # a plain pass with an empty cache starts a new prompt
+        mask = self._real_tokens(rows, past + seq, kwargs.get("attention_mask")).to(tokens.device)
+        if self._prompt_mask is None:
+            self._prompt_mask = mask
+        prompt_columns = self._prompt_mask.shape[1]
+        index = torch.where(mask.bool(), mask.cumsum(1) - 1, -1)
+        lengths = mask[:, :prompt_columns].sum(1, keepdim=True)
+        if self._given_lengths is not None:
+            lengths = self._given_lengths.to(tokens.device).reshape(-1, 1).expand(rows, 1)
+        self.token_index = index[:, past:]
+        self.prompt_length = lengths
+
+    def pass_ends(self, *_: object) -> None:
+        """Forward hook of the whole model."""
+        self.token_index = self.prompt_length = None
+
+    def _real_tokens(self, rows: int, columns: int, attention_mask: Any) -> Tensor:
+        """(rows, columns) of 1 for real tokens and 0 for padding, over the cached positions and the new ones."""
+        if isinstance(attention_mask, Tensor) and attention_mask.ndim == 2:
+            return attention_mask[:, :columns].long()
+        real = torch.ones(rows, columns, dtype=torch.long)
+        if self._prompt_mask is not None:  # a static cache's mask is four-dimensional: padding is all in the prompt
+            prompt = self._prompt_mask.repeat_interleave(rows // len(self._prompt_mask), dim=0)[:, :columns]
+            real[:, : prompt.shape[1]] = prompt
+        return real

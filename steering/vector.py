@@ -1,0 +1,264 @@
+"""The artifact: one direction a layer, what it was made from, and how far a slider may move along it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from steering.errors import SteeringError
+from steering.identity import ModelIdentity, mismatches
+
+if TYPE_CHECKING:
+    from steering.language_model import LanguageModel
+
+
+class Source(BaseModel):
+    """One extraction: which contrast set was read, where, and by which method."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contrast_set: str
+    fingerprint: str
+    pairs: int
+    """Pairs that the direction was made from."""
+    held_out_pairs: int
+    """Pairs that the figures of the profile were measured on; none of them made the direction."""
+    method: str
+    position: str
+
+
+class Origin(BaseModel):
+    """What a vector was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelIdentity
+    sources: tuple[Source, ...]
+    expression: str
+    """The contrast set's name, or how vectors were combined: `safety - 0.5·over-refusal`."""
+
+
+class Profile(BaseModel):
+    """Figures of every layer, in the order of the vector's layers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    residual_norm: tuple[float, ...]
+    """Mean norm of the states that the direction was made from."""
+    auroc: tuple[float, ...]
+    """Held-out AUROC of positive against negative sides by their projection on the direction."""
+    pair_cosine: tuple[float, ...]
+    """Mean cosine of held-out pair differences with the direction (Braun et al., arXiv 2505.22637)."""
+
+
+@dataclass(frozen=True, eq=False)
+class SteeringVector:
+    """Directions of one axis, in the coordinates of the residual stream at the blocks' outputs.
+
+    A slider at value x adds `x · unit · direction` to the output of every recommended layer.
+    """
+
+    directions: Float[Tensor, "layers d_model"]
+    """Float32, not normalised: for difference in means, the distance between the two sides."""
+    layers: tuple[int, ...] = ()
+    """Block index of every row; 0, 1, 2, … when not given."""
+    recommended_layers: tuple[int, ...] = ()
+    """Layers that a slider moves; all of `layers` when not given."""
+    unit: float = 1.0
+    """Multiple of the direction that slider value 1 adds."""
+    range: tuple[float, float] = (-1.0, 1.0)
+    """Slider values in which the effect was found or is expected to be orderly."""
+    origin: Origin | None = None
+    """None for a vector of unknown making, which is only checked for width and number of layers."""
+    profile: Profile | None = None
+    """None for combined vectors."""
+
+    def __post_init__(self) -> None:
+        directions = torch.as_tensor(self.directions).detach().to("cpu", torch.float32)
+        if directions.ndim != 2 or not directions.isfinite().all():
+            raise SteeringError(
+                f"Expected finite directions of shape (layers, d_model), found shape {tuple(directions.shape)}"
+                f"{'' if directions.isfinite().all() else ' with infinite or undefined values'}; give one row a layer."
+            )
+        layers = tuple(self.layers) or tuple(range(len(directions)))
+        recommended = tuple(self.recommended_layers) or layers
+        if len(layers) != len(directions) or list(layers) != sorted(set(layers)) or min(layers) < 0:
+            raise SteeringError(
+                f"Expected {len(directions)} ascending layers, one a row of the directions, found {list(layers)}."
+            )
+        if not set(recommended) <= set(layers):
+            raise SteeringError(f"Expected recommended layers out of {list(layers)}, found {list(recommended)}.")
+        for name, value in (("directions", directions), ("layers", layers), ("recommended_layers", recommended)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream that the vector belongs to."""
+        return self.directions.shape[1]
+
+    def __getitem__(self, layer: int) -> Float[Tensor, " d_model"]:
+        """The direction at block `layer`."""
+        if layer not in self.layers:
+            raise SteeringError(f"This vector has no layer {layer!r}; it has {list(self.layers)}.")
+        return self.directions[self.layers.index(layer)]
+
+    def select(self, layers: Iterable[int]) -> "SteeringVector":
+        """The vector with these layers only; a slider then moves all of them."""
+        chosen = tuple(sorted(set(layers)))
+        if not chosen:
+            raise SteeringError(f"Expected at least one layer to select, found none; choose from {list(self.layers)}.")
+        directions = torch.stack([self[layer] for layer in chosen])
+        rows = [self.layers.index(layer) for layer in chosen]
+        profile = self.profile and Profile(
+            **{name: tuple(values[row] for row in rows) for name, values in self.profile.model_dump().items()}
+        )
+        return replace(self, directions=directions, layers=chosen, recommended_layers=chosen, profile=profile)
+
+    def normalized(self) -> "SteeringVector":
+        """Every layer's direction at norm 1. Slider value 1 then adds `unit` (unchanged) along it.
+
+        Raises SteeringError where a direction is zero.
+        """
+        norms = self.directions.norm(dim=1, keepdim=True)
+        if not norms.all():
+            zero = [layer for layer, norm in zip(self.layers, norms, strict=True) if not norm]
+            raise SteeringError(f"Can't normalise a zero direction, found at layers {zero}; select other layers.")
+        return replace(self, directions=self.directions / norms)
+
+    def __mul__(self, factor: float) -> "SteeringVector":
+        origin = _combined(f"{factor:g}·({{}})", self)
+        return replace(self, directions=self.directions * factor, origin=origin, profile=None)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "SteeringVector":
+        return self * -1.0
+
+    def __add__(self, other: "SteeringVector") -> "SteeringVector":
+        return self._plus(other, "({}) + ({})", torch.add)
+
+    def __sub__(self, other: "SteeringVector") -> "SteeringVector":
+        return self._plus(other, "({}) - ({})", torch.sub)
+
+    def _plus(
+        self, other: "SteeringVector", expression: str, combine: Callable[[Tensor, Tensor], Tensor]
+    ) -> "SteeringVector":
+        if self.layers != other.layers or self.d_model != other.d_model:
+            raise SteeringError(
+                f"Expected two vectors of the same layers and width, found layers {list(self.layers)} of width "
+                f"{self.d_model} and {list(other.layers)} of width {other.d_model}; select() the same layers."
+            )
+        if self.origin and other.origin and (found := mismatches(self.origin.model, other.origin.model)):
+            raise SteeringError(f"Expected two vectors of the same model: {'; '.join(found.values())}.")
+        directions = combine(self.directions, other.directions)
+        return replace(self, directions=directions, origin=_combined(expression, self, other), profile=None)
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file, whole or not at all."""
+        from steering.vector_file import write_vector
+
+        write_vector(self, path)
+
+    @staticmethod
+    def load(
+        path: str | Path, lm: "LanguageModel | None" = None, allow_mismatch: Iterable[str] = ()
+    ) -> "SteeringVector":
+        """Read a file that `save` wrote, and check it against `lm` if one is given (attaching checks again).
+
+        Raises SteeringError for a file that isn't such an artifact, or belongs to another model.
+        """
+        from steering.vector_file import read_vector
+
+        vector = read_vector(path)
+        if lm is not None:
+            vector.check(lm.identity, allow_mismatch)
+        return vector
+
+    def check(self, model: ModelIdentity, allow_mismatch: Iterable[str] = ()) -> None:
+        """Raise SteeringError unless the vector was made on this model.
+
+        `allow_mismatch` names differences to accept: `"config"`, `"weights"`, `"chat_template"`.
+        """
+        if self.d_model != model.d_model or max(self.layers) >= model.n_layers:
+            raise SteeringError(
+                f"The vector {self.title!r} has width {self.d_model} and layers up to {max(self.layers)}, "
+                f"{model.name!r} has width {model.d_model} and {model.n_layers} layers; use the model it was made on."
+            )
+        if self.origin is None:
+            return
+        allowed = set(allow_mismatch) - {"architecture"}
+        for name, difference in mismatches(self.origin.model, model).items():
+            if name not in allowed:
+                remedy = "load the model it was made on or extract it anew"
+                override = (
+                    "" if name == "architecture" else f", or pass allow_mismatch=[{name!r}] if you know they agree"
+                )
+                raise SteeringError(f"The vector {self.title!r} doesn't belong here: {difference}; {remedy}{override}.")
+
+    @property
+    def title(self) -> str:
+        """The contrast set's name, or the expression that combined several vectors."""
+        return self.origin.expression if self.origin else "unnamed"
+
+    def describe(self) -> str:
+        """What the vector is and where it comes from, in a few lines of text."""
+        lines = [
+            f"{self.title}: layers {_spans(self.layers)} of width {self.d_model}",
+            f"slider: moves layers {_spans(self.recommended_layers)}, unit {self.unit:g}, "
+            f"range {self.range[0]:g} to {self.range[1]:g}",
+        ]
+        if self.origin:
+            model = self.origin.model
+            lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights}")
+            lines.append(f"system prompt: {model.system_prompt!r}, chat template {model.chat_template}")
+            lines += [
+                f"source: {source.contrast_set} ({source.pairs} pairs, {source.held_out_pairs} held out, "
+                f"{source.fingerprint}), {source.method} at {source.position}"
+                for source in self.origin.sources
+            ]
+        if self.profile:
+            best = max(self.recommended_layers, key=lambda layer: self.auroc_at(layer))
+            row = self.layers.index(best)
+            lines.append(
+                f"held out, layer {best}: AUROC {self.profile.auroc[row]:.3f}, "
+                f"pair cosine {self.profile.pair_cosine[row]:.3f}, "
+                f"norm {self[best].norm():.2f} of a residual norm of {self.profile.residual_norm[row]:.1f}"
+            )
+        return "\n".join(lines)
+
+    def auroc_at(self, layer: int) -> float:
+        """Held-out AUROC at a layer. Raises SteeringError for a vector without a profile."""
+        if self.profile is None:
+            raise SteeringError(
+                f"The vector {self.title!r} has no profile: it was not extracted but combined or given."
+            )
+        return self.profile.auroc[self.layers.index(layer)]
+
+
+def _combined(expression: str, *vectors: SteeringVector) -> Origin | None:
+    """The origin of a combination; unknown as soon as one part's is."""
+    origins = [vector.origin for vector in vectors]
+    if not all(origins):
+        return None
+    known = [origin for origin in origins if origin]
+    return Origin(
+        model=known[0].model,
+        sources=tuple(source for origin in known for source in origin.sources),
+        expression=expression.format(*(origin.expression for origin in known)),
+    )
+
+
+def _spans(layers: tuple[int, ...]) -> str:
+    """`(3, 4, 5, 9)` -> `3-5, 9`."""
+    spans: list[list[int]] = []
+    for layer in layers:
+        if spans and layer == spans[-1][1] + 1:
+            spans[-1][1] = layer
+        else:
+            spans.append([layer, layer])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)

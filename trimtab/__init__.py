@@ -1,0 +1,1 @@
+"""The `trimtab` command. It imports `steering` and `probes`; nothing imports it."""

@@ -1,0 +1,58 @@
+"""The axes of a command: vector files that the user names, or the built-in two, extracted once and kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from steering import ContrastSet, LanguageModel, SteeringVector, extract
+from steering.errors import SteeringError
+from steering.gguf import cache_folder
+from steering.identity import fingerprint
+
+BUILTIN_AXES = ("safety", "helpfulness")
+
+
+def axes_from(lm: LanguageModel, files: Sequence[str], allow_mismatch: Sequence[str] = ()) -> dict[str, SteeringVector]:
+    """Axes by name from `NAME=FILE` entries, checked against the model; without entries, the built-in axes."""
+    if not files:
+        return {name: _builtin_axis(lm, name) for name in BUILTIN_AXES}
+    axes = {}
+    for entry in files:
+        name, separator, file = entry.partition("=")
+        if not separator or not name.isidentifier():
+            raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
+        axes[name] = SteeringVector.load(file, lm, allow_mismatch)
+    return axes
+
+
+def _builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:
+    """A vector from the cache folder, extracted there on first use; keyed by all that it was made from."""
+    contrast_set = ContrastSet.builtin(name)
+    key = fingerprint(f"{lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
+    path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        extract(lm, contrast_set).save(path)
+    return SteeringVector.load(path, lm)
+
+
+def parse_layers(text: str | None) -> list[int] | None:
+    """`"10-15,20"` -> `[10, …, 15, 20]`; None stays None."""
+    if text is None:
+        return None
+    layers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise SteeringError(f"Expected layers such as 12 or 10-15,20, found {text!r}.")
+        layers += range(int(first), int(last or first) + 1)
+    return layers
+
+
+def write_folder(path: str) -> Path:
+    """A folder to write to, made if it doesn't exist."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SteeringError(f"Can't make the folder {path!r}: {error.strerror}; choose another.") from error
+    return folder

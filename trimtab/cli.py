@@ -1,0 +1,221 @@
+"""The command line: parses, calls the API, prints. Errors are one sentence on stderr and exit code 2."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from steering.errors import SteeringError
+
+if TYPE_CHECKING:
+    from steering import LanguageModel
+
+app = typer.Typer(
+    name="trimtab",
+    help="Safety and helpfulness sliders for open-weight language models, with no training.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+console = Console()
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="Packaged name, local folder, .gguf file or Hub id.", show_default=True)
+]
+Dtype = Annotated[str | None, typer.Option(help="Such as bfloat16; the checkpoint's own by default.")]
+DeviceMap = Annotated[str | None, typer.Option(help="Such as auto or cuda; passed to transformers.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")]
+SystemPrompt = Annotated[str | None, typer.Option(help="Put in front of every chat, and recorded in vectors.")]
+Vectors = Annotated[
+    list[str] | None,
+    typer.Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: built-in safety and helpfulness."),
+]
+AllowMismatch = Annotated[
+    list[str] | None, typer.Option(help="Accept a difference between vector and model: weights, config, chat_template.")
+]
+Scope = Annotated[str, typer.Option(help="all, prompt, generated, last_prompt_token or from_token:K.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+MaxNewTokens = Annotated[int, typer.Option(min=1, help="Length of an answer at most, in tokens.")]
+
+
+def _load(
+    model: str, dtype: str | None, device_map: str | None, revision: str | None, system_prompt: str | None
+) -> "LanguageModel":
+    from steering import load
+
+    with Console(stderr=True).status(f"loading {model}"):
+        return load(model, dtype=dtype, device_map=device_map, revision=revision, system_prompt=system_prompt)
+
+
+@app.command()
+def demo(
+    out: Annotated[str, typer.Option(help="Folder for the page and the vectors.")] = "demo",
+    model: Model = DEFAULT_MODEL,
+    max_new_tokens: MaxNewTokens = 40,
+) -> None:
+    """Extract both axes, move both sliders, and show what it did: a table, and one HTML page."""
+    from trimtab.axes import write_folder
+    from trimtab.demo import print_demo, run_demo, write_page
+
+    folder = write_folder(out)
+    lm = _load(model, None, None, None, None)
+    result = run_demo(lm, max_new_tokens)
+    for name, vector in result.axes.items():
+        vector.save(folder / f"{name}.safetensors")
+    print_demo(result, console)
+    page = write_page(result, folder / "index.html")
+    console.print(f"Page: {page}    Vectors: {', '.join(str(folder / f'{n}.safetensors') for n in result.axes)}")
+
+
+@app.command()
+def extract(
+    contrast_set: Annotated[str, typer.Argument(help="Name of a built-in contrast set, or a .jsonl file.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="File to write the vector to.")],
+    model: Model = DEFAULT_MODEL,
+    method: Annotated[str, typer.Option(help="Extraction method.")] = "difference_in_means",
+    position: Annotated[
+        str | None, typer.Option(help="last, post_instruction or response_mean; by default what fits the set.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(help="Such as 10-15,20; all by default.")] = None,
+    dtype: Dtype = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    system_prompt: SystemPrompt = None,
+    as_json: Json = False,
+) -> None:
+    """Make a vector from a contrast set."""
+    from steering import extract as extract_vector
+    from steering.files import replacing
+    from trimtab.axes import parse_layers
+    from trimtab.inspection import print_vector, read_contrast_set, vector_summary
+
+    pairs = read_contrast_set(contrast_set)
+    wanted = parse_layers(layers)
+    with replacing(out) as temporary:  # the folder is checked before the work, the file replaced after it
+        lm = _load(model, dtype, device_map, revision, system_prompt)
+        vector = extract_vector(lm, pairs, method=method, position=position, layers=wanted)
+        vector.save(temporary)
+    if as_json:
+        typer.echo(json.dumps(vector_summary(vector)))
+    else:
+        print_vector(vector, console)
+        console.print(f"Written to {out}")
+
+
+@app.command()
+def inspect(
+    target: Annotated[str, typer.Argument(help="A vector file, or a contrast set (built-in name or .jsonl file).")],
+    as_json: Json = False,
+) -> None:
+    """Show what a vector was made from and its figures by layer, or check a contrast set."""
+    from trimtab.inspection import inspect_target
+
+    inspect_target(target, as_json, console)
+
+
+@app.command()
+def chat(
+    model: Model = DEFAULT_MODEL,
+    vectors: Vectors = None,
+    safety: Annotated[float, typer.Option(help="Where the slider starts.")] = 0.0,
+    helpfulness: Annotated[float, typer.Option(help="Where the slider starts.")] = 0.0,
+    scope: Scope = "all",
+    max_new_tokens: MaxNewTokens = 256,
+    dtype: Dtype = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    system_prompt: SystemPrompt = None,
+    allow_mismatch: AllowMismatch = None,
+) -> None:
+    """Talk to the model and move the sliders while you do: `/safety 0.8`."""
+    from trimtab.axes import axes_from
+    from trimtab.chat import converse
+
+    lm = _load(model, dtype, device_map, revision, system_prompt)
+    axes = axes_from(lm, vectors or [], allow_mismatch or [])
+    start = {"safety": safety, "helpfulness": helpfulness}
+    converse(lm, axes, _moved(start), scope, allow_mismatch or [], max_new_tokens, console)
+
+
+@app.command()
+def generate(
+    prompts: Annotated[list[str] | None, typer.Argument(help="Prompts; without any, one a line of stdin.")] = None,
+    model: Model = DEFAULT_MODEL,
+    vectors: Vectors = None,
+    safety: Annotated[float, typer.Option(help="Slider value.")] = 0.0,
+    helpfulness: Annotated[float, typer.Option(help="Slider value.")] = 0.0,
+    slider: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for any other axis, repeatable.")] = None,
+    scope: Scope = "all",
+    max_new_tokens: MaxNewTokens = 128,
+    dtype: Dtype = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    system_prompt: SystemPrompt = None,
+    allow_mismatch: AllowMismatch = None,
+    as_json: Json = False,
+) -> None:
+    """Answer prompts under slider settings, greedily."""
+    from steering import Sliders
+    from trimtab.axes import axes_from
+
+    asked = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    if not asked:
+        raise SteeringError("Expected a prompt as argument or on stdin, found none; write: trimtab generate 'Hello'")
+    settings = _moved({"safety": safety, "helpfulness": helpfulness}) | _slider_values(slider or [])
+    lm = _load(model, dtype, device_map, revision, system_prompt)
+    axes = axes_from(lm, vectors or [], allow_mismatch or [])
+    with Sliders(**axes).attach(lm, scope=scope, allow_mismatch=allow_mismatch or []) as dial:
+        dial.set(**settings)
+        for prompt in asked:
+            answer = lm.chat(prompt, max_new_tokens)
+            typer.echo(
+                json.dumps({"prompt": prompt, "answer": answer, "settings": dial.settings}) if as_json else answer
+            )
+
+
+def _moved(values: dict[str, float]) -> dict[str, float]:
+    """Sliders that the user moved: axes at 0 need not exist."""
+    return {name: value for name, value in values.items() if value != 0}
+
+
+def _slider_values(entries: list[str]) -> dict[str, float]:
+    values = {}
+    for entry in entries:
+        name, _, value = entry.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise SteeringError(f"Expected NAME=VALUE, such as formality=0.5, found {entry!r}.") from None
+    return values
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 2 unusable input, 130 interrupted."""
+    _quiet_libraries()
+    try:
+        code: Any = app(arguments, standalone_mode=False)
+    except SteeringError as error:
+        code = _fail(str(error))
+    except typer.TyperException as error:
+        code = _fail(f"{error.format_message()} See: trimtab --help")
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
+        typer.echo("Interrupted.", err=True)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(sentence: str) -> int:
+    typer.echo(f"Error: {sentence}", err=True)
+    return 2
+
+
+def _quiet_libraries() -> None:
+    """Keep the libraries' own progress bars and advice out of a command's output."""
+    import os
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
