@@ -12,8 +12,8 @@ from steering.language_model import LanguageModel
 from steering.recording import PairStates, check_layers, check_position, stream_pairs
 from steering.vector import Origin, Profile, Source, SteeringVector
 
-RECOMMENDED_DEPTH = (0.4, 0.6)
-"""Share of the depth in which a slider acts until it is calibrated (see docs/choices.md)."""
+RELATIVE_PUSH = 0.15
+"""How far slider value 1 may push, summed over its layers, as a share of the residual norm: see `_recommended`."""
 
 
 def extract(
@@ -58,11 +58,13 @@ def extract(
         )
 
     directions = DIRECTIONS[method](norms.watch(states(rest, "reading pairs")))
+    residual_norms = norms.mean()
+    relative_norms = (directions.norm(dim=-1) / residual_norms).tolist()
     auroc, pair_cosine = _held_out_figures(directions, states(tested, "held-out pairs"))
     return SteeringVector(
         directions=directions.float(),
         layers=tuple(layers),
-        recommended_layers=_recommended(layers, lm.n_layers),
+        recommended_layers=_recommended(layers, lm.n_layers, relative_norms),
         origin=Origin(
             model=lm.identity,
             expression=contrast_set.name,
@@ -78,7 +80,7 @@ def extract(
             ),
         ),
         profile=Profile(
-            residual_norm=tuple(norms.mean().tolist()), auroc=tuple(auroc), pair_cosine=tuple(pair_cosine.tolist())
+            residual_norm=tuple(residual_norms.tolist()), auroc=tuple(auroc), pair_cosine=tuple(pair_cosine.tolist())
         ),
     )
 
@@ -116,6 +118,18 @@ def _held_out_figures(directions: Tensor, batches: Iterable[PairStates]) -> tupl
     return auroc, torch.cat(cosines).mean(0)
 
 
-def _recommended(layers: Sequence[int], n_layers: int) -> tuple[int, ...]:
-    low, high = (share * n_layers for share in RECOMMENDED_DEPTH)
-    return tuple(layer for layer in layers if low <= layer < high) or tuple(layers)
+def _recommended(layers: Sequence[int], n_layers: int, relative_norms: Sequence[float]) -> tuple[int, ...]:
+    """Layers to move until the slider is calibrated: from half the depth up, as many as the push allows, at least one.
+
+    Published searches end near half the depth (0.38-0.62 in Arditi et al.). Several small pushes work better than a
+    large one, but a sum beyond a good part of the residual norm breaks the text.
+    """
+    upper = [row for row, layer in enumerate(layers) if layer >= n_layers // 2] or [len(layers) - 1]
+    chosen = [upper[0]]
+    push = relative_norms[upper[0]]
+    for row in upper[1:]:
+        push += relative_norms[row]
+        if push > RELATIVE_PUSH:
+            break
+        chosen.append(row)
+    return tuple(layers[row] for row in chosen)

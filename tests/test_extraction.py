@@ -24,6 +24,7 @@ from steering.chats import Message
 from steering.contrast import Header
 from steering.directions import DIRECTIONS
 from steering.directions.difference_in_means import difference_in_means
+from steering.extraction import _recommended
 from steering.recording import PairStates, stream_pairs
 
 
@@ -239,3 +240,10 @@ def test_unusable_requests_are_refused_with_a_sentence(
 ) -> None:
     with pytest.raises(SteeringError, match=sentence):
         extract(lm, prompt_pairs(10), progress=False, **options)
+
+
+def test_recommended_layers_start_at_half_the_depth_and_stop_at_the_allowed_push() -> None:
+    assert _recommended(range(10), 10, [0.04] * 10) == (5, 6, 7)
+    assert _recommended(range(10), 10, [0.0] * 5 + [0.9] * 5) == (5,)
+    assert _recommended(range(10), 10, [0.01] * 10) == (5, 6, 7, 8, 9)
+    assert _recommended([1, 3], 10, [0.01] * 2) == (3,)

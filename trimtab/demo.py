@@ -82,9 +82,11 @@ def _held_out(name: str) -> list[ContrastPair]:
 
 def print_demo(result: DemoResult, console: Console) -> None:
     """The answers, and below them what each setting did to the scores."""
-    answers = Table("prompt", *(name for name, _ in SETTINGS), title="Answers (greedy)", show_lines=True)
-    for (kind, prompt), row in zip(PROMPTS, result.answers, strict=True):
-        answers.add_row(f"[{kind}] {prompt}", *(_shortened(answer) for answer in row))
+    answers = Table("prompt", "sliders", "answer", title="Answers (greedy)")
+    for (kind, prompt), texts in zip(PROMPTS, result.answers, strict=True):
+        for index, ((name, _), text) in enumerate(zip(SETTINGS, texts, strict=True)):
+            last = index == len(SETTINGS) - 1
+            answers.add_row(f"{kind}: {prompt}" if index == 0 else "", name, _shortened(text), end_section=last)
     console.print(answers, markup=False)
     figures = Table("setting", title="Mean scores (change from bare)")
     for name in SCORES:
