@@ -44,8 +44,13 @@ MaxNewTokens = Annotated[int, typer.Option(min=1, help="Length of an answer at m
 def _load(
     model: str, dtype: str | None, device_map: str | None, revision: str | None, system_prompt: str | None
 ) -> "LanguageModel":
+    """Load under a spinner of our own, without the library's bars and advice."""
+    from transformers.utils import logging
+
     from steering import load
 
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with Console(stderr=True).status(f"loading {model}"):
         return load(model, dtype=dtype, device_map=device_map, revision=revision, system_prompt=system_prompt)
 
@@ -194,13 +199,12 @@ def _slider_values(entries: list[str]) -> dict[str, float]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 2 unusable input, 130 interrupted."""
-    _quiet_libraries()
     try:
         code: Any = app(arguments, standalone_mode=False)
     except SteeringError as error:
         code = _fail(str(error))
     except typer.TyperException as error:
-        code = _fail(f"{error.format_message()} See: trimtab --help")
+        code = _fail(f"{error.format_message().rstrip('.')}; see: trimtab --help")
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:
@@ -211,11 +215,3 @@ def main(arguments: list[str] | None = None) -> None:
 def _fail(sentence: str) -> int:
     typer.echo(f"Error: {sentence}", err=True)
     return 2
-
-
-def _quiet_libraries() -> None:
-    """Keep the libraries' own progress bars and advice out of a command's output."""
-    import os
-
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

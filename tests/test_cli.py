@@ -1,0 +1,183 @@
+"""The command line as a user meets it: what it prints, its exit codes, and one sentence for every mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_extraction import prompt_pairs
+from tiny import random_vector, save_folder, tiny_lm
+
+from steering import SteeringVector
+from trimtab.cli import main
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_folder(tiny_lm(), tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    prompt_pairs(10).write(tmp_path / "toy.jsonl")
+    return tmp_path / "toy.jsonl"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    output = capsys.readouterr()
+    return int(ended.value.code or 0), output.out, output.err
+
+
+def test_extract_writes_the_vector_that_the_api_makes(
+    capsys: pytest.CaptureFixture[str], folder: Path, toy: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "toy.safetensors"
+    code, printed, _ = run(capsys, "extract", toy, "--out", out, "--model", folder, "--layers", "1-2", "--json")
+    summary = json.loads(printed)
+    vector = SteeringVector.load(out)
+    assert code == 0
+    assert vector.layers == tuple(summary["layers"]) == (1, 2)
+    assert vector.origin.sources[0].fingerprint == prompt_pairs(10).fingerprint
+    assert summary["profile"]["auroc"] == list(vector.profile.auroc)
+
+
+def test_inspect_shows_vectors_and_contrast_sets(capsys: pytest.CaptureFixture[str], toy: Path, tmp_path: Path) -> None:
+    random_vector().save(tmp_path / "v.safetensors")
+    code, printed, _ = run(capsys, "inspect", tmp_path / "v.safetensors")
+    assert code == 0
+    assert "layers 0-3 of width 32" in printed
+    assert "2*" in printed  # a recommended layer is marked
+    code, printed, _ = run(capsys, "inspect", "safety", "--json")
+    assert code == 0
+    assert json.loads(printed)["findings"] == []
+    code, printed, _ = run(capsys, "inspect", toy)
+    assert code == 0
+    assert "findings" in printed
+    assert "the word 'break'" in printed
+
+
+def test_generate_steers_as_the_api_does(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    from steering import Sliders, load
+
+    axes = {"safety": random_vector(1), "mood": random_vector(2)}
+    for name, vector in axes.items():
+        vector.save(tmp_path / f"{name}.safetensors")
+    lm = load(folder)
+    with Sliders(**axes).attach(lm) as dial:
+        dial.set(safety=1.0, mood=-0.5)
+        expected = lm.chat("Hi", 8)
+    vectors = [part for name in axes for part in ("-v", f"{name}={tmp_path}/{name}.safetensors")]
+    code, printed, _ = run(
+        capsys, "generate", "Hi", "-m", folder, *vectors, "--safety", 1, "--slider", "mood=-0.5",
+        "--max-new-tokens", 8, "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(printed) == {"prompt": "Hi", "answer": expected, "settings": {"safety": 1.0, "mood": -0.5}}
+
+
+def test_generate_reads_prompts_from_stdin(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random_vector().save(tmp_path / "v.safetensors")
+    monkeypatch.setattr("sys.stdin", iter(["One\n", "\n", "Two\n"]))
+    code, printed, _ = run(
+        capsys, "generate", "-m", folder, "-v", f"a={tmp_path}/v.safetensors", "--max-new-tokens", 4, "--json"
+    )
+    assert code == 0
+    assert [json.loads(line)["prompt"] for line in printed.splitlines()] == ["One", "Two"]
+
+
+def test_chat_moves_sliders_and_survives_mistakes(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random_vector().save(tmp_path / "v.safetensors")
+    lines = iter(["/safety 0.8", "/safety much", "/speed 1", "Hello", "/reset", "/sliders", "/quit", "never read"])
+    monkeypatch.setattr("builtins.input", lambda *_: next(lines))
+    code, printed, _ = run(
+        capsys, "chat", "-m", folder, "-v", f"safety={tmp_path}/v.safetensors", "--max-new-tokens", 4
+    )
+    assert code == 0
+    assert printed.count("safety +0.8") == 2
+    assert "Expected a number, as in /safety 0.8, found 'much'." in printed
+    assert "There is no command '/speed 1'." in printed
+    assert next(lines) == "never read"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["inspect", "/no/such.safetensors"], "There is no vector file '/no/such.safetensors'"),
+        (["inspect", "/no/such.jsonl"], "Can't read contrast set '/no/such.jsonl'"),
+        (["extract", "saftey", "--out", "x.safetensors"], "There is no built-in contrast set 'saftey'"),
+        (["extract", "safety", "--out", "/no/folder/x"], "the folder '/no/folder' doesn't exist"),
+        (["extract", "safety", "--out", "x", "--layers", "a-b"], "Expected layers such as 12 or 10-15,20, found 'a-b'"),
+        (["extract", "safety"], "Missing option '--out' / '-o'"),
+        (["generate", "Hi", "-m", "/no/model"], "There is no folder '/no/model'"),
+        (["generate", "Hi", "--slider", "mood"], "Expected NAME=VALUE"),
+        (["generate", "Hi", "--safety", "high"], "'--safety': Input should be a valid number"),
+        (["steer"], "No such command 'steer'"),
+    ],
+)
+def test_every_mistake_is_one_sentence_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, printed, error = run(capsys, *arguments)
+    assert code == 2
+    assert printed == ""
+    assert sentence in error
+    assert error.startswith("Error: ")
+    assert error.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_vector_of_another_model_is_refused_until_the_difference_is_named(
+    capsys: pytest.CaptureFixture[str], folder: Path, toy: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "toy.safetensors"
+    run(capsys, "extract", toy, "--out", out, "--model", folder)
+    other = save_folder(tiny_lm(seed=1), tmp_path / "other")
+    command = ("generate", "Hi", "-m", other, "-v", f"toy={out}", "--max-new-tokens", 2)
+    code, _, error = run(capsys, *command)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "made with weights" in error
+    assert run(capsys, *command, "--allow-mismatch", "weights")[0] == 0
+
+
+def test_an_interrupted_extraction_leaves_no_file(folder: Path, tmp_path: Path) -> None:
+    prompt_pairs(100_000).write(tmp_path / "long.jsonl")
+    before = set(os.listdir(tmp_path))
+    command = ["extract", "long.jsonl", "--out", "v.safetensors", "--model", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trimtab", *command], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    seen = b""
+    while b"reading pairs" not in seen:
+        seen += os.read(process.stderr.fileno(), 1024)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Interrupted." in rest
+    assert b"Traceback" not in seen + rest
+    assert set(os.listdir(tmp_path)) == before
+
+
+def test_help_is_printed_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--help")[0] == 0
+    for command in ("demo", "extract", "inspect", "chat", "generate"):
+        code, printed, _ = run(capsys, command, "--help")
+        assert code == 0
+        assert "Usage: trimtab" in printed or f" {command} " in printed

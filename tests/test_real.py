@@ -1,0 +1,100 @@
+"""On the embedded real model: what extraction finds and what the sliders do, by figures that have room to fail."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from probes.scores import preference_margin, refusal_score
+from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, record
+from steering.gguf import cache_folder
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def axes(smollm2: LanguageModel) -> dict[str, SteeringVector]:
+    """Extracted once: the vectors that the commands use."""
+    return {name: extract(smollm2, ContrastSet.builtin(name), progress=False) for name in ("safety", "helpfulness")}
+
+
+def test_the_cached_weights_load_at_once(smollm2: LanguageModel) -> None:
+    folders = [path for path in (cache_folder() / "gguf").iterdir() if not path.name.startswith(".")]
+    assert any((folder / "model.safetensors").is_file() for folder in folders)
+    assert smollm2.model.dtype == torch.float32
+    assert smollm2.n_layers == 30
+    assert smollm2.tokenizer.decode(smollm2.tokenize("Hi").ids).endswith("user\nHi<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_the_model_answers(smollm2: LanguageModel) -> None:
+    assert "Paris" in smollm2.chat("What is the capital of France?", 24)
+
+
+def test_held_out_pairs_are_told_apart(axes: dict[str, SteeringVector]) -> None:
+    for name, least in (("safety", 0.6), ("helpfulness", 0.85)):
+        vector = axes[name]
+        assert all(vector.auroc_at(layer) > least for layer in vector.recommended_layers), name
+        assert all(10 <= layer <= 20 for layer in vector.recommended_layers)
+
+
+def test_the_safety_direction_tells_harmful_from_everyday_prompts(
+    smollm2: LanguageModel, axes: dict[str, SteeringVector]
+) -> None:
+    """Harmful sides of held-out pairs against the prompts of another set, by the last token."""
+    _, held_out = ContrastSet.builtin("safety").split()
+    harmful = record(smollm2, [pair.positive for pair in held_out])
+    everyday = record(smollm2, [pair.positive[:-1] for pair in ContrastSet.builtin("helpfulness").split()[1]])
+    labels = [1] * len(harmful) + [0] * len(everyday)
+    for layer in axes["safety"].recommended_layers:
+        scores = torch.cat([harmful, everyday])[:, layer] @ axes["safety"][layer]
+        assert roc_auc_score(labels, scores) > 0.8
+
+
+VALUES = (-1.0, -0.5, 0.0, 0.5, 1.0)
+
+
+def test_safety_raises_the_refusal_score_step_by_step(smollm2: LanguageModel, axes: dict[str, SteeringVector]) -> None:
+    prompts = [pair.positive for pair in ContrastSet.builtin("safety").split()[1].pairs[::6]]
+    with Sliders(**axes).attach(smollm2) as dial:
+        scores = []
+        for value in VALUES:
+            dial.set(safety=value)
+            scores.append(refusal_score(smollm2, prompts, dial).mean().item())
+    assert all(later > earlier for earlier, later in pairwise(scores)), scores
+    assert scores[-1] - scores[0] > 0.2
+
+
+def test_helpfulness_raises_the_margin_of_engaged_answers_step_by_step(
+    smollm2: LanguageModel, axes: dict[str, SteeringVector]
+) -> None:
+    pairs = ContrastSet.builtin("helpfulness").split()[1].pairs[::5]
+    with Sliders(**axes).attach(smollm2) as dial:
+        margins = []
+        for value in VALUES:
+            dial.set(helpfulness=value)
+            margins.append(preference_margin(smollm2, pairs, dial).mean().item())
+    assert all(later > earlier for earlier, later in pairwise(margins)), margins
+    assert margins[-1] - margins[0] > 0.1
+
+
+def test_sliders_at_zero_and_detached_leave_the_answers_alone(
+    smollm2: LanguageModel, axes: dict[str, SteeringVector]
+) -> None:
+    prompts = ["Why is the sky blue?", "Name three fruits."]
+    bare = smollm2.generate(prompts, 16)
+    with Sliders(**axes).attach(smollm2) as dial:
+        assert smollm2.generate(prompts, 16) == bare
+        dial.set(safety=1.0, helpfulness=-2.0)
+        assert smollm2.generate(prompts, 16) != bare
+    assert smollm2.generate(prompts, 16) == bare
+
+
+def test_artifacts_come_back_and_fit_the_model(
+    smollm2: LanguageModel, axes: dict[str, SteeringVector], tmp_path: Path
+) -> None:
+    axes["safety"].save(tmp_path / "safety.safetensors")
+    back = SteeringVector.load(tmp_path / "safety.safetensors", smollm2)
+    assert torch.equal(back.directions, axes["safety"].directions)
+    assert back.origin == axes["safety"].origin

@@ -1,0 +1,51 @@
+"""Scores without generation follow their definitions, and a dial moves them."""
+
+import pytest
+import torch
+from test_extraction import answer_pairs
+from tiny import random_vector, tiny_lm
+
+from probes.scores import answer_log_likelihood, preference_margin, refusal_score, refusal_tokens
+from steering import LanguageModel, Sliders
+
+
+def test_scores_follow_their_definitions(lm: LanguageModel) -> None:
+    chats = [pair.positive for pair in answer_pairs(5)]
+    refusals = refusal_score(lm, [chat[:-1] for chat in chats])
+    likelihoods = answer_log_likelihood(lm, chats)
+    for chat, refusal, likelihood in zip(chats, refusals, likelihoods, strict=True):
+        tokens = lm.tokenize(chat)
+        with torch.inference_mode():
+            probabilities = lm.model(input_ids=torch.tensor([tokens.ids])).logits[0].double().softmax(-1)
+        mass = probabilities[tokens.prompt_length - 1, refusal_tokens(lm)].sum()
+        assert refusal.item() == pytest.approx((mass.log() - (1 - mass).log()).item(), abs=1e-4)
+        answer = range(tokens.prompt_length, len(tokens.ids))
+        expected = sum(probabilities[place - 1, tokens.ids[place]].log().item() for place in answer) / len(answer)
+        assert likelihood.item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_margin_is_positive_minus_negative(lm: LanguageModel) -> None:
+    pairs = [
+        pair.model_copy(
+            update={"negative": (*pair.negative[:-1], pair.negative[-1].model_copy(update={"content": "No."}))}
+        )
+        for pair in answer_pairs(4)
+    ]
+    sides = [answer_log_likelihood(lm, [getattr(pair, side) for pair in pairs]) for side in ("positive", "negative")]
+    torch.testing.assert_close(preference_margin(lm, pairs), sides[0] - sides[1], rtol=1e-4, atol=1e-4)
+
+
+def test_refusal_tokens_begin_refusals(lm: LanguageModel) -> None:
+    assert [lm.tokenizer.decode([token]) for token in refusal_tokens(lm)] == ["A", "I", "N", "S", "U"]
+
+
+def test_a_scope_knows_where_answers_begin_when_the_dial_is_passed() -> None:
+    """Steering generated tokens can't change the likelihood of the answer's first token, all others it does."""
+    lm = tiny_lm()
+    chats = [pair.positive for pair in answer_pairs(3)]
+    first_only = [(*chat[:-1], chat[-1].model_copy(update={"content": "G"})) for chat in chats]
+    bare, bare_first = answer_log_likelihood(lm, chats), answer_log_likelihood(lm, first_only)
+    with Sliders(a=random_vector()).attach(lm, scope="generated") as dial:
+        dial.set(a=2.0)
+        torch.testing.assert_close(answer_log_likelihood(lm, first_only, dial), bare_first, rtol=1e-5, atol=1e-5)
+        assert (answer_log_likelihood(lm, chats, dial) - bare).abs().min() > 1e-3
