@@ -64,10 +64,11 @@ class Sliders:
         for vector in self.axes.values():
             vector.check(identity, allow_mismatch)
         scopes = scope if isinstance(scope, Mapping) else dict.fromkeys(self.axes, scope)
-        self._check_axes(scopes)
+        self.check_axes(scopes)
         return Dial(self, transformer, blocks, {name: scopes.get(name, "all") for name in self.axes})
 
-    def _check_axes(self, names: Iterable[str]) -> None:
+    def check_axes(self, names: Iterable[str]) -> None:
+        """Raise SteeringError unless every name is one of the axes."""
         for name in names:
             if name not in self.axes:
                 raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(self.axes)}.")
@@ -104,7 +105,7 @@ class Dial:
         Raises SteeringError for an unknown axis, a value that isn't finite, or sequences of different lengths; no
         slider moves then.
         """
-        self.sliders._check_axes(coefficients)
+        self.sliders.check_axes(coefficients)
         values = self._coefficients | {name: _as_rows(name, value) for name, value in coefficients.items()}
         rows = {name: len(value) for name, value in values.items() if len(value) > 1}
         if len(set(rows.values())) > 1:

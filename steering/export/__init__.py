@@ -1,0 +1,1 @@
+"""Vectors for other tools, one consumer a file."""
