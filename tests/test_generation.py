@@ -161,6 +161,18 @@ def test_a_plain_loop_of_cached_steps_steers_like_generate(scope: str) -> None:
             assert torch.equal(sequence, expected)
 
 
+@torch.inference_mode()
+def test_a_plain_pass_after_generate_is_a_prompt_of_its_own() -> None:
+    lm = tiny_lm()
+    ids = torch.randint(5, 270, (2, 30), generator=torch.Generator().manual_seed(0))
+    bare = lm.model(input_ids=ids).logits
+    with Sliders(a=random_vector()).attach(lm, scope="generated") as dial:
+        dial.set(a=[1.0, 1.0, 1.0])
+        lm.generate(PROMPTS, 4)
+        dial.set(a=[1.0, 2.0])
+        assert torch.equal(lm.model(input_ids=ids).logits, bare)  # all prompt, nothing generated
+
+
 def test_a_scope_needs_the_whole_model_to_run() -> None:
     lm = tiny_lm()
     with (

@@ -186,6 +186,16 @@ def test_nested_dials_add_up_and_leave_in_any_order() -> None:
     assert torch.equal(logits(lm), bare)
 
 
+def test_a_generate_of_the_users_own_is_put_back() -> None:
+    lm = tiny_lm()
+    own = lambda *args, **kwargs: type(lm.model).generate(lm.model, *args, **kwargs)  # noqa: E731
+    lm.model.generate = own
+    with Sliders(a=random_vector()).attach(lm) as dial:
+        dial.set(a=[1.0, -1.0])
+        lm.generate(["a", "b"], 2, num_beams=2)
+    assert lm.model.generate is own
+
+
 def test_two_threads_steer_two_models_without_meeting() -> None:
     lms = [tiny_lm(seed=seed) for seed in (0, 1)]
     sliders = [Sliders(a=random_vector(seed)) for seed in (3, 4)]
