@@ -208,8 +208,8 @@ class SteeringVector:
     def describe(self) -> str:
         """What the vector is and where it comes from, in a few lines of text."""
         lines = [
-            f"{self.title}: layers {_spans(self.layers)} of width {self.d_model}",
-            f"slider: moves layers {_spans(self.recommended_layers)}, unit {self.unit:g}, "
+            f"{self.title}: layers {layer_spans(self.layers)} of width {self.d_model}",
+            f"slider: moves layers {layer_spans(self.recommended_layers)}, unit {self.unit:g}, "
             f"range {self.range[0]:g} to {self.range[1]:g}",
         ]
         if self.origin:
@@ -253,7 +253,7 @@ def _combined(expression: str, *vectors: SteeringVector) -> Origin | None:
     )
 
 
-def _spans(layers: tuple[int, ...]) -> str:
+def layer_spans(layers: tuple[int, ...]) -> str:
     """`(3, 4, 5, 9)` -> `3-5, 9`."""
     spans: list[list[int]] = []
     for layer in layers:
