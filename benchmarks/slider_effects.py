@@ -19,7 +19,7 @@ from probes.scores import preference_margin, refusal_score
 from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringVector, extract, load, record
 
 VALUES = (-1.0, -0.5, 0.0, 0.5, 1.0)
-MEASURED = 16
+MEASURED = 12
 """Prompts of a kind and pairs of answers for the dose-response figures; the AUROC is taken over all prompts."""
 
 

@@ -1,4 +1,4 @@
-"""Scores of a model's tendencies without generating: cheap, differentiable in the sliders, and no judge of text.
+"""Scores of a model's tendencies without generating: cheap, smooth in the sliders, and no judge of text.
 
 All functions read the model as it is, so an attached dial is in force. Pass the dial too where its scope depends on
 where answers begin.

@@ -8,15 +8,18 @@ from torch import Tensor
 
 
 def like_lengths(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Indices in batches of like length, longest first, so that running out of memory shows at once."""
+    """Indices in batches of like length, longest first, so that running out of memory shows at once.
+
+    Rows keep the caller's order inside a batch: what fits into one batch meets a dial's per-row values as expected.
+    """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if batch and (len(batch) + 1) * lengths[batch[0]] > tokens_per_batch:
-            yield batch
+            yield sorted(batch)
             batch = []
         batch.append(index)
     if batch:
-        yield batch
+        yield sorted(batch)
 
 
 def pad(

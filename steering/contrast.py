@@ -6,7 +6,7 @@ line is one pair, `{"id", "group", "positive": [messages], "negative": [messages
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,9 @@ class ContrastPair(BaseModel):
             raise ValueError("both sides should have at least one message")
         if self.positive[-1].role != self.negative[-1].role:
             raise ValueError("both sides should end with a message of the same role")
-        if self.positive[-1].role == "system":
-            raise ValueError("the last message should be the user's or the assistant's")
+        for side in (self.positive, self.negative):
+            if side[-1].role == "system" or not any(message.role == "user" for message in side):
+                raise ValueError("each side should have a user's message, last or before the answer")
         return self
 
 
@@ -61,8 +62,12 @@ class ContrastSet:
 
     pairs: tuple[ContrastPair, ...]
     header: Header
-    first_line: int = 2
-    """Line of the first pair in the file: 2 below a header, 1 without."""
+    lines: tuple[int, ...] = ()
+    """Line of every pair in its file; as `write` would place them, below the header, when not given."""
+
+    def __post_init__(self) -> None:
+        if not self.lines:
+            object.__setattr__(self, "lines", tuple(range(2, 2 + len(self.pairs))))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -103,7 +108,7 @@ class ContrastSet:
                 raise SteeringError(
                     f"Contrast set {self.name!r} has no group {group!r}; choose from {quoted(self.groups)}."
                 )
-        return ContrastSet(tuple(pair for pair in self.pairs if pair.group in groups), self.header)
+        return self._where(lambda pair: pair.group in groups)
 
     def split(self, held_out: float = 0.2) -> tuple["ContrastSet", "ContrastSet"]:
         """Divide by pair into (rest, held out). A pair's id decides, so that order and other pairs hardly matter.
@@ -118,10 +123,11 @@ class ContrastSet:
             )
         ranked = sorted(self.pairs, key=lambda pair: hashlib.sha256(pair.id.encode()).digest())
         chosen = {pair.id for pair in ranked[:count]}
-        return (
-            ContrastSet(tuple(pair for pair in self.pairs if pair.id not in chosen), self.header),
-            ContrastSet(tuple(pair for pair in self.pairs if pair.id in chosen), self.header),
-        )
+        return self._where(lambda pair: pair.id not in chosen), self._where(lambda pair: pair.id in chosen)
+
+    def _where(self, wanted: Callable[[ContrastPair], bool]) -> "ContrastSet":
+        kept = [(pair, line) for pair, line in zip(self.pairs, self.lines, strict=True) if wanted(pair)]
+        return ContrastSet(tuple(pair for pair, _ in kept), self.header, tuple(line for _, line in kept))
 
     @staticmethod
     def builtin(name: str) -> "ContrastSet":
@@ -142,7 +148,7 @@ class ContrastSet:
         """Read a JSON-lines file. Raises SteeringError that names the first line that isn't as it should be."""
         path = Path(path)
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         except OSError as error:
             raise SteeringError(f"Can't read contrast set {str(path)!r}: {error.strerror}; check the path.") from error
         except UnicodeDecodeError as error:
@@ -152,7 +158,7 @@ class ContrastSet:
         if not pairs:
             raise SteeringError(f"Contrast set {str(path)!r} has no pairs; add at least one line with a pair.")
         _check_ids(pairs, first_line, path)
-        return ContrastSet(pairs, header, first_line)
+        return ContrastSet(pairs, header, tuple(range(first_line, first_line + len(pairs))))
 
     def write(self, path: str | Path) -> None:
         """Write the set as JSON lines, header first, whole or not at all."""
@@ -164,7 +170,7 @@ class ContrastSet:
 
 def _read_header(lines: list[str], path: Path) -> tuple[Header, int]:
     """The header, and the line of the first pair; a file without a header is named after itself."""
-    if not lines or not lines[0].startswith('{"header"'):
+    if not lines[0].startswith('{"header"'):
         return Header(name=path.stem), 1
     try:
         return _HeaderLine.model_validate_json(lines[0]).header, 2

@@ -48,7 +48,7 @@ def lint(contrast_set: ContrastSet) -> list[Finding]:
 
 
 def _numbered(contrast_set: ContrastSet) -> Iterator[tuple[int, ContrastPair]]:
-    return enumerate(contrast_set.pairs, contrast_set.first_line)
+    return zip(contrast_set.lines, contrast_set.pairs, strict=True)
 
 
 def _words(text: str) -> list[str]:

@@ -46,6 +46,12 @@ def _blocks_at(model: PreTrainedModel, path: str) -> nn.ModuleList:
             f"Expected a list of decoder blocks at {path!r} of {type(model).__name__!r}, "
             f"found {type(blocks).__name__ if blocks is not None else 'nothing'}; the lists are {lists}."
         )
+    expected = model.config.get_text_config(decoder=True).num_hidden_layers
+    if len(blocks) != expected:
+        raise SteeringError(
+            f"Expected the {expected} decoder blocks of {type(model).__name__!r} at {path!r}, found a list of "
+            f"{len(blocks)}; name the list of the text decoder's blocks."
+        )
     return blocks
 
 

@@ -14,6 +14,8 @@ from steering.vector import Origin, Profile, Source, SteeringVector
 
 RELATIVE_PUSH = 0.15
 """How far slider value 1 may push, summed over its layers, as a share of the residual norm: see `_recommended`."""
+AUROC_TOLERANCE = 0.02
+"""Held-out AUROC within which layers count as equally good."""
 
 
 def extract(
@@ -64,7 +66,7 @@ def extract(
     return SteeringVector(
         directions=directions.float(),
         layers=tuple(layers),
-        recommended_layers=_recommended(layers, lm.n_layers, relative_norms),
+        recommended_layers=_recommended(layers, lm.n_layers, auroc, relative_norms),
         origin=Origin(
             model=lm.identity,
             expression=contrast_set.name,
@@ -106,6 +108,8 @@ def _held_out_figures(directions: Tensor, batches: Iterable[PairStates]) -> tupl
     """AUROC of the projections, and mean cosine of pair differences with the direction, a layer."""
     from sklearn.metrics import roc_auc_score
 
+    if not directions.isfinite().all():
+        raise SteeringError("The states are infinite or undefined in this dtype; load the model with dtype='float32'.")
     unit = torch.nn.functional.normalize(directions.float(), dim=-1)
     positive, negative, cosines = [], [], []
     for states in batches:
@@ -118,18 +122,20 @@ def _held_out_figures(directions: Tensor, batches: Iterable[PairStates]) -> tupl
     return auroc, torch.cat(cosines).mean(0)
 
 
-def _recommended(layers: Sequence[int], n_layers: int, relative_norms: Sequence[float]) -> tuple[int, ...]:
-    """Layers to move until the slider is calibrated: from half the depth up, as many as the push allows, at least one.
+def _recommended(
+    layers: Sequence[int], n_layers: int, auroc: Sequence[float], relative_norms: Sequence[float]
+) -> tuple[int, ...]:
+    """Layers to move until the slider is calibrated: a run of as many as the push allows, at least one.
 
-    Published searches end near half the depth (0.38-0.62 in Arditi et al.). Several small pushes work better than a
-    large one, but a sum beyond a good part of the residual norm breaks the text.
+    It starts at the first layer between half and 0.7 of the depth that tells held-out pairs apart about as well as the
+    best one there. Published searches end at such depths (Arditi et al.); several small pushes work better than a large
+    one, but a sum beyond a good part of the residual norm breaks the text.
     """
-    upper = [row for row, layer in enumerate(layers) if layer >= n_layers // 2] or [len(layers) - 1]
-    chosen = [upper[0]]
-    push = relative_norms[upper[0]]
-    for row in upper[1:]:
-        push += relative_norms[row]
-        if push > RELATIVE_PUSH:
-            break
-        chosen.append(row)
-    return tuple(layers[row] for row in chosen)
+    window = [row for row, layer in enumerate(layers) if n_layers // 2 <= layer <= 0.7 * n_layers] or [len(layers) - 1]
+    best = max(auroc[row] for row in window)
+    start = next(row for row in window if auroc[row] >= best - AUROC_TOLERANCE)
+    stop, push = start + 1, relative_norms[start]
+    while stop <= window[-1] and push + relative_norms[stop] <= RELATIVE_PUSH:
+        push += relative_norms[stop]
+        stop += 1
+    return tuple(layers[start:stop])

@@ -16,6 +16,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises SteeringError when the folder doesn't exist or can't be written.
     """
     path = Path(path)
+    if path.is_dir():
+        raise SteeringError(f"Can't write {str(path)!r}: it is a folder; name a file in it.")
     if not path.parent.is_dir():
         raise SteeringError(
             f"Can't write {str(path)!r}: the folder {str(path.parent)!r} doesn't exist; create it first."

@@ -26,6 +26,8 @@ def sweep(
 
     An axis that a setting doesn't name is at 0. `options` are those of `LanguageModel.generate`.
     """
+    for setting in settings:
+        sliders.check_axes(setting)
     cells = [(prompt, setting) for prompt in prompts for setting in settings]
     answers: list[str] = []
     with sliders.attach(lm, scope=scope) as dial, tqdm(total=len(cells), unit="answer", disable=not progress) as bar:

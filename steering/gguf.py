@@ -69,6 +69,7 @@ def _convert(file: Path, dtype: torch.dtype, folder: Path) -> None:
         "pretrained_model_name_or_path": str(file.parent),
         "gguf_file": file.name,
         "local_files_only": True,
+        "trust_remote_code": False,
     }
     try:
         tokenizer = AutoTokenizer.from_pretrained(**source)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
@@ -16,6 +17,9 @@ _CONFIG_KEYS = (
     "intermediate_size",
     "vocab_size",
 )
+
+ALLOWABLE = ("config", "weights", "chat_template", "system_prompt")
+"""Differences between a vector's model and another that a user may accept by name."""
 
 
 class ModelIdentity(BaseModel):
@@ -32,11 +36,11 @@ class ModelIdentity(BaseModel):
     config: str
     """Fingerprint of the sizes that make the architecture."""
     weights: str | None = None
-    """Fingerprint of a sample of the weights, rounded to bfloat16 so that it survives loading in another dtype."""
+    """Fingerprint of the signs of a sample of the weights, which survive loading in another dtype."""
     chat_template: str | None = None
     """Fingerprint of the chat template, `"none"` for a tokenizer without one."""
     system_prompt: str | None = None
-    """The system prompt in front of every chat, if the user gave one."""
+    """The system prompt that the user put in front of every chat, `""` for none."""
 
 
 def identify(
@@ -62,7 +66,7 @@ def fingerprint(content: bytes) -> str:
 
 
 def mismatches(expected: ModelIdentity, found: ModelIdentity) -> dict[str, str]:
-    """What differs, by the name that allows it: `architecture`, `config`, `weights`, `chat_template`.
+    """What differs, by the name that allows it: `architecture` or one of `ALLOWABLE`.
 
     `architecture` (number or width of the layers) can't be allowed: the vector doesn't fit.
     """
@@ -70,7 +74,7 @@ def mismatches(expected: ModelIdentity, found: ModelIdentity) -> dict[str, str]:
     shapes = [f"{i.n_layers} layers of width {i.d_model}" for i in (expected, found)]
     if shapes[0] != shapes[1]:
         differences["architecture"] = f"made for {shapes[0]} ({expected.name!r}), found {shapes[1]} ({found.name!r})"
-    for key in ("config", "weights", "chat_template"):
+    for key in ALLOWABLE:
         theirs, ours = getattr(expected, key), getattr(found, key)
         if theirs is not None and ours is not None and theirs != ours:
             differences[key] = f"made with {key} {theirs!r} ({expected.name!r}), found {ours!r} ({found.name!r})"
@@ -78,14 +82,16 @@ def mismatches(expected: ModelIdentity, found: ModelIdentity) -> dict[str, str]:
 
 
 def _weights_fingerprint(model: PreTrainedModel, blocks: nn.ModuleList) -> str | None:
-    """Sampled from the embeddings and the middle block; None where weights are not in memory (offloaded)."""
+    """Signs of weights in the embeddings and the middle block: they survive rounding to any dtype.
+
+    None where weights are not in memory (offloaded).
+    """
     embeddings = model.get_input_embeddings()
     middle = max(blocks[len(blocks) // 2].parameters(), key=torch.numel)
-    samples = []
+    signs = []
     for weight in (next(embeddings.parameters()), middle):
         if weight.is_meta:
             return None
         flat = weight.detach().flatten()
-        sample = flat[:: max(1, flat.numel() // 1024)]
-        samples.append(sample.to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
-    return fingerprint(b"".join(samples))
+        signs.append(flat[:: max(1, flat.numel() // 16384)].signbit().cpu().numpy())
+    return fingerprint(np.packbits(np.concatenate(signs)).tobytes())

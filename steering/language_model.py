@@ -69,7 +69,7 @@ class LanguageModel:
         template = self.tokenizer.chat_template
         known = {
             "chat_template": fingerprint(str(template).encode()) if template else "none",
-            "system_prompt": self.system_prompt,
+            "system_prompt": self.system_prompt or "",
         }
         return identify(self.model, self.blocks, self.name, self.revision).model_copy(update=known)
 

@@ -45,7 +45,7 @@ def load(
     label = str(name)
     source, local = _source(label, torch_dtype)
     options: dict[str, Any] = {"revision": revision} if revision and not local else {}
-    options["local_files_only"] = local
+    options |= {"local_files_only": local, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(source, **options)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
@@ -54,7 +54,7 @@ def load(
         model = loader.from_pretrained(
             source, config=config, dtype=torch_dtype or "auto", device_map=device_map, use_safetensors=True, **options
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # transformers and safetensors raise whatever the files make them raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         kind = "folder" if local else "Hub id (no such local folder)"
         raise SteeringError(

@@ -28,7 +28,7 @@ Coefficient: TypeAlias = float | Sequence[float] | Tensor
 class Sliders:
     """Named axes, each with its vector: `Sliders(safety=…, helpfulness=…)`. Attach them to move a model."""
 
-    def __init__(self, **axes: SteeringVector) -> None:
+    def __init__(self, /, **axes: SteeringVector) -> None:
         if not axes:
             raise SteeringError("Expected at least one axis, found none; write Sliders(safety=vector).")
         for name, vector in axes.items():
@@ -45,6 +45,7 @@ class Sliders:
         *,
         scope: str | Mapping[str, str] = "all",
         allow_mismatch: Iterable[str] = (),
+        blocks: str | None = None,
     ) -> "Dial":
         """Put hooks on the model's blocks, all sliders at 0, and return the dial that moves them.
 
@@ -53,19 +54,20 @@ class Sliders:
         Args:
             scope: a name in `steering.scopes.SCOPES`, or one for each axis that isn't `all`.
             allow_mismatch: differences between the vectors' model and this one to accept.
+            blocks: dotted path of a plain transformers model's decoder blocks, where they can't be found.
 
         Raises SteeringError when a vector was made on another model.
         """
         if isinstance(model, LanguageModel):
-            transformer, blocks, identity = model.model, model.blocks, model.identity
+            transformer, found, identity = model.model, model.blocks, model.identity
         else:
-            transformer, blocks = model, find_blocks(model)
-            identity = identify(transformer, blocks)
+            transformer, found = model, find_blocks(model, blocks)
+            identity = identify(transformer, found)
         for vector in self.axes.values():
             vector.check(identity, allow_mismatch)
         scopes = scope if isinstance(scope, Mapping) else dict.fromkeys(self.axes, scope)
         self.check_axes(scopes)
-        return Dial(self, transformer, blocks, {name: scopes.get(name, "all") for name in self.axes})
+        return Dial(self, transformer, found, {name: scopes.get(name, "all") for name in self.axes})
 
     def check_axes(self, names: Iterable[str]) -> None:
         """Raise SteeringError unless every name is one of the axes."""
@@ -99,7 +101,7 @@ class Dial:
             self._undo.append(model.register_forward_hook(self._tracker.pass_ends, always_call=True).remove)
         self._undo.append(watch_generate(model, self._tracker.generating))
 
-    def set(self, **coefficients: Coefficient) -> None:
+    def set(self, /, **coefficients: Coefficient) -> None:
         """Move the named sliders; the others stay. A sequence gives every row of the next batches its own value.
 
         Raises SteeringError for an unknown axis, a value that isn't finite, or sequences of different lengths; no

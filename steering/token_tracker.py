@@ -5,12 +5,13 @@ whole sequence again without a cache, with every row repeated for beams. The tra
 `generate` from outside and answers in terms of the caller's own batch rows and real tokens.
 """
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from steering.errors import SteeringError
 
@@ -68,10 +69,11 @@ class TokenTracker:
             )
         return rows // caller_rows
 
-    def pass_begins(self, _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def pass_begins(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the whole model: place the pass's positions."""
+        kwargs = inspect.signature(model.forward).bind_partial(*args, **kwargs).arguments
+        kwargs = kwargs | kwargs.get("kwargs", {})
         tokens = next((kwargs[key] for key in ("input_ids", "inputs_embeds") if kwargs.get(key) is not None), None)
-        tokens = args[0] if tokens is None and args else tokens
         if tokens is None:
             return
         rows, seq = tokens.shape[:2]
@@ -84,7 +86,8 @@ class TokenTracker:
             self._prompt_mask = mask
         prompt_columns = self._prompt_mask.shape[1]
         index = torch.where(mask.bool(), mask.cumsum(1) - 1, -1)
-        lengths = mask[:, :prompt_columns].sum(1, keepdim=True)
+        lengths = (mask if mask.shape[1] >= prompt_columns else self._prompt_rows(rows)).to(tokens.device)
+        lengths = lengths[:, :prompt_columns].sum(1, keepdim=True)
         if self._given_lengths is not None:
             lengths = self._given_lengths.to(tokens.device).reshape(-1, 1).expand(rows, 1)
         self.token_index = index[:, past:]
@@ -100,6 +103,11 @@ class TokenTracker:
             return attention_mask[:, :columns].long()
         real = torch.ones(rows, columns, dtype=torch.long)
         if self._prompt_mask is not None:  # a static cache's mask is four-dimensional: padding is all in the prompt
-            prompt = self._prompt_mask.repeat_interleave(rows // len(self._prompt_mask), dim=0)[:, :columns]
+            prompt = self._prompt_rows(rows)[:, :columns]
             real[:, : prompt.shape[1]] = prompt
         return real
+
+    def _prompt_rows(self, rows: int) -> Tensor:
+        """The prompt's mask with every row repeated for its beams."""
+        assert self._prompt_mask is not None
+        return self._prompt_mask.repeat_interleave(rows // len(self._prompt_mask), dim=0)

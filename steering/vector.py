@@ -10,8 +10,8 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from steering.errors import SteeringError
-from steering.identity import ModelIdentity, mismatches
+from steering.errors import SteeringError, quoted
+from steering.identity import ALLOWABLE, ModelIdentity, mismatches
 
 if TYPE_CHECKING:
     from steering.language_model import LanguageModel
@@ -80,7 +80,7 @@ class SteeringVector:
 
     def __post_init__(self) -> None:
         directions = torch.as_tensor(self.directions).detach().to("cpu", torch.float32)
-        if directions.ndim != 2 or not directions.isfinite().all():
+        if directions.ndim != 2 or not len(directions) or not directions.isfinite().all():
             raise SteeringError(
                 f"Expected finite directions of shape (layers, d_model), found shape {tuple(directions.shape)}"
                 f"{'' if directions.isfinite().all() else ' with infinite or undefined values'}; give one row a layer."
@@ -140,6 +140,7 @@ class SteeringVector:
         return self * -1.0
 
     def __add__(self, other: "SteeringVector") -> "SteeringVector":
+        """What both sliders at 1 would add, at the layers of either; the range is that of the first."""
         return self._plus(other, "({}) + ({})", torch.add)
 
     def __sub__(self, other: "SteeringVector") -> "SteeringVector":
@@ -155,8 +156,14 @@ class SteeringVector:
             )
         if self.origin and other.origin and (found := mismatches(self.origin.model, other.origin.model)):
             raise SteeringError(f"Expected two vectors of the same model: {'; '.join(found.values())}.")
-        directions = combine(self.directions, other.directions)
-        return replace(self, directions=directions, origin=_combined(expression, self, other), profile=None)
+        return replace(
+            self,
+            directions=combine(self.unit * self.directions, other.unit * other.directions),
+            recommended_layers=tuple(sorted({*self.recommended_layers, *other.recommended_layers})),
+            unit=1.0,
+            origin=_combined(expression, self, other),
+            profile=None,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, whole or not at all."""
@@ -182,7 +189,7 @@ class SteeringVector:
     def check(self, model: ModelIdentity, allow_mismatch: Iterable[str] = ()) -> None:
         """Raise SteeringError unless the vector was made on this model.
 
-        `allow_mismatch` names differences to accept: `"config"`, `"weights"`, `"chat_template"`.
+        `allow_mismatch` names differences to accept, out of `steering.identity.ALLOWABLE`.
         """
         if self.d_model != model.d_model or max(self.layers) >= model.n_layers:
             raise SteeringError(
@@ -191,7 +198,9 @@ class SteeringVector:
             )
         if self.origin is None:
             return
-        allowed = set(allow_mismatch) - {"architecture"}
+        allowed = set(allow_mismatch)
+        if unknown := allowed - {*ALLOWABLE}:
+            raise SteeringError(f"There is no mismatch {quoted(unknown)} to allow; choose from {quoted(ALLOWABLE)}.")
         for name, difference in mismatches(self.origin.model, model).items():
             if name not in allowed:
                 remedy = "load the model it was made on or extract it anew"

@@ -27,7 +27,7 @@ def write(path: Path, *lines: dict[str, Any]) -> Path:
 
 
 def test_a_set_survives_writing_and_reading(tmp_path: Path) -> None:
-    first = ContrastSet.read(write(tmp_path / "a.jsonl", HEADER, pair(1, "Blé?", "Orge?"), pair(2, "C?", "D?")))
+    first = ContrastSet.read(write(tmp_path / "a.jsonl", HEADER, pair(1, "Blé\u2028?", "Orge?"), pair(2, "C?", "D?")))
     first.write(tmp_path / "b.jsonl")
     again = ContrastSet.read(tmp_path / "b.jsonl")
     assert again == first
@@ -38,7 +38,7 @@ def test_a_set_survives_writing_and_reading(tmp_path: Path) -> None:
 
 def test_a_file_without_header_is_named_after_itself(tmp_path: Path) -> None:
     toy = ContrastSet.read(write(tmp_path / "manners.jsonl", pair(1, "A?", "B?")))
-    assert (toy.name, toy.first_line) == ("manners", 1)
+    assert (toy.name, toy.lines) == ("manners", (1,))
 
 
 def test_the_fingerprint_follows_the_pairs_and_not_the_header(tmp_path: Path) -> None:
@@ -66,6 +66,10 @@ def without(key: str) -> Callable[[dict[str, Any]], None]:
             "field 'positive.0.content': input should be a valid string",
         ),
         (lambda line: line.update(positive=[]), "both sides should have at least one message"),
+        (
+            lambda line: [line[side][0].update(role="assistant") for side in ("positive", "negative")],
+            "a user's message",
+        ),
         (lambda line: line["positive"][0].update(role="assistant"), "should end with a message of the same role"),
         (lambda line: line.update(id="p1"), "the id 'p1' stands in line 2 already"),
     ],
@@ -83,7 +87,7 @@ def test_an_unusable_line_is_named(spoil: Callable[[dict[str, Any]], Any], sente
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "has no pairs"),
+        (b"", ":1: expected one pair, found an empty line"),
         (b'{"header": {"name": "x"}}\n', "has no pairs"),
         (b'{"header": {"nom": "x"}}\n', ":1: the header is not usable: field 'header.name'"),
         (b"{not json}\n", ":1: the pair is not usable: invalid JSON"),

@@ -242,8 +242,10 @@ def test_unusable_requests_are_refused_with_a_sentence(
         extract(lm, prompt_pairs(10), progress=False, **options)
 
 
-def test_recommended_layers_start_at_half_the_depth_and_stop_at_the_allowed_push() -> None:
-    assert _recommended(range(10), 10, [0.04] * 10) == (5, 6, 7)
-    assert _recommended(range(10), 10, [0.0] * 5 + [0.9] * 5) == (5,)
-    assert _recommended(range(10), 10, [0.01] * 10) == (5, 6, 7, 8, 9)
-    assert _recommended([1, 3], 10, [0.01] * 2) == (3,)
+def test_recommended_layers_start_where_pairs_are_told_apart_and_stop_at_the_allowed_push() -> None:
+    flat, rising = [0.8] * 10, [0.5] * 5 + [0.6, 0.89, 0.9, 0.95, 1.0]
+    assert _recommended(range(10), 10, flat, [0.04] * 10) == (5, 6, 7)
+    assert _recommended(range(10), 10, flat, [0.06] * 10) == (5, 6)
+    assert _recommended(range(10), 10, flat, [0.9] * 10) == (5,)
+    assert _recommended(range(10), 10, rising, [0.01] * 10) == (6, 7)
+    assert _recommended([1, 3], 10, [0.9, 0.8], [0.01] * 2) == (3,)

@@ -1,12 +1,15 @@
 """The axes of a command: vector files that the user names, or the built-in two, extracted once and kept."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from steering import ContrastSet, LanguageModel, SteeringVector, extract
 from steering.errors import SteeringError
+from steering.extraction import RELATIVE_PUSH
 from steering.gguf import cache_folder
 from steering.identity import fingerprint
+from steering.vector_file import FORMAT_VERSION
 
 BUILTIN_AXES = ("safety", "helpfulness")
 
@@ -27,7 +30,8 @@ def axes_from(lm: LanguageModel, files: Sequence[str], allow_mismatch: Sequence[
 def _builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:
     """A vector from the cache folder, extracted there on first use; keyed by all that it was made from."""
     contrast_set = ContrastSet.builtin(name)
-    key = fingerprint(f"{lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
+    made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
+    key = fingerprint(f"{made_by} {lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
     path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def _load(
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with Console(stderr=True).status(f"loading {model}"):
+    with Console(stderr=True).status("loading the model"):
         return load(model, dtype=dtype, device_map=device_map, revision=revision, system_prompt=system_prompt)
 
 
@@ -72,7 +72,7 @@ def demo(
         vector.save(folder / f"{name}.safetensors")
     print_demo(result, console)
     page = write_page(result, folder / "index.html")
-    console.print(f"Page: {page}    Vectors: {', '.join(str(folder / f'{n}.safetensors') for n in result.axes)}")
+    console.print(f"Page: {page}, vectors beside it", markup=False)
 
 
 @app.command()
@@ -107,7 +107,7 @@ def extract(
         typer.echo(json.dumps(vector_summary(vector)))
     else:
         print_vector(vector, console)
-        console.print(f"Written to {out}")
+        console.print(f"Written to {out}", markup=False)
 
 
 @app.command()
@@ -203,7 +203,11 @@ def main(arguments: list[str] | None = None) -> None:
         code: Any = app(arguments, standalone_mode=False)
     except SteeringError as error:
         code = _fail(str(error))
+    except (OSError, UnicodeDecodeError) as error:
+        code = _fail(f"Can't read or write: {error}; check the path, its rights and the space left.")
     except typer.TyperException as error:
+        if not error.format_message():  # the bare command has printed its help
+            sys.exit(2)
         code = _fail(f"{error.format_message().rstrip('.')}; see: trimtab --help")
     except (KeyboardInterrupt, typer.Abort):
         code = 130

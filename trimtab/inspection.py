@@ -48,7 +48,7 @@ def vector_summary(vector: SteeringVector) -> dict[str, Any]:
 
 def print_vector(vector: SteeringVector, console: Console) -> None:
     """What a vector is, and a row a layer."""
-    console.print(vector.describe(), highlight=False)
+    console.print(vector.describe(), highlight=False, markup=False)
     table = Table("layer", "norm", title="by layer; a slider moves the marked ones", title_justify="left")
     for heading in ("residual norm", "AUROC", "pair cosine") if vector.profile else ():
         table.add_column(heading, justify="right")
@@ -63,7 +63,7 @@ def print_vector(vector: SteeringVector, console: Console) -> None:
                 f"{profile.pair_cosine[row]:.3f}",
             ]
         table.add_row(*cells)
-    console.print(table)
+    console.print(table, markup=False)
 
 
 def contrast_set_summary(contrast_set: ContrastSet) -> dict[str, Any]:
@@ -83,14 +83,16 @@ def contrast_set_summary(contrast_set: ContrastSet) -> dict[str, Any]:
 def print_contrast_set(contrast_set: ContrastSet, console: Console) -> None:
     """What a contrast set says of itself, an example a group, and what the checks found."""
     header = contrast_set.header
-    console.print(f"{header.name}: {len(contrast_set)} pairs, {contrast_set.fingerprint}", highlight=False)
+    console.print(
+        f"{header.name}: {len(contrast_set)} pairs, {contrast_set.fingerprint}", highlight=False, markup=False
+    )
     for label, text in (("+", header.positive), ("-", header.negative), ("why", header.why)):
-        console.print(f"{label}: {text}", highlight=False)
+        console.print(f"{label}: {text}", highlight=False, markup=False)
     table = Table("group", "pairs", "a positive side", "its negative side", show_lines=True)
     for group, count in contrast_set.groups.items():
         pair = next(pair for pair in contrast_set if pair.group == group)
         table.add_row(group, str(count), pair.positive[-1].content, pair.negative[-1].content)
-    console.print(table)
+    console.print(table, markup=False)
     findings = lint(contrast_set)
     for finding in findings:
         console.print(f"{finding.check}: {finding}", highlight=False, markup=False)
