@@ -116,6 +116,7 @@ def test_chat_moves_sliders_and_survives_mistakes(
         (["inspect", "/no/such.safetensors"], "There is no vector file '/no/such.safetensors'"),
         (["inspect", "/no/such.jsonl"], "Can't read contrast set '/no/such.jsonl'"),
         (["extract", "saftey", "--out", "x.safetensors"], "There is no built-in contrast set 'saftey'"),
+        (["extract", "safety", "--out", "/tmp"], "Can't write '/tmp': it is a folder"),
         (["extract", "safety", "--out", "/no/folder/x"], "the folder '/no/folder' doesn't exist"),
         (["extract", "safety", "--out", "x", "--layers", "a-b"], "Expected layers such as 12 or 10-15,20, found 'a-b'"),
         (["extract", "safety"], "Missing option '--out' / '-o'"),
@@ -173,6 +174,13 @@ def test_an_interrupted_extraction_leaves_no_file(folder: Path, tmp_path: Path) 
     assert b"Interrupted." in rest
     assert b"Traceback" not in seen + rest
     assert set(os.listdir(tmp_path)) == before
+
+
+def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, error = run(capsys)
+    assert code == 2
+    assert "generate" in printed + error
+    assert "Error" not in error
 
 
 def test_help_is_printed_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,7 +71,8 @@ def test_positions_are_the_tokens_that_they_name(lm: LanguageModel) -> None:
         "response_mean": (tokens.prompt_length, len(tokens.ids)),
     }
     for position, (start, stop) in spans.items():
-        read = record(lm, [chat, "padding makes this row a good deal longer than the first"][:1], position=position)
+        longer = (*chat[:-1], chat[-1].model_copy(update={"content": "An answer that is a good deal longer."}))
+        read = record(lm, [chat, longer], position=position)
         torch.testing.assert_close(read[0, :-1], states_of(lm, chat, start, stop), rtol=1e-4, atol=1e-5)
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tiny import FAMILIES, LAYERS, tiny_lm, tiny_model
+from tiny import FAMILIES, LAYERS, random_vector, tiny_lm, tiny_model
 from torch import nn
 from transformers import T5Config, T5ForConditionalGeneration
 
-from steering import LanguageModel, SteeringError, record
+from steering import LanguageModel, Sliders, SteeringError, record
 from steering.decoder_blocks import block_output, find_blocks, with_block_output
 
 PATHS = {"GPT2": "transformer.h", "GPTNeoX": "gpt_neox.layers", "Opt": "model.decoder.layers", "Bloom": "transformer.h",
@@ -54,6 +54,10 @@ def test_the_override_reaches_the_language_model() -> None:
     ):
         LanguageModel(lm.model, lm.tokenizer)
     assert LanguageModel(lm.model, lm.tokenizer, blocks_path="model.layers").blocks is lm.model.model.layers
+    Sliders(a=random_vector()).attach(lm.model, blocks="model.layers").detach()
+    lm.model.model.adapters.append(nn.Linear(32, 32))
+    with pytest.raises(SteeringError, match=r"Expected the 4 decoder blocks .* found a list of 5"):
+        find_blocks(lm.model, "model.adapters")
 
 
 def test_an_encoder_decoder_is_refused() -> None:

@@ -162,6 +162,26 @@ def test_a_plain_loop_of_cached_steps_steers_like_generate(scope: str) -> None:
 
 
 @torch.inference_mode()
+def test_a_mask_may_be_passed_by_position() -> None:
+    lm = tiny_lm()
+    inputs, _ = padded(lm, "right")
+    with Sliders(a=random_vector()).attach(lm, scope="last_prompt_token") as dial:
+        dial.set(a=1.0)
+        by_name = lm.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+        assert torch.equal(lm.model(inputs["input_ids"], inputs["attention_mask"]).logits, by_name)
+
+
+def test_chunked_prefill_steers_the_same() -> None:
+    lm = tiny_lm()
+    ids = torch.tensor([lm.tokenize("What is the tide doing today?").ids])
+    settings = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    with Sliders(a=random_vector()).attach(lm, scope="last_prompt_token") as dial:
+        dial.set(a=2.0)
+        whole = lm.model.generate(ids, **settings)
+        assert torch.equal(lm.model.generate(ids, prefill_chunk_size=8, **settings), whole)
+
+
+@torch.inference_mode()
 def test_a_plain_pass_after_generate_is_a_prompt_of_its_own() -> None:
     lm = tiny_lm()
     ids = torch.randint(5, 270, (2, 30), generator=torch.Generator().manual_seed(0))
@@ -209,6 +229,11 @@ def test_options_of_generate_are_passed_through() -> None:
     torch.manual_seed(0)
     assert lm.generate(PROMPTS, 12, do_sample=True, temperature=1.5) == first
     assert first != lm.generate(PROMPTS, 12)
+
+
+def test_a_sweep_refuses_an_unknown_axis() -> None:
+    with pytest.raises(SteeringError, match="no axis 'b'"):
+        sweep(tiny_lm(), Sliders(a=random_vector()), PROMPTS, [{"b": 1.0}], progress=False)
 
 
 def test_a_sweep_gives_the_answers_of_single_runs() -> None:

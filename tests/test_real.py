@@ -8,8 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from probes.scores import preference_margin, refusal_score
-from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, record
-from steering.gguf import cache_folder
+from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, load, record
 
 pytestmark = pytest.mark.real
 
@@ -20,9 +19,14 @@ def axes(smollm2: LanguageModel) -> dict[str, SteeringVector]:
     return {name: extract(smollm2, ContrastSet.builtin(name), progress=False) for name in ("safety", "helpfulness")}
 
 
-def test_the_cached_weights_load_at_once(smollm2: LanguageModel) -> None:
-    folders = [path for path in (cache_folder() / "gguf").iterdir() if not path.name.startswith(".")]
-    assert any((folder / "model.safetensors").is_file() for folder in folders)
+def test_weights_are_dequantised_once(smollm2: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def convert_again(*_: object) -> None:
+        raise AssertionError("the GGUF file was converted a second time")
+
+    monkeypatch.setattr("steering.gguf._convert", convert_again)
+    again = load("smollm2-135m-instruct")
+    for name, weight in smollm2.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], weight), name
     assert smollm2.model.dtype == torch.float32
     assert smollm2.n_layers == 30
     assert smollm2.tokenizer.decode(smollm2.tokenize("Hi").ids).endswith("user\nHi<|im_end|>\n<|im_start|>assistant\n")

@@ -21,6 +21,9 @@ def test_arithmetic_is_that_of_the_directions(vector: SteeringVector) -> None:
     assert torch.equal((vector - other).directions, vector.directions - other.directions)
     assert torch.equal((0.5 * vector).directions, vector.directions * 0.5)
     assert torch.equal((-vector).directions, -vector.directions)
+    mixed = replace(vector, unit=0.5, recommended_layers=(1,)) + replace(other, unit=2.0, recommended_layers=(3,))
+    assert torch.equal(mixed.directions, 0.5 * vector.directions + 2.0 * other.directions)
+    assert (mixed.unit, mixed.recommended_layers) == (1.0, (1, 3))
     combined = 0.5 * vector - other
     assert combined.title == "(0.5·(toy)) - (toy)"
     assert combined.profile is None
@@ -55,6 +58,7 @@ def test_select_keeps_layers_with_their_figures_and_moves_all_of_them(vector: St
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
+        ({"directions": torch.ones(0, 2)}, r"found shape \(0, 2\)"),
         ({"directions": torch.ones(4)}, r"found shape \(4,\)"),
         ({"directions": torch.full((4, 2), torch.inf)}, "infinite or undefined"),
         ({"layers": (0, 1)}, "Expected 4 ascending layers"),
@@ -87,6 +91,7 @@ def test_describe_says_what_it_is_and_where_it_comes_from(vector: SteeringVector
         ({"seed": 1}, r"made with weights '\w+' \('tiny-Llama'\), found '\w+'.*allow_mismatch=\['weights'\]"),
         ({"chat_template": None}, r"made with chat_template '\w+' .* found 'none'.*allow_mismatch=\['chat_template'\]"),
         ({"family": "Mistral"}, "made with config"),
+        ({"system_prompt": "Be brief."}, r"made with system_prompt '' .* found 'Be brief.'"),
     ],
 )
 def test_another_model_is_refused_with_the_name_of_the_difference(
@@ -102,12 +107,15 @@ def test_a_named_difference_can_be_accepted_but_not_a_misfit(vector: SteeringVec
         Sliders(a=vector).attach(lm, allow_mismatch=["chat_template"])
     Sliders(a=vector).attach(lm, allow_mismatch=["chat_template", "weights"]).detach()
     with pytest.raises(SteeringError, match="use the model it was made on"):
-        Sliders(a=vector).attach(tiny_lm(hidden_size=64), allow_mismatch=["architecture", "weights", "config"])
+        Sliders(a=vector).attach(tiny_lm(hidden_size=64), allow_mismatch=["weights", "config"])
+    with pytest.raises(SteeringError, match="no mismatch 'architecture' to allow; choose from 'config', 'weights'"):
+        Sliders(a=vector).attach(lm, allow_mismatch=["architecture"])
 
 
-def test_the_same_weights_in_another_dtype_are_the_same_model(vector: SteeringVector) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_the_same_weights_in_another_dtype_are_the_same_model(vector: SteeringVector, dtype: torch.dtype) -> None:
     lm = tiny_lm()
-    lm.model.to(torch.bfloat16)
+    lm.model.to(dtype)
     Sliders(a=vector).attach(lm).detach()
 
 

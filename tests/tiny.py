@@ -111,7 +111,9 @@ def tiny_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> PreTrainedToken
 def tiny_lm(
     family: str = "Llama", seed: int = 0, chat_template: str | None = CHAT_TEMPLATE, **overrides: Any
 ) -> LanguageModel:
-    return LanguageModel(tiny_model(family, seed, **overrides), tiny_tokenizer(chat_template), name=f"tiny-{family}")
+    system_prompt = overrides.pop("system_prompt", None)
+    model = tiny_model(family, seed, **overrides)
+    return LanguageModel(model, tiny_tokenizer(chat_template), name=f"tiny-{family}", system_prompt=system_prompt)
 
 
 def random_vector(seed: int = 1, layers: tuple[int, ...] = (1, 2), scale: float = 3.0) -> SteeringVector:

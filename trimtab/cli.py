@@ -28,6 +28,7 @@ Model = Annotated[
 Dtype = Annotated[str | None, typer.Option(help="Such as bfloat16; the checkpoint's own by default.")]
 DeviceMap = Annotated[str | None, typer.Option(help="Such as auto or cuda; passed to transformers.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")]
+Blocks = Annotated[str | None, typer.Option(help="Dotted path of the decoder blocks, where they can't be found.")]
 SystemPrompt = Annotated[str | None, typer.Option(help="Put in front of every chat, and recorded in vectors.")]
 Vectors = Annotated[
     list[str] | None,
@@ -42,7 +43,12 @@ MaxNewTokens = Annotated[int, typer.Option(min=1, help="Length of an answer at m
 
 
 def _load(
-    model: str, dtype: str | None, device_map: str | None, revision: str | None, system_prompt: str | None
+    model: str,
+    dtype: str | None = None,
+    device_map: str | None = None,
+    revision: str | None = None,
+    system_prompt: str | None = None,
+    blocks: str | None = None,
 ) -> "LanguageModel":
     """Load under a spinner of our own, without the library's bars and advice."""
     from transformers.utils import logging
@@ -52,7 +58,9 @@ def _load(
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with Console(stderr=True).status("loading the model"):
-        return load(model, dtype=dtype, device_map=device_map, revision=revision, system_prompt=system_prompt)
+        return load(
+            model, dtype=dtype, device_map=device_map, revision=revision, system_prompt=system_prompt, blocks=blocks
+        )
 
 
 @app.command()
@@ -66,7 +74,7 @@ def demo(
     from trimtab.demo import print_demo, run_demo, write_page
 
     folder = write_folder(out)
-    lm = _load(model, None, None, None, None)
+    lm = _load(model)
     result = run_demo(lm, max_new_tokens)
     for name, vector in result.axes.items():
         vector.save(folder / f"{name}.safetensors")
@@ -89,6 +97,7 @@ def extract(
     device_map: DeviceMap = None,
     revision: Revision = None,
     system_prompt: SystemPrompt = None,
+    blocks: Blocks = None,
     as_json: Json = False,
 ) -> None:
     """Make a vector from a contrast set."""
@@ -100,7 +109,7 @@ def extract(
     pairs = read_contrast_set(contrast_set)
     wanted = parse_layers(layers)
     with replacing(out) as temporary:  # the folder is checked before the work, the file replaced after it
-        lm = _load(model, dtype, device_map, revision, system_prompt)
+        lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
         vector = extract_vector(lm, pairs, method=method, position=position, layers=wanted)
         vector.save(temporary)
     if as_json:
@@ -133,13 +142,14 @@ def chat(
     device_map: DeviceMap = None,
     revision: Revision = None,
     system_prompt: SystemPrompt = None,
+    blocks: Blocks = None,
     allow_mismatch: AllowMismatch = None,
 ) -> None:
     """Talk to the model and move the sliders while you do: `/safety 0.8`."""
     from trimtab.axes import axes_from
     from trimtab.chat import converse
 
-    lm = _load(model, dtype, device_map, revision, system_prompt)
+    lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
     axes = axes_from(lm, vectors or [], allow_mismatch or [])
     start = {"safety": safety, "helpfulness": helpfulness}
     converse(lm, axes, _moved(start), scope, allow_mismatch or [], max_new_tokens, console)
@@ -159,6 +169,7 @@ def generate(
     device_map: DeviceMap = None,
     revision: Revision = None,
     system_prompt: SystemPrompt = None,
+    blocks: Blocks = None,
     allow_mismatch: AllowMismatch = None,
     as_json: Json = False,
 ) -> None:
@@ -170,7 +181,7 @@ def generate(
     if not asked:
         raise SteeringError("Expected a prompt as argument or on stdin, found none; write: trimtab generate 'Hello'")
     settings = _moved({"safety": safety, "helpfulness": helpfulness}) | _slider_values(slider or [])
-    lm = _load(model, dtype, device_map, revision, system_prompt)
+    lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
     axes = axes_from(lm, vectors or [], allow_mismatch or [])
     with Sliders(**axes).attach(lm, scope=scope, allow_mismatch=allow_mismatch or []) as dial:
         dial.set(**settings)
