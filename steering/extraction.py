@@ -127,11 +127,11 @@ def _recommended(
 ) -> tuple[int, ...]:
     """Layers to move until the slider is calibrated: a run of as many as the push allows, at least one.
 
-    It starts at the first layer between half and 0.7 of the depth that tells held-out pairs apart about as well as the
+    It starts at the first layer between half and two thirds of the depth that tells held-out pairs apart about as well as the
     best one there. Published searches end at such depths (Arditi et al.); several small pushes work better than a large
     one, but a sum beyond a good part of the residual norm breaks the text.
     """
-    window = [row for row, layer in enumerate(layers) if n_layers // 2 <= layer <= 0.7 * n_layers] or [len(layers) - 1]
+    window = [row for row, layer in enumerate(layers) if n_layers // 2 <= layer < n_layers * 2 / 3] or [len(layers) - 1]
     best = max(auroc[row] for row in window)
     start = next(row for row in window if auroc[row] >= best - AUROC_TOLERANCE)
     stop, push = start + 1, relative_norms[start]

@@ -244,9 +244,9 @@ def test_unusable_requests_are_refused_with_a_sentence(
 
 
 def test_recommended_layers_start_where_pairs_are_told_apart_and_stop_at_the_allowed_push() -> None:
-    flat, rising = [0.8] * 10, [0.5] * 5 + [0.6, 0.89, 0.9, 0.95, 1.0]
-    assert _recommended(range(10), 10, flat, [0.04] * 10) == (5, 6, 7)
-    assert _recommended(range(10), 10, flat, [0.06] * 10) == (5, 6)
-    assert _recommended(range(10), 10, flat, [0.9] * 10) == (5,)
-    assert _recommended(range(10), 10, rising, [0.01] * 10) == (6, 7)
+    flat, rising = [0.8] * 24, [0.5] * 12 + [0.6, 0.7, 0.89, 0.9] + [1.0] * 8
+    assert _recommended(range(24), 24, flat, [0.06] * 24) == (12, 13)
+    assert _recommended(range(24), 24, flat, [0.01] * 24) == (12, 13, 14, 15)
+    assert _recommended(range(24), 24, flat, [0.9] * 24) == (12,)
+    assert _recommended(range(24), 24, rising, [0.01] * 24) == (14, 15)
     assert _recommended([1, 3], 10, [0.9, 0.8], [0.01] * 2) == (3,)
