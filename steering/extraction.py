@@ -1,5 +1,6 @@
 """extract(): from a contrast set to a SteeringVector, in one streamed pass over the model."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -131,7 +132,8 @@ def _recommended(
     best one there. Published searches end at such depths (Arditi et al.); several small pushes work better than a large
     one, but a sum beyond a good part of the residual norm breaks the text.
     """
-    window = [row for row, layer in enumerate(layers) if n_layers // 2 <= layer < n_layers * 2 / 3] or [len(layers) - 1]
+    middle = range(n_layers // 2, math.ceil(n_layers * 2 / 3))
+    window = [row for row, layer in enumerate(layers) if layer in middle] or [len(layers) - 1]
     best = max(auroc[row] for row in window)
     start = next(row for row in window if auroc[row] >= best - AUROC_TOLERANCE)
     stop, push = start + 1, relative_norms[start]
