@@ -128,9 +128,9 @@ def _recommended(
 ) -> tuple[int, ...]:
     """Layers to move until the slider is calibrated: a run of as many as the push allows, at least one.
 
-    It starts at the first layer between half and two thirds of the depth that tells held-out pairs apart about as well as the
-    best one there. Published searches end at such depths (Arditi et al.); several small pushes work better than a large
-    one, but a sum beyond a good part of the residual norm breaks the text.
+    It starts at the first layer between half and two thirds of the depth that tells held-out pairs apart about as well
+    as the best one there. Published searches end at such depths (Arditi et al.); several small pushes work better than
+    a large one, but a sum beyond a good part of the residual norm breaks the text.
     """
     middle = range(n_layers // 2, math.ceil(n_layers * 2 / 3))
     window = [row for row, layer in enumerate(layers) if layer in middle] or [len(layers) - 1]
