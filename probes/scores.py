@@ -44,14 +44,14 @@ def refusal_score(
 
     `log Σ p_t - log(1 - Σ p_t)` over the refusal tokens at the last prompt position.
     """
-    tokens = torch.tensor(refusal_tokens(lm))
+    tokens = refusal_tokens(lm)
     scores = torch.empty(len(prompts))
     for places, chats, log_probabilities in _forward(lm, [lm.tokenize(prompt) for prompt in prompts], dial):
-        for place, chat, row in zip(places, chats, log_probabilities, strict=True):
-            refusing = torch.zeros_like(row[0], dtype=torch.bool)
-            refusing[tokens] = True
-            last = row[len(chat.ids) - 1]
-            scores[place] = last[refusing].logsumexp(0) - last[~refusing].logsumexp(0)
+        ends = torch.tensor([len(chat.ids) - 1 for chat in chats])
+        last = log_probabilities[torch.arange(len(chats)), ends]
+        refusing = last[:, tokens].logsumexp(-1)
+        last[:, tokens] = -torch.inf
+        scores[places] = (refusing - last.logsumexp(-1)).cpu()
     return scores
 
 

@@ -84,7 +84,7 @@ class Dial:
     ) -> None:
         self.sliders = sliders
         self._coefficients = {name: torch.zeros(1) for name in sliders.axes}
-        self._tracker = TokenTracker()
+        self._tracker = TokenTracker(model)
         self._pushes: dict[int, list[_Push]] = defaultdict(list)
         for scope in dict.fromkeys(scopes.values()):
             axes = {name: vector for name, vector in sliders.axes.items() if scopes[name] == scope}

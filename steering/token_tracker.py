@@ -19,7 +19,8 @@ from steering.errors import SteeringError
 class TokenTracker:
     """State of one attached dial; nothing is shared between dials or models."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        self._forward = inspect.signature(model.forward)
         self._generating_rows: int | None = None
         self._prompt_mask: Tensor | None = None  # (caller's rows, prompt columns), 1 for real tokens
         self._given_lengths: Tensor | None = None
@@ -69,9 +70,9 @@ class TokenTracker:
             )
         return rows // caller_rows
 
-    def pass_begins(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def pass_begins(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the whole model: place the pass's positions."""
-        kwargs = inspect.signature(model.forward).bind_partial(*args, **kwargs).arguments
+        kwargs = self._forward.bind_partial(*args, **kwargs).arguments
         kwargs = kwargs | kwargs.get("kwargs", {})
         tokens = next((kwargs[key] for key in ("input_ids", "inputs_embeds") if kwargs.get(key) is not None), None)
         if tokens is None:

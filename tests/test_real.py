@@ -1,14 +1,16 @@
 """On the embedded real model: what extraction finds and what the sliders do, by figures that have room to fail."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
 from probes.scores import preference_margin, refusal_score
-from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, load, record
+from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringVector, extract, load, record
 
 pytestmark = pytest.mark.real
 
@@ -56,31 +58,29 @@ def test_the_safety_direction_tells_harmful_from_everyday_prompts(
         assert roc_auc_score(labels, scores) > 0.8
 
 
-VALUES = (-1.0, -0.5, 0.0, 0.5, 1.0)
+def assert_rises(
+    lm: LanguageModel, axes: dict[str, SteeringVector], slider: str, score: Callable[[Dial], Tensor], least: float
+) -> None:
+    """The mean score rises at every step of the slider, by `least` from end to end."""
+    means = []
+    with Sliders(**axes).attach(lm) as dial:
+        for value in (-1.0, -0.5, 0.0, 0.5, 1.0):
+            dial.set(**{slider: value})
+            means.append(score(dial).mean().item())
+    assert all(later > earlier for earlier, later in pairwise(means)), means
+    assert means[-1] - means[0] > least
 
 
 def test_safety_raises_the_refusal_score_step_by_step(smollm2: LanguageModel, axes: dict[str, SteeringVector]) -> None:
     prompts = [pair.positive for pair in ContrastSet.builtin("safety").split()[1].pairs[::6]]
-    with Sliders(**axes).attach(smollm2) as dial:
-        scores = []
-        for value in VALUES:
-            dial.set(safety=value)
-            scores.append(refusal_score(smollm2, prompts, dial).mean().item())
-    assert all(later > earlier for earlier, later in pairwise(scores)), scores
-    assert scores[-1] - scores[0] > 0.2
+    assert_rises(smollm2, axes, "safety", lambda dial: refusal_score(smollm2, prompts, dial), 0.2)
 
 
 def test_helpfulness_raises_the_margin_of_engaged_answers_step_by_step(
     smollm2: LanguageModel, axes: dict[str, SteeringVector]
 ) -> None:
     pairs = ContrastSet.builtin("helpfulness").split()[1].pairs[::5]
-    with Sliders(**axes).attach(smollm2) as dial:
-        margins = []
-        for value in VALUES:
-            dial.set(helpfulness=value)
-            margins.append(preference_margin(smollm2, pairs, dial).mean().item())
-    assert all(later > earlier for earlier, later in pairwise(margins)), margins
-    assert margins[-1] - margins[0] > 0.1
+    assert_rises(smollm2, axes, "helpfulness", lambda dial: preference_margin(smollm2, pairs, dial), 0.1)
 
 
 def test_sliders_at_zero_and_detached_leave_the_answers_alone(
