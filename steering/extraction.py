@@ -61,6 +61,11 @@ def extract(
         )
 
     directions = DIRECTIONS[method](norms.watch(states(rest, "reading pairs")))
+    if directions.shape != (len(layers), lm.d_model):
+        raise SteeringError(
+            f"The method {method!r} should return {len(layers)} directions of width {lm.d_model}, "
+            f"found shape {tuple(directions.shape)}; return one row a layer."
+        )
     residual_norms = norms.mean()
     relative_norms = (directions.norm(dim=-1) / residual_norms).tolist()
     auroc, pair_cosine = _held_out_figures(directions, states(tested, "held-out pairs"))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,11 @@ def test_an_interrupted_extraction_leaves_no_file(folder: Path, tmp_path: Path) 
     before = set(os.listdir(tmp_path))
     command = ["extract", "long.jsonl", "--out", "v.safetensors", "--model", str(folder)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "trimtab", *command], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "trimtab", *command],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert process.stderr is not None
     seen = b""

@@ -1,8 +1,13 @@
-"""Sparse directions (Jailbreak Antidote, arXiv 2410.02298)."""
+"""Sparse directions (Jailbreak Antidote, Shen et al., arXiv 2410.02298)."""
+
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from steering.directions.pca import pca
+from steering.recording import PairStates
 
 
 def keep_largest(directions: Float[Tensor, "layers d_model"], share: float = 0.05) -> Float[Tensor, "layers d_model"]:
@@ -15,3 +20,8 @@ def keep_largest(directions: Float[Tensor, "layers d_model"], share: float = 0.0
     count = max(1, round(share * directions.shape[-1]))
     kept = directions.abs().topk(count, dim=-1).indices
     return torch.zeros_like(directions).scatter(-1, kept, directions.gather(-1, kept))
+
+
+def sparse(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
+    """The largest 5 % of the coordinates of `pca`, as published. `SteeringVector.sparse` masks any other direction."""
+    return keep_largest(pca(batches))
