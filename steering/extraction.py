@@ -10,8 +10,9 @@ from steering.contrast import ContrastSet
 from steering.directions import DIRECTIONS
 from steering.errors import SteeringError, quoted
 from steering.language_model import LanguageModel
+from steering.origin import Origin, Profile, Source
 from steering.recording import PairStates, check_layers, check_position, stream_pairs
-from steering.vector import Origin, Profile, Source, SteeringVector
+from steering.vector import SteeringVector
 
 RELATIVE_PUSH = 0.15
 """How far slider value 1 may push, summed over its layers, as a share of the residual norm: see `_recommended`."""

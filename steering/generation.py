@@ -18,7 +18,7 @@ def sweep(
     *,
     max_new_tokens: int = 64,
     rows_per_batch: int = 32,
-    scope: str | Mapping[str, str] = "all",
+    scope: str | Mapping[str, str] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """Sliders: named axes with live coefficients, as forward hooks on a model's decoder blocks."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
@@ -15,9 +15,8 @@ from steering.decoder_blocks import block_output, find_blocks, with_block_output
 from steering.errors import SteeringError, quoted
 from steering.generate_calls import watch_generate
 from steering.identity import identify
-from steering.interventions.add import add
 from steering.language_model import LanguageModel
-from steering.scopes import TokenChoice, token_choice
+from steering.moves import Addition, GateReading, Move, Operation
 from steering.token_tracker import TokenTracker
 from steering.vector import SteeringVector
 
@@ -43,7 +42,7 @@ class Sliders:
         self,
         model: LanguageModel | PreTrainedModel,
         *,
-        scope: str | Mapping[str, str] = "all",
+        scope: str | Mapping[str, str] | None = None,
         allow_mismatch: Iterable[str] = (),
         blocks: str | None = None,
     ) -> "Dial":
@@ -52,7 +51,7 @@ class Sliders:
         Use the dial as a context manager, or call its `detach()`.
 
         Args:
-            scope: a name in `steering.scopes.SCOPES`, or one for each axis that isn't `all`.
+            scope: a name in `steering.scopes.SCOPES` for all axes, or one for some of them; else the vectors' own.
             allow_mismatch: differences between the vectors' model and this one to accept.
             blocks: dotted path of a plain transformers model's decoder blocks, where they can't be found.
 
@@ -65,9 +64,9 @@ class Sliders:
             identity = identify(transformer, found)
         for vector in self.axes.values():
             vector.check(identity, allow_mismatch)
-        scopes = scope if isinstance(scope, Mapping) else dict.fromkeys(self.axes, scope)
+        scopes = dict.fromkeys(self.axes, scope) if isinstance(scope, str) else scope or {}
         self.check_axes(scopes)
-        return Dial(self, transformer, found, {name: scopes.get(name, "all") for name in self.axes})
+        return Dial(self, transformer, found, scopes)
 
     def check_axes(self, names: Iterable[str]) -> None:
         """Raise SteeringError unless every name is one of the axes."""
@@ -85,18 +84,19 @@ class Dial:
         self.sliders = sliders
         self._coefficients = {name: torch.zeros(1) for name in sliders.axes}
         self._tracker = TokenTracker(model)
-        self._pushes: dict[int, list[_Push]] = defaultdict(list)
-        for scope in dict.fromkeys(scopes.values()):
-            axes = {name: vector for name, vector in sliders.axes.items() if scopes[name] == scope}
-            for layer in sorted({layer for vector in axes.values() for layer in vector.recommended_layers}):
-                moving = {name: v[layer] * v.unit for name, v in axes.items() if layer in v.recommended_layers}
-                self._pushes[layer].append(_Push(moving, token_choice(scope)))
-        self.set()
-        self._undo = [
-            blocks[layer].register_forward_hook(partial(self._steer, pushes)).remove
-            for layer, pushes in self._pushes.items()
+        self._undo: list[Callable[[], None]] = []
+        parts = [
+            (name, part, scopes.get(name, part.scope)) for name, axis in sliders.axes.items() for part in axis.parts
         ]
-        if any(scope != "all" for scope in scopes.values()):
+        readings = {part: GateReading(part.gate, self._tracker) for _, part, _ in parts if part.gate is not None}
+        for part, reading in readings.items():  # before the moves at the same block, so that it reads what comes in
+            assert part.gate is not None
+            self._undo.append(blocks[part.gate.layer].register_forward_hook(reading.read).remove)
+        self._moves = _moves_by_layer(parts, readings)
+        self.set()
+        for layer, moves in self._moves.items():
+            self._undo.append(blocks[layer].register_forward_hook(partial(self._steer, moves)).remove)
+        if readings or any(scope != "all" for _, _, scope in parts):
             self._undo.append(model.register_forward_pre_hook(self._tracker.pass_begins, with_kwargs=True).remove)
             self._undo.append(model.register_forward_hook(self._tracker.pass_ends, always_call=True).remove)
         self._undo.append(watch_generate(model, self._tracker.generating))
@@ -113,9 +113,9 @@ class Dial:
         if len(set(rows.values())) > 1:
             raise SteeringError(f"Expected one number of rows for all sliders, found {rows}; set them together.")
         self._coefficients = values
-        for pushes in self._pushes.values():
-            for push in pushes:
-                push.move(values)
+        for moves in self._moves.values():
+            for move in moves:
+                move.set(values)
 
     @property
     def settings(self) -> dict[str, float | list[float]]:
@@ -142,50 +142,35 @@ class Dial:
     ) -> None:
         self.detach()
 
-    def _steer(self, pushes: "list[_Push]", _block: nn.Module, _inputs: object, output: object) -> object:
+    def _steer(self, moves: list[Move], _block: nn.Module, _inputs: object, output: object) -> object:
         h = block_output(output)
-        for push in pushes:
-            delta = push.delta_for(h)
-            if len(delta) > 1:
-                repeats = self._tracker.rows_per_caller_row(len(h), len(delta))
-                delta = delta.repeat_interleave(repeats, dim=0)
-            moved = add(h, delta)
-            h = moved if push.choice is None else torch.where(self._acts_on(push.choice, h), moved, h)
+        for move in moves:
+            h = move.apply(h, self._tracker)
         return with_block_output(output, h)
 
-    def _acts_on(self, choice: TokenChoice, h: Tensor) -> Tensor:
-        """(rows, seq, 1): whether a scope's tokens stand at each position of the pass under way."""
-        index, prompt_length = self._tracker.token_index, self._tracker.prompt_length
-        if index is None or prompt_length is None:
-            raise SteeringError(
-                "Expected a forward pass of the whole attached model, found one of a part of it; "
-                "call the model itself, or attach with scope='all'."
-            )
-        return choice(index, prompt_length).to(h.device).unsqueeze(-1)
+
+Part: TypeAlias = tuple[str, SteeringVector, str]
+"""The slider's name, one of its vectors, the scope it acts in."""
 
 
-class _Push:
-    """What the axes of one scope add at one block, worked out when a slider moves and not in the forward pass."""
-
-    def __init__(self, directions: Mapping[str, Tensor], choice: TokenChoice | None) -> None:
-        self.directions = directions
-        self.choice = choice
-        self._delta = torch.empty(0)
-        self._placed = torch.empty(0)
-
-    def move(self, coefficients: Mapping[str, Tensor]) -> None:
-        """Work out `Σ coefficient · direction`, (1 or rows, 1, d_model) in float32."""
-        parts = [coefficients[name].reshape(-1, 1, 1) * direction for name, direction in self.directions.items()]
-        delta = sum(parts[1:], start=parts[0])
-        # A zero is added as -0.0, the only number that changes neither 0.0 nor -0.0: sliders at 0 are exact.
-        self._delta = self._placed = torch.where(delta == 0, -0.0, delta)
-
-    def delta_for(self, h: Tensor) -> Tensor:
-        """The delta in the dtype and on the device of `h`."""
-        placed = self._placed
-        if placed.dtype != h.dtype or placed.device != h.device:
-            self._placed = placed = self._delta.to(h.device, h.dtype)
-        return placed
+def _moves_by_layer(parts: Sequence[Part], readings: Mapping[SteeringVector, GateReading]) -> dict[int, list[Move]]:
+    """What happens at every block: first the plain additions, summed by scope, then the others in the axes' order."""
+    layers = sorted({layer for _, vector, _ in parts for layer in vector.recommended_layers})
+    moves: dict[int, list[Move]] = {}
+    for layer in layers:
+        here = [part for part in parts if layer in part[1].recommended_layers]
+        plain: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, vector, scope in here:
+            if vector.is_plain:
+                before = plain[scope].get(name, torch.tensor(0.0))
+                plain[scope][name] = before + vector[layer] * vector.unit
+        moves[layer] = [Addition(directions, scope) for scope, directions in plain.items()]
+        moves[layer] += [
+            Operation(name, vector, layer, scope, readings.get(vector))
+            for name, vector, scope in here
+            if not vector.is_plain
+        ]
+    return moves
 
 
 def _as_rows(name: str, value: Coefficient) -> Tensor:

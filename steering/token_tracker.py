@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
+from steering.scopes import TokenChoice
 
 
 class TokenTracker:
@@ -69,6 +71,18 @@ class TokenTracker:
                 "set a single number, or as many as the batch has rows."
             )
         return rows // caller_rows
+
+    def chosen(self, choice: TokenChoice, h: Tensor) -> Bool[Tensor, "rows seq 1"]:
+        """Whether a scope's tokens stand at each position of the pass under way.
+
+        Raises SteeringError when only a part of the model runs, whose positions nobody can tell.
+        """
+        if self.token_index is None or self.prompt_length is None:
+            raise SteeringError(
+                "Expected a forward pass of the whole attached model, found one of a part of it; "
+                "call the model itself, or attach with scope='all' and vectors without a gate."
+            )
+        return choice(self.token_index, self.prompt_length).to(h.device).unsqueeze(-1)
 
     def pass_begins(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the whole model: place the pass's positions."""

@@ -7,60 +7,26 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from steering.directions.sparse import keep_largest
 from steering.errors import SteeringError, quoted
+from steering.gates import Gate
 from steering.identity import ALLOWABLE, ModelIdentity, mismatches
+from steering.interventions import INTERVENTIONS, NEEDS_REFERENCE
+from steering.origin import Origin, Profile
+from steering.scopes import token_choice
 
 if TYPE_CHECKING:
     from steering.language_model import LanguageModel
-
-
-class Source(BaseModel):
-    """One extraction: which contrast set was read, where, and by which method."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    contrast_set: str
-    fingerprint: str
-    pairs: int
-    """Pairs that the direction was made from."""
-    held_out_pairs: int
-    """Pairs that the figures of the profile were measured on; none of them made the direction."""
-    method: str
-    position: str
-
-
-class Origin(BaseModel):
-    """What a vector was made from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: ModelIdentity
-    sources: tuple[Source, ...]
-    expression: str
-    """The contrast set's name, or how vectors were combined: `safety - 0.5·over-refusal`."""
-
-
-class Profile(BaseModel):
-    """Figures of every layer, in the order of the vector's layers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    residual_norm: tuple[float, ...]
-    """Mean norm of the states that the direction was made from."""
-    auroc: tuple[float, ...]
-    """Held-out AUROC of positive against negative sides by their projection on the direction."""
-    pair_cosine: tuple[float, ...]
-    """Mean cosine of held-out pair differences with the direction (Braun et al., arXiv 2505.22637)."""
 
 
 @dataclass(frozen=True, eq=False)
 class SteeringVector:
     """Directions of one axis, in the coordinates of the residual stream at the blocks' outputs.
 
-    A slider at value x adds `x · unit · direction` to the output of every recommended layer.
+    A slider at value x adds `x · unit · direction` to the output of every recommended layer, unless the vector has an
+    intervention or a gate of its own.
     """
 
     directions: Float[Tensor, "layers d_model"]
@@ -77,6 +43,16 @@ class SteeringVector:
     """None for a vector of unknown making, which is only checked for width and number of layers."""
     profile: Profile | None = None
     """None for combined vectors."""
+    scope: str = "all"
+    """Tokens that the slider moves unless `attach` says otherwise: a name in `steering.scopes.SCOPES`."""
+    intervention: str = "add"
+    """What the slider does: a name in `steering.interventions.INTERVENTIONS`."""
+    reference: Float[Tensor, "layers d_model"] | None = None
+    """Second tensor of the interventions that need one, such as the plane's other direction of `rotate`."""
+    gate: Gate | None = None
+    """How far the slider acts on each prompt; wholly, without one."""
+    companions: tuple["SteeringVector", ...] = ()
+    """Vectors that the same slider moves too, each in its own way."""
 
     def __post_init__(self) -> None:
         directions = torch.as_tensor(self.directions).detach().to("cpu", torch.float32)
@@ -95,6 +71,44 @@ class SteeringVector:
             raise SteeringError(f"Expected recommended layers out of {list(layers)}, found {list(recommended)}.")
         for name, value in (("directions", directions), ("layers", layers), ("recommended_layers", recommended)):
             object.__setattr__(self, name, value)
+        self._check_action()
+
+    def _check_action(self) -> None:
+        """Raise SteeringError unless intervention, reference, scope, gate and companions fit the directions."""
+        token_choice(self.scope)
+        if self.intervention not in INTERVENTIONS:
+            raise SteeringError(f"There is no intervention {self.intervention!r}; choose from {quoted(INTERVENTIONS)}.")
+        if self.reference is not None:
+            reference = torch.as_tensor(self.reference).detach().to("cpu", torch.float32)
+            if reference.shape != self.directions.shape or not reference.isfinite().all():
+                raise SteeringError(
+                    f"Expected a finite reference of the directions' shape {tuple(self.directions.shape)}, "
+                    f"found shape {tuple(reference.shape)}; give one row a layer."
+                )
+            object.__setattr__(self, "reference", reference)
+        elif self.intervention in NEEDS_REFERENCE:
+            raise SteeringError(f"The intervention {self.intervention!r} needs a reference, one row a layer.")
+        if self.gate is not None and len(self.gate.direction) != self.d_model:
+            raise SteeringError(
+                f"Expected a gate of the directions' width {self.d_model}, found {len(self.gate.direction)}."
+            )
+        if self.gate is not None and not 0 <= self.gate.layer <= min(self.recommended_layers):
+            raise SteeringError(
+                f"Expected a gate at or below the first moved layer {min(self.recommended_layers)}, "
+                f"found it at {self.gate.layer}; read an earlier layer or move later ones."
+            )
+        if any(companion.companions or companion.d_model != self.d_model for companion in self.companions):
+            raise SteeringError("Expected companions of the same width without companions of their own.")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the slider adds the direction to every prompt, as it is."""
+        return self.intervention == "add" and self.gate is None
+
+    @property
+    def parts(self) -> tuple["SteeringVector", ...]:
+        """The vector and its companions."""
+        return (self, *self.companions)
 
     @property
     def d_model(self) -> int:
@@ -117,7 +131,22 @@ class SteeringVector:
         profile = self.profile and Profile(
             **{name: tuple(values[row] for row in rows) for name, values in self.profile.model_dump().items()}
         )
-        return replace(self, directions=directions, layers=chosen, recommended_layers=chosen, profile=profile)
+        reference = None if self.reference is None else self.reference[rows]
+        return replace(
+            self,
+            directions=directions,
+            layers=chosen,
+            recommended_layers=chosen,
+            profile=profile,
+            reference=reference,
+        )
+
+    def sparse(self, share: float = 0.05) -> "SteeringVector":
+        """Only the largest coordinates of every layer, `round(share · d_model)` of them (Jailbreak Antidote)."""
+        if not 0 < share <= 1:
+            raise SteeringError(f"Expected a share above 0 and at most 1, found {share!r}; write 0.05 for 5 %.")
+        origin = _combined(f"sparse({{}}, {share:g})", self)
+        return replace(self, directions=keep_largest(self.directions, share), origin=origin, profile=None)
 
     def normalized(self) -> "SteeringVector":
         """Every layer's direction at norm 1. Slider value 1 then adds `unit` (unchanged) along it.
@@ -131,6 +160,7 @@ class SteeringVector:
         return replace(self, directions=self.directions / norms)
 
     def __mul__(self, factor: float) -> "SteeringVector":
+        self._check_plain()
         origin = _combined(f"{factor:g}·({{}})", self)
         return replace(self, directions=self.directions * factor, origin=origin, profile=None)
 
@@ -149,6 +179,8 @@ class SteeringVector:
     def _plus(
         self, other: "SteeringVector", expression: str, combine: Callable[[Tensor, Tensor], Tensor]
     ) -> "SteeringVector":
+        for vector in (self, other):
+            vector._check_plain()
         if self.layers != other.layers or self.d_model != other.d_model:
             raise SteeringError(
                 f"Expected two vectors of the same layers and width, found layers {list(self.layers)} of width "
@@ -164,6 +196,13 @@ class SteeringVector:
             origin=_combined(expression, self, other),
             profile=None,
         )
+
+    def _check_plain(self) -> None:
+        if not self.is_plain or self.companions:
+            raise SteeringError(
+                f"Only plain additions can be scaled, added and subtracted; {self.title!r} has an intervention "
+                f"{self.intervention!r}, {'a' if self.gate else 'no'} gate and {len(self.companions)} companions."
+            )
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, whole or not at all."""
@@ -191,9 +230,10 @@ class SteeringVector:
 
         `allow_mismatch` names differences to accept, out of `steering.identity.ALLOWABLE`.
         """
-        if self.d_model != model.d_model or max(self.layers) >= model.n_layers:
+        highest = max(max(part.layers) for part in self.parts)
+        if self.d_model != model.d_model or highest >= model.n_layers:
             raise SteeringError(
-                f"The vector {self.title!r} has width {self.d_model} and layers up to {max(self.layers)}, "
+                f"The vector {self.title!r} has width {self.d_model} and layers up to {highest}, "
                 f"{model.name!r} has width {model.d_model} and {model.n_layers} layers; use the model it was made on."
             )
         if self.origin is None:
@@ -221,6 +261,13 @@ class SteeringVector:
             f"slider: moves layers {layer_spans(self.recommended_layers)}, unit {self.unit:g}, "
             f"range {self.range[0]:g} to {self.range[1]:g}",
         ]
+        for part in self.parts:
+            if part is not self or not part.is_plain or part.scope != "all":
+                gate = f", gate {part.gate.curve!r} read at layer {part.gate.layer}" if part.gate else ""
+                lines.append(
+                    f"does: {part.intervention} at layers {layer_spans(part.recommended_layers)}, unit {part.unit:g}, "
+                    f"scope {part.scope}{gate}"
+                )
         if self.origin:
             model = self.origin.model
             lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights}")

@@ -1,11 +1,13 @@
 """The file format of a SteeringVector: safetensors, with JSON in its metadata.
 
-One tensor, `directions`, float32, (layers, d_model). One metadata entry, `trimtab.steering_vector`: a JSON object with
-`format_version` and the vector's other fields. The same vector always gives the same bytes. Reading runs no code from
-the file and trusts none of it.
+Float32 tensors: `directions`, (layers, d_model); where the vector has them, `reference` of the same shape and `gate`,
+(d_model,); the same of its companions under `companions.0.` and so on. One metadata entry, `trimtab.steering_vector`: a
+JSON object with `format_version` and the vector's other fields. The same vector always gives the same bytes. Reading
+runs no code from the file and trusts none of it.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,24 +17,57 @@ from safetensors.torch import save_file
 from steering.chats import first_problem
 from steering.errors import SteeringError, quoted
 from steering.files import replacing
-from steering.vector import Origin, Profile, SteeringVector
+from steering.gates import Gate
+from steering.origin import Origin, Profile
+from steering.vector import SteeringVector
 
 METADATA_KEY = "trimtab.steering_vector"
 FORMAT_VERSION = "1"
 
 
-class _Metadata(BaseModel):
-    """The JSON part of a vector."""
+class _Gate(BaseModel):
+    """The JSON part of a gate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: str
+    layer: int
+    bias: float
+    curve: str
+    cosine: bool
+    low: float
+    high: float
+
+
+class _Part(BaseModel):
+    """The JSON part of a vector, without its companions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
     layers: tuple[int, ...]
     recommended_layers: tuple[int, ...]
     unit: float
     range: tuple[float, float]
     origin: Origin | None
     profile: Profile | None
+    scope: str = "all"
+    intervention: str = "add"
+    has_reference: bool = False
+    gate: _Gate | None = None
+
+    def tensor_names(self) -> list[str]:
+        """Names of the tensors that belong to it."""
+        return ["directions", *(["reference"] * self.has_reference), *(["gate"] if self.gate else [])]
+
+
+class _Metadata(_Part):
+    """The JSON part of a file."""
+
+    format_version: str
+    companions: tuple[_Part, ...] = ()
+
+    def prefixed_parts(self) -> list[tuple[str, _Part]]:
+        """Every part with what its tensors' names begin with."""
+        return [("", self), *((f"companions.{index}.", part) for index, part in enumerate(self.companions))]
 
 
 class _Version(BaseModel):
@@ -47,16 +82,35 @@ def write_vector(vector: SteeringVector, path: str | Path) -> None:
     """Write the file, whole or not at all."""
     metadata = _Metadata(
         format_version=FORMAT_VERSION,
-        layers=vector.layers,
-        recommended_layers=vector.recommended_layers,
-        unit=vector.unit,
-        range=vector.range,
-        origin=vector.origin,
-        profile=vector.profile,
+        companions=tuple(_Part(**_fields(companion)) for companion in vector.companions),
+        **_fields(vector),
     )
+    tensors = {
+        prefix + name: tensor
+        for (prefix, _), part in zip(metadata.prefixed_parts(), vector.parts, strict=True)
+        for name, tensor in _tensors(part).items()
+    }
     with replacing(path) as temporary:
-        tensors = {"directions": vector.directions.contiguous()}
         save_file(tensors, temporary, metadata={METADATA_KEY: metadata.model_dump_json()})
+
+
+def _fields(vector: SteeringVector) -> dict[str, Any]:
+    same = ("layers", "recommended_layers", "unit", "range", "origin", "profile", "scope", "intervention")
+    gate = vector.gate and _Gate(**{name: getattr(vector.gate, name) for name in _Gate.model_fields})
+    return {name: getattr(vector, name) for name in same} | {
+        "has_reference": vector.reference is not None,
+        "gate": gate,
+    }
+
+
+def _tensors(vector: SteeringVector) -> dict[str, torch.Tensor]:
+    gate = vector.gate.direction if vector.gate else None
+    named = {"directions": vector.directions, "reference": vector.reference, "gate": gate}
+    return {
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in named.items()
+        if tensor is not None
+    }
 
 
 def read_vector(path: str | Path) -> SteeringVector:
@@ -67,23 +121,29 @@ def read_vector(path: str | Path) -> SteeringVector:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            names = list(file.keys())
-            directions = file.get_tensor("directions") if names == ["directions"] else None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise SteeringError(
             f"{str(path)!r} is not a safetensors file that can be read ({error}); get a fresh copy."
         ) from error
     metadata = _parse(header, path)
-    if directions is None:
+    expected = [prefix + name for prefix, part in metadata.prefixed_parts() for name in part.tensor_names()]
+    if sorted(tensors) != sorted(expected):
         raise SteeringError(
-            f"{str(path)!r} should hold the one tensor 'directions', found {quoted(names)}; get a fresh copy."
+            f"{str(path)!r} should hold the tensors {quoted(expected)}, found {quoted(tensors)}; get a fresh copy."
         )
-    if directions.dtype != torch.float32 or directions.ndim != 2:
-        raise SteeringError(
-            f"{str(path)!r} should hold float32 directions of two dimensions, found {directions.dtype} of shape "
-            f"{tuple(directions.shape)}; get a fresh copy."
-        )
-    return _assemble(directions, metadata, path)
+    for name, tensor in tensors.items():
+        dimensions = 1 if name.endswith("gate") else 2
+        if tensor.dtype != torch.float32 or tensor.ndim != dimensions:
+            raise SteeringError(
+                f"{str(path)!r} should hold float32 {name} of {dimensions} dimensions, found {tensor.dtype} of shape "
+                f"{tuple(tensor.shape)}; get a fresh copy."
+            )
+    try:
+        companions = [_assemble(tensors, prefix, part, path) for prefix, part in metadata.prefixed_parts()[1:]]
+        return _assemble(tensors, "", metadata, path, tuple(companions))
+    except SteeringError as error:
+        raise SteeringError(f"{str(path)!r} is damaged: {error}") from error
 
 
 def _parse(header: dict[str, str], path: Path) -> _Metadata:
@@ -106,34 +166,41 @@ def _parse(header: dict[str, str], path: Path) -> _Metadata:
         ) from error
 
 
-def _assemble(directions: torch.Tensor, metadata: _Metadata, path: Path) -> SteeringVector:
+def _assemble(
+    tensors: dict[str, torch.Tensor],
+    prefix: str,
+    part: _Part,
+    path: Path,
+    companions: tuple[SteeringVector, ...] = (),
+) -> SteeringVector:
     """The parts as a vector, once they fit each other."""
-    rows = {"layers": len(metadata.layers)}
-    if metadata.profile:
-        rows |= {name: len(values) for name, values in metadata.profile.model_dump().items()}
+    directions = tensors[f"{prefix}directions"]
+    rows = {"layers": len(part.layers)}
+    if part.profile:
+        rows |= {name: len(values) for name, values in part.profile.model_dump().items()}
     wrong = [name for name, count in rows.items() if count != len(directions)]
-    if wrong or not metadata.recommended_layers:
-        what = (
-            f"{wrong[0]} has {rows[wrong[0]]} entries for {len(directions)} directions"
-            if wrong
-            else "no recommended layers"
-        )
-        raise SteeringError(f"{str(path)!r} has damaged metadata ({what}); get a fresh copy.")
-    model = metadata.origin.model if metadata.origin else None
-    if model and (model.d_model != directions.shape[1] or model.n_layers <= max(metadata.layers)):
+    if wrong:
+        raise SteeringError(f"{wrong[0]} has {rows[wrong[0]]} entries for {len(directions)} directions.")
+    if not part.recommended_layers:
+        raise SteeringError("it has no recommended layers.")
+    model = part.origin.model if part.origin else None
+    if model and (model.d_model != directions.shape[1] or model.n_layers <= max(part.layers)):
         raise SteeringError(
-            f"{str(path)!r} holds directions of width {directions.shape[1]} for layers up to {max(metadata.layers)}, "
-            f"its metadata speak of width {model.d_model} and {model.n_layers} layers; get a fresh copy."
+            f"its directions have width {directions.shape[1]} for layers up to {max(part.layers)}, "
+            f"its metadata speak of width {model.d_model} and {model.n_layers} layers."
         )
-    try:
-        return SteeringVector(
-            directions=directions,
-            layers=metadata.layers,
-            recommended_layers=metadata.recommended_layers,
-            unit=metadata.unit,
-            range=metadata.range,
-            origin=metadata.origin,
-            profile=metadata.profile,
-        )
-    except SteeringError as error:
-        raise SteeringError(f"{str(path)!r} is damaged: {error}") from error
+    gate = Gate(direction=tensors[f"{prefix}gate"], **part.gate.model_dump()) if part.gate else None
+    return SteeringVector(
+        directions=directions,
+        layers=part.layers,
+        recommended_layers=part.recommended_layers,
+        unit=part.unit,
+        range=part.range,
+        origin=part.origin,
+        profile=part.profile,
+        scope=part.scope,
+        intervention=part.intervention,
+        reference=tensors[f"{prefix}reference"] if part.has_reference else None,
+        gate=gate,
+        companions=companions,
+    )

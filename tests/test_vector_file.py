@@ -4,7 +4,7 @@ import json
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from test_extraction import prompt_pairs
-from tiny import random_vector, tiny_lm
+from tiny import WIDTH, random_vector, tiny_lm
 
 from steering import LanguageModel, SteeringError, SteeringVector, extract
 from steering.files import replacing
+from steering.gates import Gate
 from steering.vector_file import METADATA_KEY
 
 
@@ -99,7 +100,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another width": (
         rewrite(lambda t, m: t.update(directions=t["directions"][:, 1:].clone())),
-        "directions of width 31",
+        "directions have width 31",
     ),
     "newer format": (edit(format_version="2", novelty=1), "format version '2', this Trimtab reads '1'"),
     "other metadata": (rewrite(lambda t, m: m.update(format=m.pop(METADATA_KEY))), r"lack 'trimtab.*', have 'format'"),
@@ -163,3 +164,37 @@ def test_files_are_readable_by_whom_the_umask_says(tmp_path: Path) -> None:
         temporary.write_text("x")
     (tmp_path / "plain").write_text("x")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_interventions_gates_and_companions_survive_bit_for_bit(vector: SteeringVector, tmp_path: Path) -> None:
+    gate = Gate(1, torch.randn(WIDTH), bias=0.25, curve="line", cosine=True, low=-1.0, high=3.0)
+    companion = SteeringVector(torch.randn(2, WIDTH), layers=(0, 3), intervention="ablate", unit=-1.0)
+    whole = replace(
+        vector,
+        intervention="rotate",
+        reference=torch.randn(vector.directions.shape),
+        recommended_layers=(2,),
+        scope="generated",
+        gate=gate,
+        companions=(companion, replace(companion, gate=Gate(0, torch.ones(WIDTH)), intervention="add")),
+    )
+    whole.save(tmp_path / "whole.safetensors")
+    back = SteeringVector.load(tmp_path / "whole.safetensors")
+    assert len(back.parts) == 3
+    for ours, theirs in zip(whole.parts, back.parts, strict=True):
+        for name in ("layers", "recommended_layers", "unit", "range", "scope", "intervention", "origin", "profile"):
+            assert getattr(theirs, name) == getattr(ours, name), name
+        assert torch.equal(theirs.directions, ours.directions)
+        assert (theirs.reference is None) == (ours.reference is None)
+        assert (theirs.gate is None) == (ours.gate is None)
+    assert whole.reference is not None
+    assert back.reference is not None
+    assert torch.equal(back.reference, whole.reference)
+    assert back.gate is not None
+    assert torch.equal(back.gate.direction, gate.direction)
+    assert [getattr(back.gate, name) for name in ("layer", "bias", "curve", "cosine", "low", "high")] == [
+        1, 0.25, "line", True, -1.0, 3.0
+    ]  # fmt: skip
+    back.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    assert "does: rotate at layers 2" in whole.describe()

@@ -122,7 +122,10 @@ def write_page(result: DemoResult, path: Path) -> Path:
         settings=[name for name, _ in SETTINGS],
         score_names=SCORES,
         score_rows=[score_cells(row, result.scores[0]) for row in result.scores],
-        axes={name: f"layers {layer_spans(vector.recommended_layers)}" for name, vector in result.axes.items()},
+        axes={
+            name: f"layer{'s' * (len(vector.recommended_layers) > 1)} {layer_spans(vector.recommended_layers)}"
+            for name, vector in result.axes.items()
+        },
         plot=_layer_plot(result.axes),
         probed=PROBED,
     )

@@ -1,0 +1,121 @@
+"""Gates: how far a slider acts on each prompt, read from the prompt's own state.
+
+A gate is read once, at the last prompt token of every batch row, when the prompt passes; it holds for that row while
+the answer is written. The reading itself is kept by the dial: a gate is plain data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.errors import SteeringError, quoted
+from steering.interventions.projection import wide
+
+Curve = Callable[[Float[Tensor, " rows"]], Float[Tensor, " rows"]]
+CURVES: dict[str, Curve] = {
+    "step": lambda score: (score > 0).to(score.dtype),
+    "probability": torch.sigmoid,
+    "line": lambda score: score,
+}
+"""From a prompt's score to the factor on the slider's value: 0 or 1 (CAST), a probe's probability, or the score itself
+(AdaSteer)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """`clip(curve(direction·h + bias))` of the state h at the output of one block.
+
+    With `cosine`, h is taken at norm 1: CAST (arXiv 2409.05907) compares the angle, not the length.
+    """
+
+    layer: int
+    """Block whose output is read: at or below the first that the slider moves."""
+    direction: Float[Tensor, " d_model"]
+    bias: float = 0.0
+    curve: str = "step"
+    cosine: bool = False
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.curve not in CURVES:
+            raise SteeringError(f"There is no gate curve {self.curve!r}; choose from {quoted(CURVES)}.")
+        direction = torch.as_tensor(self.direction).detach().to("cpu", torch.float32)
+        if direction.ndim != 1 or not direction.isfinite().all():
+            raise SteeringError(
+                f"Expected a gate's direction of finite numbers, one a coordinate, found {tuple(direction.shape)}."
+            )
+        if not (self.low <= self.high and all(torch.tensor([self.bias, self.low, self.high]).isfinite())):
+            raise SteeringError(
+                f"Expected a gate's finite bias and bounds in order, found bias {self.bias}, {self.low} to {self.high}."
+            )
+        object.__setattr__(self, "direction", direction)
+
+    def factors(self, states: Float[Tensor, "rows d_model"]) -> Float[Tensor, " rows"]:
+        """The factor on the slider's value for each prompt's state, in float32 at least."""
+        states = wide(states)
+        if self.cosine:
+            states = torch.nn.functional.normalize(states, dim=-1)
+        score = states @ self.direction.to(states.device, states.dtype) + self.bias
+        return CURVES[self.curve](score).clamp(self.low, self.high)
+
+
+def threshold_gate(
+    layer: int, direction: Tensor, positive: Float[Tensor, "states d_model"], negative: Float[Tensor, "states d_model"]
+) -> Gate:
+    """Open where the cosine with a condition direction is above the threshold of the best F1 (CAST, arXiv 2409.05907).
+
+    `positive` are states on which the slider is to act. The threshold is searched on the given states.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    unit = torch.nn.functional.normalize(direction.float(), dim=-1)
+    states = torch.nn.functional.normalize(torch.cat([positive, negative]).float(), dim=-1)
+    labels = [1] * len(positive) + [0] * len(negative)
+    scores = (states @ unit).double().numpy()
+    precision, recall, thresholds = precision_recall_curve(labels, scores)
+    f1 = 2 * precision * recall / (precision + recall).clip(min=1e-12)
+    best = int(f1[:-1].argmax())
+    below = scores[scores < thresholds[best]]
+    # Half-way to the next state below: the step is open above its threshold, not at it.
+    threshold = (thresholds[best] + below.max()) / 2 if len(below) else thresholds[best] - 1e-3
+    return Gate(layer, unit, bias=-float(threshold), cosine=True)
+
+
+def probability_gate(
+    layer: int, positive: Float[Tensor, "states d_model"], negative: Float[Tensor, "states d_model"]
+) -> Gate:
+    """As open as a logistic probe (scikit-learn, on standardised states) finds it likely that the state is positive."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    states = torch.cat([positive, negative]).double().numpy()
+    scaler = StandardScaler().fit(states)
+    labels = [1] * len(positive) + [0] * len(negative)
+    probe = LogisticRegression(C=0.01, max_iter=1000).fit(scaler.transform(states), labels)
+    weights = probe.coef_[0] / scaler.scale_
+    bias = float(probe.intercept_[0] - weights @ scaler.mean_)
+    return Gate(layer, torch.from_numpy(weights), bias=bias, curve="probability")
+
+
+def linear_gate(
+    layer: int,
+    direction: Tensor,
+    full: Float[Tensor, "states d_model"],
+    none: Float[Tensor, "states d_model"],
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Gate:
+    """Linear in the projection on a direction, clipped (AdaSteer, arXiv 2504.09466).
+
+    1 at the mean projection of the states `full`, 0 at that of the states `none`.
+
+    Raises SteeringError where both means have the same projection.
+    """
+    one, zero = ((states.double() @ direction.double()).mean().item() for states in (full, none))
+    if one == zero:
+        raise SteeringError(f"Both kinds of states have the mean projection {one:g}; no line goes through them.")
+    return Gate(layer, direction / (one - zero), bias=-zero / (one - zero), curve="line", low=low, high=high)

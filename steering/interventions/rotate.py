@@ -1,0 +1,43 @@
+"""Angular steering (Vu and Nguyen, arXiv 2510.26243)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.interventions.projection import unit, wide
+
+
+def rotate(
+    h: Float[Tensor, "batch seq d_model"],
+    first: Float[Tensor, " d_model"],
+    second: Float[Tensor, " d_model"],
+    angle: float | Float[Tensor, "#batch #seq 1"],
+    adaptive: bool = False,
+) -> Float[Tensor, "batch seq d_model"]:
+    """`h - P h + ‖P h‖ (cos θ b₁ + sin θ b₂)`: the part in the plane points at angle θ from the first direction.
+
+    `b₁` is the first direction at norm 1, `b₂` what is left of the second when made orthogonal to it, and `P` the
+    projection onto their plane. The norm of every state stays. Adaptive: only where `h·b₁ > 0`, the rest is untouched.
+    """
+    states = wide(h)
+    b1, b2 = plane(first, second, h)
+    x, y = (states @ b1).unsqueeze(-1), (states @ b2).unsqueeze(-1)
+    angle = torch.as_tensor(angle, dtype=states.dtype, device=states.device)
+    length = torch.hypot(x, y)
+    turned = states + (length * angle.cos() - x) * b1 + (length * angle.sin() - y) * b2
+    return (torch.where(x > 0, turned, states) if adaptive else turned).to(h.dtype)
+
+
+def angle_in_plane(
+    h: Float[Tensor, "batch seq d_model"], first: Float[Tensor, " d_model"], second: Float[Tensor, " d_model"]
+) -> Float[Tensor, "batch seq 1"]:
+    """Angle of each state's part in the plane, in radians from the first direction, -π to π."""
+    states = wide(h)
+    b1, b2 = plane(first, second, h)
+    return torch.atan2(states @ b2, states @ b1).unsqueeze(-1)
+
+
+def plane(first: Tensor, second: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal basis of the plane of two directions, the first one kept."""
+    b1, other = unit(first, h), unit(second, h)
+    return b1, torch.nn.functional.normalize(other - (other @ b1) * b1, dim=-1)

@@ -1,0 +1,126 @@
+"""What the sliders do at one block: the sum of plain additions, and single vectors with an operation or gate.
+
+Every move has `set(coefficients)`, called when a slider moves, and `apply(h, tracker)`, called in the forward pass.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from steering.decoder_blocks import block_output
+from steering.errors import SteeringError
+from steering.gates import Gate
+from steering.interventions import INTERVENTIONS
+from steering.interventions.add import add
+from steering.scopes import token_choice
+from steering.token_tracker import TokenTracker
+from steering.vector import SteeringVector
+
+Coefficients = Mapping[str, Float[Tensor, " rows"]]
+"""Every slider's value: one, or one a row of the caller's batch."""
+
+
+class Move(Protocol):
+    """Something that changes the residual stream at a block."""
+
+    def set(self, coefficients: Coefficients) -> None:
+        """Take over the sliders' values."""
+
+    def apply(self, h: Float[Tensor, "batch seq d_model"], tracker: TokenTracker) -> Float[Tensor, "batch seq d_model"]:
+        """The moved states."""
+
+
+class Addition:
+    """`h + Σ coefficient · direction` of plain vectors in one scope, summed when a slider moves."""
+
+    def __init__(self, directions: Mapping[str, Tensor], scope: str) -> None:
+        self._directions = directions
+        self._choice = token_choice(scope)
+        self._delta = self._placed = torch.empty(0)
+
+    def set(self, coefficients: Coefficients) -> None:
+        """Work out the sum, (1 or rows, 1, d_model) in float32."""
+        parts = [coefficients[name].reshape(-1, 1, 1) * direction for name, direction in self._directions.items()]
+        delta = sum(parts[1:], start=parts[0])
+        # A zero is added as -0.0, the only number that changes neither 0.0 nor -0.0: sliders at 0 are exact.
+        self._delta = self._placed = torch.where(delta == 0, -0.0, delta)
+
+    def apply(self, h: Tensor, tracker: TokenTracker) -> Tensor:
+        """One addition in the dtype of `h`."""
+        delta = self._placed
+        if delta.dtype != h.dtype or delta.device != h.device:
+            self._placed = delta = self._delta.to(h.device, h.dtype)
+        if len(delta) > 1:
+            delta = delta.repeat_interleave(tracker.rows_per_caller_row(len(h), len(delta)), dim=0)
+        moved = add(h, delta)
+        return moved if self._choice is None else torch.where(tracker.chosen(self._choice, h), moved, h)
+
+
+class GateReading:
+    """What one vector's gate found in each batch row's prompt; one a dial, shared by the vector's blocks."""
+
+    def __init__(self, gate: Gate, tracker: TokenTracker) -> None:
+        self._gate = gate
+        self._tracker = tracker
+        self._last_prompt_token = token_choice("last_prompt_token")
+        self._factors = torch.empty(0)
+
+    def read(self, _block: nn.Module, _inputs: object, output: object) -> None:
+        """Forward hook: read the gate where the pass holds the rows' last prompt tokens, else keep what was read."""
+        h = block_output(output)
+        assert self._last_prompt_token is not None
+        here = self._tracker.chosen(self._last_prompt_token, h)  # (rows, seq, 1)
+        if here.any():
+            states = torch.where(here, h, 0).sum(1)
+            found = self._gate.factors(states)
+            known = self._factors if len(self._factors) == len(h) else torch.zeros_like(found)
+            self._factors = torch.where(here.any(1).squeeze(-1), found, known.to(found.device))
+
+    def factors(self, h: Tensor) -> Float[Tensor, "rows 1 1"]:
+        """The factors of the rows under way, each prompt's repeated for its beams.
+
+        Raises SteeringError when these rows' prompts were not read.
+        """
+        read = len(self._factors)
+        if not read or len(h) % read:
+            raise SteeringError(
+                f"Expected to have read the prompts of {len(h)} rows, found {read}; "
+                "pass whole prompts through the attached model before you decode on."
+            )
+        return self._factors.to(h.device).repeat_interleave(len(h) // read).reshape(-1, 1, 1)
+
+
+class Operation:
+    """One vector's intervention at one block, on the rows that its gate lets through."""
+
+    def __init__(self, name: str, vector: SteeringVector, layer: int, scope: str, gate: GateReading | None) -> None:
+        self._name = name
+        self._unit = vector.unit
+        self._direction = vector[layer]
+        row = vector.layers.index(layer)
+        self._reference = torch.empty(0) if vector.reference is None else vector.reference[row]
+        self._intervention = INTERVENTIONS[vector.intervention]
+        self._choice = token_choice(scope)
+        self._gate = gate
+        self._coefficient = torch.empty(0)
+
+    def set(self, coefficients: Coefficients) -> None:
+        """Take over the slider's value, (1 or rows, 1, 1)."""
+        self._coefficient = coefficients[self._name].reshape(-1, 1, 1) * self._unit
+
+    def apply(self, h: Tensor, tracker: TokenTracker) -> Tensor:
+        """The intervention where value, gate and scope let it act; elsewhere exactly `h`."""
+        x = self._coefficient.to(h.device)
+        if len(x) > 1:
+            x = x.repeat_interleave(tracker.rows_per_caller_row(len(h), len(x)), dim=0)
+        if self._gate is not None:
+            x = x * self._gate.factors(h)
+        if self._direction.device != h.device:
+            self._direction, self._reference = self._direction.to(h.device), self._reference.to(h.device)
+        acts = x != 0
+        if self._choice is not None:
+            acts = acts & tracker.chosen(self._choice, h)
+        return torch.where(acts, self._intervention(h, x, self._direction, self._reference), h)
