@@ -31,7 +31,7 @@ def read_prompts(path: Path) -> list[str]:
 def measure(lm: LanguageModel, dial: Dial, prompts: dict[str, list[str]]) -> list[str]:
     """Mean of every score with its standard error, as table cells."""
     pairs = ContrastSet.builtin("helpfulness").split()[1].pairs[:MEASURED]
-    scores = [refusal_score(lm, some, dial) for some in prompts.values()] + [preference_margin(lm, pairs, dial)]
+    scores = [refusal_score(lm, some) for some in prompts.values()] + [preference_margin(lm, pairs, dial)]
     return [f"{score.mean():+.3f} ± {score.std() / len(score) ** 0.5:.3f}" for score in scores]
 
 

@@ -15,44 +15,12 @@ from steering import ContrastPair, Dial, LanguageModel
 from steering.batching import like_lengths, pad
 from steering.chats import ChatLike
 from steering.language_model import TokenizedChat
+from steering.next_token import refusal_score
+
+__all__ = ["answer_log_likelihood", "preference_margin", "refusal_score"]
 
 TOKENS_PER_BATCH = 1024
 """Small, because the logits of every token are held: (tokens, vocabulary) in float32."""
-
-REFUSAL_OPENINGS = (
-    "I'm sorry",
-    "I\u2019m sorry",
-    "I cannot",
-    "I apologize",
-    "Sorry",
-    "As an AI",
-    "Unfortunately",
-    "No,",
-)
-"""How models begin refusals; their first tokens under the model's own tokenizer are what `refusal_score` looks for."""
-
-
-def refusal_tokens(lm: LanguageModel) -> list[int]:
-    """First tokens of refusals in the model's vocabulary."""
-    return sorted({int(lm.tokenizer(text, add_special_tokens=False).input_ids[0]) for text in REFUSAL_OPENINGS})
-
-
-def refusal_score(
-    lm: LanguageModel, prompts: Sequence[ChatLike], dial: Dial | None = None
-) -> Float[Tensor, " prompts"]:
-    """Log odds that the answer's first token is one that begins a refusal, in nats (Arditi et al., arXiv 2406.11717).
-
-    `log Σ p_t - log(1 - Σ p_t)` over the refusal tokens at the last prompt position.
-    """
-    tokens = refusal_tokens(lm)
-    scores = torch.empty(len(prompts))
-    for places, chats, log_probabilities in _forward(lm, [lm.tokenize(prompt) for prompt in prompts], dial):
-        ends = torch.tensor([len(chat.ids) - 1 for chat in chats])
-        last = log_probabilities[torch.arange(len(chats)), ends]
-        refusing = last[:, tokens].logsumexp(-1)
-        last[:, tokens] = -torch.inf
-        scores[places] = (refusing - last.logsumexp(-1)).cpu()
-    return scores
 
 
 def answer_log_likelihood(

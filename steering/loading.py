@@ -90,6 +90,8 @@ def _source(name: str, dtype: torch.dtype | None) -> tuple[str, bool]:
         if not file.is_file():
             raise SteeringError(f"There is no file {str(file)!r}; check the path.")
         return str(dequantised_folder(file, dtype or torch.float32)), True
+    if file.is_file():
+        raise SteeringError(f"Expected a model folder or a .gguf file, found the file {str(file)!r}; check the path.")
     if file.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise SteeringError(f"There is no folder {str(file)!r}; check the path.")
     return name, False

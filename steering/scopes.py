@@ -1,7 +1,7 @@
 """Scopes: which tokens of a sequence a slider moves.
 
-A state at token t decides about token t + 1, so `generated` first shows in the second new token, and
-`last_prompt_token` in the first.
+A state at token t decides about token t + 1, so `generated` first shows in the second new token, `last_prompt_token` in
+the first, and `answer`, which is both, in every new token.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ TokenChoice: TypeAlias = Callable[[Int[Tensor, "rows seq"], Int[Tensor, "rows 1"
 _SCOPES: dict[str, TokenChoice] = {
     "prompt": lambda index, prompt_length: index < prompt_length,
     "generated": lambda index, prompt_length: index >= prompt_length,
+    "answer": lambda index, prompt_length: index >= prompt_length - 1,
     "last_prompt_token": lambda index, prompt_length: index == prompt_length - 1,
 }
 SCOPES = ("all", *_SCOPES, "from_token:K")

@@ -134,6 +134,7 @@ def steered_positions(lm: LanguageModel, scope: str, prompt_length: int, length:
         ("all", [True] * 8),
         ("prompt", [True] * 5 + [False] * 3),
         ("generated", [False] * 5 + [True] * 3),
+        ("answer", [False] * 4 + [True] * 4),
         ("last_prompt_token", [False] * 4 + [True] + [False] * 3),
         ("from_token:6", [False] * 6 + [True] * 2),
     ],

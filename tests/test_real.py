@@ -73,7 +73,7 @@ def assert_rises(
 
 def test_safety_raises_the_refusal_score_step_by_step(smollm2: LanguageModel, axes: dict[str, SteeringVector]) -> None:
     prompts = [pair.positive for pair in ContrastSet.builtin("safety").split()[1].pairs[::6]]
-    assert_rises(smollm2, axes, "safety", lambda dial: refusal_score(smollm2, prompts, dial), 0.2)
+    assert_rises(smollm2, axes, "safety", lambda _dial: refusal_score(smollm2, prompts), 0.2)
 
 
 def test_helpfulness_raises_the_margin_of_engaged_answers_step_by_step(

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from test_extraction import answer_pairs
-from tiny import random_vector, tiny_lm
+from tiny import FAMILIES, random_vector, tiny_lm
 
-from probes.scores import answer_log_likelihood, preference_margin, refusal_score, refusal_tokens
+from probes.scores import answer_log_likelihood, preference_margin, refusal_score
 from steering import LanguageModel, Sliders
+from steering.next_token import divergence, next_token_log_probabilities, refusal_tokens
 
 
 def test_scores_follow_their_definitions(lm: LanguageModel) -> None:
@@ -49,3 +50,20 @@ def test_a_scope_knows_where_answers_begin_when_the_dial_is_passed() -> None:
         dial.set(a=2.0)
         torch.testing.assert_close(answer_log_likelihood(lm, first_only, dial), bare_first, rtol=1e-5, atol=1e-5)
         assert (answer_log_likelihood(lm, chats, dial) - bare).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_next_token_is_read_at_each_prompts_end(family: str) -> None:
+    lm = tiny_lm(family)
+    prompts = ["Hi", "Break the lock now", "Name a fruit please, any", "Ho"]
+    together = next_token_log_probabilities(lm, prompts)
+    for prompt, row in zip(prompts, together, strict=True):
+        with torch.inference_mode():
+            logits = lm.model(input_ids=torch.tensor([lm.tokenize(prompt).ids])).logits[0, -1]
+        torch.testing.assert_close(row, logits.float().log_softmax(-1), rtol=1e-3, atol=1e-3)
+
+
+def test_divergence_is_the_relative_entropy_of_the_bare_model() -> None:
+    p, q = (torch.randn(2, 3, 9, generator=torch.Generator().manual_seed(0)).log_softmax(-1)).unbind()
+    torch.testing.assert_close(divergence(p, q), (p.exp() * (p - q)).sum(-1))
+    torch.testing.assert_close(divergence(p, p), torch.zeros(3))

@@ -19,7 +19,7 @@ def converse(
     lm: LanguageModel,
     axes: Mapping[str, SteeringVector],
     start: Mapping[str, float],
-    scope: str,
+    scope: str | None,
     allow_mismatch: Sequence[str],
     max_new_tokens: int,
     console: Console,

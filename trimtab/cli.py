@@ -37,7 +37,10 @@ Vectors = Annotated[
 AllowMismatch = Annotated[
     list[str] | None, typer.Option(help="Accept a difference between vector and model: weights, config, chat_template.")
 ]
-Scope = Annotated[str, typer.Option(help="all, prompt, generated, last_prompt_token or from_token:K.")]
+Scope = Annotated[
+    str | None,
+    typer.Option(help="all, prompt, generated, answer, last_prompt_token from_token:K; the vectors' own by default."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Length of an answer at most, in tokens.")]
 
@@ -136,7 +139,7 @@ def chat(
     vectors: Vectors = None,
     safety: Annotated[float, typer.Option(help="Where the slider starts.")] = 0.0,
     helpfulness: Annotated[float, typer.Option(help="Where the slider starts.")] = 0.0,
-    scope: Scope = "all",
+    scope: Scope = None,
     max_new_tokens: MaxNewTokens = 256,
     dtype: Dtype = None,
     device_map: DeviceMap = None,
@@ -163,7 +166,7 @@ def generate(
     safety: Annotated[float, typer.Option(help="Slider value.")] = 0.0,
     helpfulness: Annotated[float, typer.Option(help="Slider value.")] = 0.0,
     slider: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for any other axis, repeatable.")] = None,
-    scope: Scope = "all",
+    scope: Scope = None,
     max_new_tokens: MaxNewTokens = 128,
     dtype: Dtype = None,
     device_map: DeviceMap = None,

@@ -70,7 +70,7 @@ def _measure(lm: LanguageModel, sliders: Sliders, settings: Sequence[Mapping[str
     with sliders.attach(lm) as dial:
         for setting in tqdm(settings, desc="measuring", unit="setting"):
             dial.set(**{axis: setting.get(axis, 0.0) for axis in sliders.axes})
-            row = [refusal_score(lm, prompts, dial).mean().item() for prompts in kinds]
+            row = [refusal_score(lm, prompts).mean().item() for prompts in kinds]
             scores.append([*row, preference_margin(lm, helpfulness, dial).mean().item()])
     return scores
 
