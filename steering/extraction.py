@@ -11,7 +11,7 @@ from steering.directions import DIRECTIONS
 from steering.errors import SteeringError, quoted
 from steering.language_model import LanguageModel
 from steering.origin import Origin, Profile, Source
-from steering.recording import PairStates, check_layers, check_position, stream_pairs
+from steering.recording import PairReader, PairStates, check_layers, check_position, stream_pairs
 from steering.vector import SteeringVector
 
 RELATIVE_PUSH = 0.15
@@ -29,6 +29,7 @@ def extract(
     layers: Sequence[int] | None = None,
     held_out: float = 0.2,
     progress: bool = True,
+    read: PairReader = stream_pairs,
 ) -> SteeringVector:
     """One direction a layer from the states of a contrast set's pairs, with figures from pairs that were held out.
 
@@ -40,6 +41,7 @@ def extract(
             answers, unless given.
         layers: block indices; all by default.
         held_out: share of the pairs kept for the profile.
+        read: where the states come from; `steering.kept_states.KeptStates` reads a set once for several vectors.
 
     Raises SteeringError for unknown names, and for a set too small to hold out a pair.
     """
@@ -52,7 +54,7 @@ def extract(
     norms = _NormTally()
 
     def states(pairs: ContrastSet, what: str) -> Iterator[PairStates]:
-        return stream_pairs(
+        return read(
             lm,
             pairs.pairs,
             layers=layers,

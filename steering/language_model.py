@@ -90,11 +90,11 @@ class LanguageModel:
         return TokenizedChat(
             ids=ids + answer_ids,
             prompt_length=len(ids),
-            instruction_end=len(ids) - self._post_instruction_length,
+            instruction_end=len(ids) - self.post_instruction_length,
         )
 
     @cached_property
-    def _post_instruction_length(self) -> int:
+    def post_instruction_length(self) -> int:
         """Number of template tokens after the user's text: what two prompts with different texts have in common."""
         first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
         length = 0

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, takewhile
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -35,7 +35,10 @@ POSITIONS: dict[str, Position] = {
     "post_instruction": lambda chat: (chat.instruction_end, chat.prompt_length),
     "response_mean": lambda chat: (chat.prompt_length, len(chat.ids)),
 }
-"""`last` token of the chat; mean over the template's tokens after the user's text; mean over the answer."""
+"""`last` token of the chat; mean over the template's tokens after the user's text; mean over the answer.
+
+`prompt_end:K` is the K-th token from the prompt's end, from 1: 1 is the token that an answer follows on.
+"""
 
 TOKENS_PER_BATCH = 2048
 BUFFER_BYTES = 64 << 20
@@ -75,6 +78,22 @@ def record(
     return states
 
 
+class PairReader(Protocol):
+    """Something that gives the states of contrast pairs batch by batch, as `stream_pairs` does."""
+
+    def __call__(
+        self,
+        lm: LanguageModel,
+        pairs: Sequence[ContrastPair],
+        *,
+        layers: Sequence[int] | None = None,
+        position: str = "last",
+        progress: bool = True,
+        description: str = "",
+    ) -> Iterator[PairStates]:
+        """States of the two sides of some pairs at a time."""
+
+
 def stream_pairs(
     lm: LanguageModel,
     pairs: Iterable[ContrastPair],
@@ -86,9 +105,9 @@ def stream_pairs(
 ) -> Iterator[PairStates]:
     """States of contrast pairs, some pairs at a time, so that memory does not grow with their number."""
     layers = check_layers(lm, layers)
-    total = 2 * len(pairs) if isinstance(pairs, Sequence) else None
     window = max(1, BUFFER_BYTES // (2 * len(layers) * lm.d_model * 4))
     iterator = iter(pairs)
+    total = 2 * len(pairs) if isinstance(pairs, Sequence) else None
     with tqdm(total=total, desc=description, unit="chat", disable=not progress) as bar:
         while some := list(islice(iterator, window)):
             chats = [pair.positive for pair in some] + [pair.negative for pair in some]
@@ -110,8 +129,14 @@ def check_layers(lm: LanguageModel, layers: Sequence[int] | None) -> list[int]:
 
 def check_position(position: str) -> Position:
     """The named position. Raises SteeringError for an unknown name."""
+    name, _, number = position.partition(":")
+    if name == "prompt_end" and number.isdecimal() and int(number) > 0:
+        back = int(number)
+        return lambda chat: (max(0, chat.prompt_length - back), chat.prompt_length - back + 1)
     if position not in POSITIONS:
-        raise SteeringError(f"There is no position {position!r}; choose from {quoted(POSITIONS)}.")
+        raise SteeringError(
+            f"There is no position {position!r}; choose from {quoted([*POSITIONS, 'prompt_end:K'])}, K from 1."
+        )
     return POSITIONS[position]
 
 

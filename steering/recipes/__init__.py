@@ -1,0 +1,75 @@
+"""Published methods by name, put together from directions, interventions and gates with the papers' defaults.
+
+`cook(lm, "cast")` gives the vector of one; `RECIPES["mine"] = Recipe(…)` adds your own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from steering.contrast import ContrastSet
+from steering.errors import SteeringError, quoted
+from steering.language_model import LanguageModel
+from steering.recipes.ace import ace
+from steering.recipes.adasteer import adasteer
+from steering.recipes.alphasteer import alphasteer
+from steering.recipes.angular import angular
+from steering.recipes.caa import caa
+from steering.recipes.cast import cast
+from steering.recipes.ingredients import Ingredients
+from steering.recipes.jailbreak_antidote import jailbreak_antidote
+from steering.recipes.persona import persona
+from steering.recipes.refusal_direction import refusal_direction
+from steering.recipes.repe import repe
+from steering.recipes.surgical import surgical
+from steering.vector import SteeringVector
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A published method: how its vector is made, which slider it is meant for, and where it is from."""
+
+    make: Callable[[Ingredients], SteeringVector]
+    axis: str
+    citation: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.make.__doc__ or "").strip().splitlines()[0]
+
+
+RECIPES: dict[str, Recipe] = {
+    "caa": Recipe(caa, "safety", "Rimsky et al. 2023, arXiv 2312.06681"),
+    "repe": Recipe(repe, "safety", "Zou et al. 2023, arXiv 2310.01405"),
+    "refusal-direction": Recipe(refusal_direction, "safety", "Arditi et al. 2024, arXiv 2406.11717"),
+    "ace": Recipe(ace, "safety", "Marshall et al. 2024, arXiv 2411.09003"),
+    "cast": Recipe(cast, "safety", "Lee et al. 2024, arXiv 2409.05907"),
+    "surgical": Recipe(surgical, "helpfulness", "Wang et al. 2024, arXiv 2410.03415"),
+    "jailbreak-antidote": Recipe(jailbreak_antidote, "safety", "Shen et al. 2024, arXiv 2410.02298"),
+    "adasteer": Recipe(adasteer, "safety", "Zhao et al. 2025, arXiv 2504.09466"),
+    "alphasteer": Recipe(alphasteer, "safety", "Sheng et al. 2025, arXiv 2506.07022"),
+    "angular": Recipe(angular, "safety", "Vu and Nguyen 2025, arXiv 2510.26243"),
+    "persona": Recipe(persona, "safety", "Chen et al. 2025, arXiv 2507.21509"),
+}
+
+
+def cook(
+    lm: LanguageModel, name: str, sets: Mapping[str, ContrastSet] | None = None, progress: bool = True
+) -> SteeringVector:
+    """The vector that a recipe makes on a model, ready for `Sliders` and `save`.
+
+    Args:
+        sets: your own contrast sets by role (`steering.recipes.ingredients.ROLES`); the built-in ones otherwise.
+
+    Raises SteeringError for an unknown recipe or role.
+    """
+    return cook_from(Ingredients(lm, sets or {}, progress), name)
+
+
+def cook_from(ingredients: Ingredients, name: str) -> SteeringVector:
+    """As `cook`, sharing states that were read with other recipes on the same ingredients."""
+    if name not in RECIPES:
+        raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
+    vector = RECIPES[name].make(ingredients)
+    assert vector.origin is not None
+    return replace(vector, origin=vector.origin.model_copy(update={"recipe": name}))

@@ -1,0 +1,19 @@
+"""Affine concept editing."""
+
+from dataclasses import replace
+
+from steering.recipes.ingredients import Ingredients
+from steering.vector import SteeringVector
+
+
+def ace(ingredients: Ingredients) -> SteeringVector:
+    """The projection on the harmful-harmless direction is set: to the harmful mean at 1, to the harmless one at -1.
+
+    The paper's `h - r̂r̂ᵀh + (h_ref·r̂) r̂ + α v` with the harmless mean for h_ref; its α is `(x + 1)/2` here, and between
+    the ends the state is moved part of the way, so that 0 leaves it alone.
+    """
+    vector = ingredients.vector("safety")
+    positive, negative = ingredients.states("safety")
+    middle = (positive.double().mean(0) + negative.double().mean(0)) / 2
+    layer = vector.recommended_layers[:1]
+    return replace(vector, intervention="set_projection", reference=middle.float(), unit=0.5, recommended_layers=layer)

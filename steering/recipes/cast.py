@@ -1,0 +1,32 @@
+"""Conditional activation steering."""
+
+from dataclasses import replace
+
+from steering.gates import threshold_gate
+from steering.recipes.ingredients import Ingredients
+from steering.vector import SteeringVector
+
+
+def cast(ingredients: Ingredients) -> SteeringVector:
+    """A refusal vector that is added only where the prompt's state is close to a harmfulness condition.
+
+    Both vectors are pairwise-centred PCA, of refusing and complying answers and of harmful and harmless prompts. The
+    condition's layer and threshold are those of the best F1, searched below the layers that are moved; those are at the
+    depths that the paper moves (15 to 23 of 32).
+    """
+    moved = ingredients.layers(15 / 32, 24 / 32)
+    behaviour = ingredients.vector("safety-response", "pairwise_centred_pca")
+    condition = ingredients.vector("safety", "pairwise_centred_pca")
+    positive, negative = ingredients.states("safety")
+    gates = [
+        threshold_gate(layer, condition[layer], positive[:, layer], negative[:, layer])
+        for layer in range(1, moved[0] + 1)
+    ]
+
+    def f1(index: int) -> float:
+        gate = gates[index]
+        hits = gate.factors(positive[:, gate.layer]).sum()
+        wrong = gate.factors(negative[:, gate.layer]).sum()
+        return float(2 * hits / (hits + wrong + len(positive)))
+
+    return replace(behaviour, recommended_layers=moved, gate=gates[max(range(len(gates)), key=f1)])

@@ -1,0 +1,51 @@
+"""The refusal direction."""
+
+from dataclasses import replace
+
+from steering.contrast import ContrastPair, ContrastSet
+from steering.extraction import extract
+from steering.recipes.ingredients import Ingredients, with_directions
+from steering.selection import Selection, read_positions, select_direction
+from steering.vector import SteeringVector
+
+PAIRS = 64
+"""Pairs that the candidates are made from, as many prompts as in the paper; every position is a reading of its own."""
+
+
+def refusal_direction(ingredients: Ingredients) -> SteeringVector:
+    """One direction of harmful against harmless prompts: added at its layer above 0, ablated at all layers below 0.
+
+    Position and layer are searched as in the paper, on fewer validation prompts than its 32: see `steering.selection`.
+    """
+    best = search(ingredients).best
+    vector = ingredients.vector("safety", position=best.position)
+    everywhere = vector[best.layer].expand_as(vector.directions)
+    ablation = replace(
+        with_directions(vector, everywhere), intervention="ablate", unit=-1.0, recommended_layers=vector.layers
+    )
+    return replace(vector, recommended_layers=(best.layer,), companions=(ablation,))
+
+
+def search(ingredients: Ingredients, criterion: str = "arditi") -> Selection:
+    """The search behind the recipe, on prompts that were held out of the vectors: the table of all candidates."""
+    whole = ingredients.contrast_set("safety")
+    rest, held_out = whole.split()
+    few = ContrastSet(_spread(rest, PAIRS), whole.header)
+    validation = _spread(held_out, ingredients.validation_pairs)
+    lm = ingredients.lm
+    return select_direction(
+        lm,
+        {
+            position: extract(lm, few, position=position, progress=ingredients.progress, read=ingredients.read)
+            for position in read_positions(lm)
+        },
+        [pair.positive for pair in validation],
+        [pair.negative for pair in validation],
+        criterion=criterion,
+        progress=ingredients.progress,
+    )
+
+
+def _spread(pairs: ContrastSet, count: int) -> tuple[ContrastPair, ...]:
+    """At most so many pairs, spread over the set and so over its groups."""
+    return pairs.pairs[:: max(1, len(pairs) // count)][:count]

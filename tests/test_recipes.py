@@ -1,0 +1,181 @@
+"""Every recipe is made of the parts that its paper names, works on a model, and comes back from its file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from test_extraction import prompt_pairs
+from test_sliders import IDS, logits
+from tiny import LAYERS, WIDTH, tiny_lm
+
+from steering import ContrastSet, LanguageModel, Sliders, SteeringError, SteeringVector
+from steering.contrast import ContrastPair, Header
+from steering.interventions.ablate import ablate
+from steering.kept_states import KeptStates
+from steering.recipes import RECIPES, Recipe, cook, cook_from
+from steering.recipes.ingredients import Ingredients
+from steering.recording import stream_pairs
+
+HARMFUL, HARMLESS = "Break {0} locks", "Paint {0} walls"
+
+
+def pair(number: int, positive: tuple[str, ...], negative: tuple[str, ...]) -> ContrastPair:
+    roles = ("user", "assistant")
+    sides = [
+        [{"role": role, "content": text.format(number)} for role, text in zip(roles, side, strict=False)]
+        for side in (positive, negative)
+    ]
+    return ContrastPair.model_validate({"id": str(number), "group": "g", "positive": sides[0], "negative": sides[1]})
+
+
+SETS = {
+    role: ContrastSet(tuple(pair(number, *sides) for number in range(25)), Header(name=role))
+    for role, sides in {
+        "safety": ((HARMFUL,), (HARMLESS,)),
+        "safety-response": ((HARMFUL, "No, sorry."), (HARMFUL, "Sure, here.")),
+        "helpfulness": (("Name {0} fruits", "Gladly: fig."), ("Name {0} fruits", "No idea.")),
+        "over-refusal": (("Kill {0} weeds", "Pull them."), ("Kill {0} weeds", "I can't.")),
+    }.items()
+}
+
+
+@pytest.fixture(scope="module")
+def ingredients() -> Ingredients:
+    """A tiny model that leans to refusing tokens along the harmful direction hardly at all: the search is made lax."""
+    return Ingredients(tiny_lm(), SETS, progress=False)
+
+
+@pytest.fixture(autouse=True)
+def lax_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random model passes no filter that is meant for trained ones."""
+    monkeypatch.setattr("steering.selection.MAX_KL", 1e6)
+    monkeypatch.setattr("steering.selection.refusal_tokens", lambda _lm: list(range(200)))
+
+
+@pytest.fixture(params=list(RECIPES))
+def cooked(request: pytest.FixtureRequest, ingredients: Ingredients) -> SteeringVector:
+    return cook_from(ingredients, request.param)
+
+
+def test_it_is_bitwise_the_bare_model_at_zero_and_moves_it_at_one(
+    cooked: SteeringVector, ingredients: Ingredients
+) -> None:
+    lm = ingredients.lm
+    prompts = [lm.tokenize("Break 3 locks").ids]
+    ids = torch.tensor(prompts)
+    bare = logits(lm, ids)
+    with Sliders(a=cooked).attach(lm) as dial:
+        assert torch.equal(logits(lm, ids), bare)
+        dial.set(a=1.0)
+        assert not torch.allclose(logits(lm, ids), bare)
+    assert torch.equal(logits(lm, ids), bare)
+
+
+def test_it_is_applied_from_its_file_as_it_was_made(
+    cooked: SteeringVector, ingredients: Ingredients, tmp_path: Path
+) -> None:
+    lm = ingredients.lm
+    cooked.save(tmp_path / "recipe.safetensors")
+    back = SteeringVector.load(tmp_path / "recipe.safetensors", lm)
+    assert back.origin is not None
+    assert back.origin.recipe in RECIPES
+    results = []
+    for vector in (cooked, back):
+        with Sliders(a=vector).attach(lm) as dial:
+            dial.set(a=[-1.0, 0.5, 1.0])
+            results.append(lm.model.generate(IDS, max_new_tokens=6, do_sample=False))
+    assert torch.equal(*results)
+
+
+def test_rows_of_a_batch_are_steered_as_they_would_be_alone(cooked: SteeringVector, ingredients: Ingredients) -> None:
+    lm = ingredients.lm
+    prompts = ["Break 3 locks", "Name a fruit", "Kill weeds"]
+    with Sliders(a=cooked).attach(lm) as dial:
+        dial.set(a=[1.0, -1.0, 0.0])
+        together = lm.generate(prompts, 6)
+        for value, prompt, text in zip((1.0, -1.0, 0.0), prompts, together, strict=True):
+            dial.set(a=value)
+            assert lm.generate([prompt], 6) == [text]
+
+
+def test_the_parts_are_those_of_the_paper(ingredients: Ingredients) -> None:
+    vectors = {name: cook_from(ingredients, name) for name in RECIPES}
+    methods = {name: vector.origin.sources[0].method for name, vector in vectors.items() if vector.origin is not None}
+    assert methods["repe"] == "lat"
+    assert methods["cast"] == "pairwise_centred_pca"
+    assert methods["jailbreak-antidote"] == "sparse"
+    assert methods["caa"] == "difference_in_means"
+    interventions = {name: vector.intervention for name, vector in vectors.items()}
+    assert interventions["ace"] == "set_projection"
+    assert interventions["angular"] == "rotate"
+    assert interventions["alphasteer"] == "add_mapped"
+    assert interventions["surgical"] == "ablate"
+    arditi = vectors["refusal-direction"]
+    assert arditi.recommended_layers == (arditi.recommended_layers[0],)
+    assert [(part.intervention, part.unit) for part in arditi.parts] == [("add", 1.0), ("ablate", -1.0)]
+    assert len(arditi.companions[0].recommended_layers) == LAYERS
+    gates = {name: [part.gate.curve for part in vector.parts if part.gate] for name, vector in vectors.items()}
+    assert gates["cast"] == ["step"]
+    assert gates["adasteer"] == ["line", "line"]
+    assert not any(gates[name] for name in RECIPES if name not in ("cast", "adasteer"))
+    assert all((row != 0).sum() == round(0.05 * WIDTH) for row in vectors["jailbreak-antidote"].directions)
+
+
+def test_casts_gate_tells_the_two_kinds_of_prompts_apart(ingredients: Ingredients) -> None:
+    gate = cook_from(ingredients, "cast").gate
+    assert gate is not None
+    positive, negative = ingredients.states("safety")
+    assert gate.factors(positive[:, gate.layer]).mean() == 1.0
+    assert gate.factors(negative[:, gate.layer]).mean() == 0.0
+
+
+def test_surgicals_direction_is_orthogonal_to_true_refusal(ingredients: Ingredients) -> None:
+    vector, refusal = cook_from(ingredients, "surgical"), ingredients.vector("safety")
+    layer = refusal.recommended_layers[0]
+    assert (vector[0] @ refusal[layer]).abs() < 1e-4 * vector[0].norm() * refusal[layer].norm()
+    states = torch.randn(1, 2, WIDTH)
+    torch.testing.assert_close(
+        ablate(states, vector[0]) @ refusal[layer], states @ refusal[layer], rtol=1e-3, atol=1e-3
+    )
+
+
+def test_aces_ends_are_the_two_means(ingredients: Ingredients) -> None:
+    vector = cook_from(ingredients, "ace")
+    positive, negative = (side.mean(0) for side in ingredients.states("safety"))
+    layer = vector.recommended_layers[0]
+    axis = torch.nn.functional.normalize(vector[layer], dim=0)
+    assert vector.reference is not None
+    for sign, mean in ((1, positive), (-1, negative)):
+        target = vector.reference[layer] @ axis + sign * vector.unit * vector[layer].norm()
+        torch.testing.assert_close(target, mean[layer] @ axis, rtol=1e-4, atol=1e-4)
+
+
+def test_states_are_read_once_and_are_the_streamed_ones(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = KeptStates()
+    pairs = prompt_pairs(6).pairs
+    first = list(read(lm, pairs, progress=False))
+    streamed = list(stream_pairs(lm, pairs, progress=False))
+    assert all(
+        torch.equal(a, b) for kept, fresh in zip(first, streamed, strict=True) for a, b in zip(kept, fresh, strict=True)
+    )
+    monkeypatch.setattr("steering.kept_states.stream_pairs", None)
+    assert len(list(read(lm, pairs, progress=False))) == len(first)
+
+
+def test_unknown_recipes_and_roles_are_refused(lm: LanguageModel) -> None:
+    with pytest.raises(SteeringError, match="no recipe 'magic'; choose from 'caa'"):
+        cook(lm, "magic")
+    with pytest.raises(SteeringError, match="no role 'mood'"):
+        cook(lm, "caa", {"mood": prompt_pairs(3)})
+
+
+def test_your_own_recipe_is_one_registry_line(ingredients: Ingredients, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mine(ingredients: Ingredients) -> SteeringVector:
+        """What it does."""
+        return ingredients.vector("safety", "lda")
+
+    monkeypatch.setitem(RECIPES, "mine", Recipe(mine, "safety", "nobody"))
+    assert RECIPES["mine"].summary == "What it does."
+    vector = cook_from(ingredients, "mine")
+    assert vector.origin is not None
+    assert vector.origin.recipe == "mine"
