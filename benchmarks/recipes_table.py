@@ -19,7 +19,7 @@ import typer
 from steering import LanguageModel, Sliders, SteeringVector, load
 from steering.files import replacing
 from steering.next_token import divergence, next_token_log_probabilities, refusal_tokens
-from steering.recipes import RECIPES, cook_from
+from steering.recipes import RECIPES, from_ingredients
 from steering.recipes.ingredients import Ingredients
 
 EQUAL_KL = 0.1
@@ -119,7 +119,7 @@ def main(
         if file.is_file():
             vector = SteeringVector.load(file, lm)
         else:
-            vector = ingredients.vector("safety", "random") if name == "random" else cook_from(ingredients, name)
+            vector = ingredients.vector("safety", "random") if name == "random" else from_ingredients(ingredients, name)
             vector.save(file)
         results[name] = measure(measures, vector)
         with replacing(kept) as temporary:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from steering.generation import sweep as sweep
     from steering.language_model import LanguageModel as LanguageModel
     from steering.loading import load as load
+    from steering.recipes import from_recipe as from_recipe
     from steering.recording import record as record
     from steering.sliders import Dial as Dial
     from steering.sliders import Sliders as Sliders
@@ -29,6 +30,7 @@ _HOMES = {
     "SteeringError": "errors",
     "SteeringVector": "vector",
     "extract": "extraction",
+    "from_recipe": "recipes",
     "lint": "contrast_lint",
     "load": "loading",
     "record": "recording",

@@ -20,14 +20,15 @@ class KeptStates:
         *,
         layers: Sequence[int] | None = None,
         position: str = "last",
+        site: str = "block",
         progress: bool = True,
         description: str = "reading states",
     ) -> Iterator[PairStates]:
         """States of the pairs; from the model the first time only."""
-        key = (tuple(pairs), tuple(check_layers(lm, layers)), position)
+        key = (tuple(pairs), tuple(check_layers(lm, layers)), position, site)
         if key not in self._kept:
             batches = stream_pairs(
-                lm, pairs, layers=layers, position=position, progress=progress, description=description
+                lm, pairs, layers=layers, position=position, site=site, progress=progress, description=description
             )
             self._kept[key] = list(batches)
         return iter(self._kept[key])

@@ -14,9 +14,11 @@ from typing import Protocol, TypeAlias
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from tqdm.auto import tqdm
 from transformers import DynamicCache
 
+from steering.attention import output_projection, projection_weight
 from steering.batching import like_lengths, pad
 from steering.chats import ChatLike
 from steering.contrast import ContrastPair
@@ -40,6 +42,8 @@ POSITIONS: dict[str, Position] = {
 `prompt_end:K` is the K-th token from the prompt's end, from 1: 1 is the token that an answer follows on.
 """
 
+SITES = ("block", "heads")
+"""What is read at a layer: the output of its block, or its attention heads' outputs, side by side."""
 TOKENS_PER_BATCH = 2048
 BUFFER_BYTES = 64 << 20
 """Size of the states that `stream_pairs` holds at once."""
@@ -51,6 +55,7 @@ def record(
     *,
     layers: Sequence[int] | None = None,
     position: str = "last",
+    site: str = "block",
     progress: Callable[[int], object] | None = None,
 ) -> States:
     """States of chats at the outputs of decoder blocks, in float32 on the CPU: (chats, layers, d_model).
@@ -61,6 +66,7 @@ def record(
     Args:
         layers: block indices, ascending; all by default.
         position: a name in `POSITIONS`.
+        site: a name in `SITES`; the states of "heads" are as wide as all heads together.
         progress: called with the number of chats that a batch has added.
 
     Raises SteeringError for an unknown position or layer, or a chat without a token at the position.
@@ -69,10 +75,10 @@ def record(
     tokenized = [lm.tokenize(chat) for chat in chats]
     spans = [_span(chat, position) for chat in tokenized]
     prefix = _shared_prefix(lm, [chat.ids for chat in tokenized], spans, layers)
-    states = torch.empty(len(tokenized), len(layers), lm.d_model)
+    states = torch.empty(len(tokenized), len(layers), _width(lm, site))
     for batch in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
         rows = [tokenized[index].ids for index in batch]
-        _read_batch(lm, rows, prefix, layers, [spans[index] for index in batch], states, batch)
+        _read_batch(lm, rows, prefix, layers, site, [spans[index] for index in batch], states, batch)
         if progress is not None:
             progress(len(batch))
     return states
@@ -88,6 +94,7 @@ class PairReader(Protocol):
         *,
         layers: Sequence[int] | None = None,
         position: str = "last",
+        site: str = "block",
         progress: bool = True,
         description: str = "",
     ) -> Iterator[PairStates]:
@@ -100,18 +107,19 @@ def stream_pairs(
     *,
     layers: Sequence[int] | None = None,
     position: str = "last",
+    site: str = "block",
     progress: bool = True,
     description: str = "reading states",
 ) -> Iterator[PairStates]:
     """States of contrast pairs, some pairs at a time, so that memory does not grow with their number."""
     layers = check_layers(lm, layers)
-    window = max(1, BUFFER_BYTES // (2 * len(layers) * lm.d_model * 4))
+    window = max(1, BUFFER_BYTES // (2 * len(layers) * _width(lm, site) * 4))
     iterator = iter(pairs)
     total = 2 * len(pairs) if isinstance(pairs, Sequence) else None
     with tqdm(total=total, desc=description, unit="chat", disable=not progress) as bar:
         while some := list(islice(iterator, window)):
             chats = [pair.positive for pair in some] + [pair.negative for pair in some]
-            states = record(lm, chats, layers=layers, position=position, progress=bar.update)
+            states = record(lm, chats, layers=layers, position=position, site=site, progress=bar.update)
             yield states[: len(some)], states[len(some) :]
 
 
@@ -187,6 +195,7 @@ def _read_batch(
     rows: list[list[int]],
     prefix: _Prefix,
     layers: list[int],
+    site: str,
     spans: list[tuple[int, int]],
     states: States,
     places: list[int],
@@ -197,12 +206,11 @@ def _read_batch(
     if cache is not None:
         cache.batch_repeat_interleave(len(rows))
 
-    def read(slot: int, _module: nn.Module, _inputs: object, output: object) -> None:
-        hidden = block_output(output)
+    def read(slot: int, hidden: Tensor) -> None:
         for place, row, (start, stop) in zip(places, hidden, spans, strict=True):
             states[place, slot] = row[start - prefix.length : stop - prefix.length].float().mean(dim=0)
 
-    handles = [lm.blocks[layer].register_forward_hook(partial(read, slot)) for slot, layer in enumerate(layers)]
+    handles = [_watch(lm.blocks[layer], site, partial(read, slot)) for slot, layer in enumerate(layers)]
     try:
         with _stopping_at(lm, layers[-1]):
             lm.model(
@@ -214,6 +222,19 @@ def _read_batch(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _width(lm: LanguageModel, site: str) -> int:
+    if site not in SITES:
+        raise SteeringError(f"There is no site {site!r} to read; choose from {quoted(SITES)}.")
+    return lm.d_model if site == "block" else projection_weight(output_projection(lm.blocks[0])).shape[1]
+
+
+def _watch(block: nn.Module, site: str, read: Callable[[Tensor], None]) -> RemovableHandle:
+    """Call `read` with the states at a block's site whenever it runs."""
+    if site == "block":
+        return block.register_forward_hook(lambda _module, _inputs, output: read(block_output(output)))
+    return output_projection(block).register_forward_pre_hook(lambda _module, inputs: read(inputs[0]))
 
 
 class _LastLayerReached(Exception):  # noqa: N818 - a signal, no error

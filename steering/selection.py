@@ -3,7 +3,7 @@
 Every candidate is tried on a few validation prompts, without generating, and the table of all is kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,6 +56,10 @@ class Selection(BaseModel):
     criterion: str
     candidates: tuple[Candidate, ...]
     best: Candidate
+
+    def rank(self, candidate: Candidate) -> tuple[bool, float]:
+        """Sorts the best candidate first, and those that don't pass last."""
+        return not candidate.passes, _ranking(self.criterion)(candidate)
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, whole or not at all."""
@@ -121,8 +125,7 @@ def select_direction(
 
     Raises SteeringError for an unknown criterion, or when no candidate passes.
     """
-    if criterion not in CRITERIA:
-        raise SteeringError(f"There is no criterion {criterion!r}; choose from {quoted(CRITERIA)}.")
+    check_criterion(criterion)
     bare = _read_bare(lm, harmful, harmless)
     tried = [
         (position, vector, layer)
@@ -138,11 +141,20 @@ def select_direction(
             f"None of {len(candidates)} candidates has KL at most {MAX_KL} and induces refusal; the least KL is "
             f"{min(candidate.kl for candidate in candidates):.3f}: choose a layer by hand, with select()."
         )
+    return Selection(criterion=criterion, candidates=candidates, best=min(passing, key=_ranking(criterion)))
+
+
+def _ranking(criterion: str) -> Callable[[Candidate], float]:
+    """Less is better."""
     if criterion == "arditi":
-        best = min(passing, key=lambda candidate: candidate.bypass)
-    else:
-        best = max(passing, key=lambda candidate: candidate.bypass + candidate.induce)
-    return Selection(criterion=criterion, candidates=candidates, best=best)
+        return lambda candidate: candidate.bypass
+    return lambda candidate: -(candidate.bypass + candidate.induce)
+
+
+def check_criterion(criterion: str) -> None:
+    """Raise SteeringError for an unknown criterion."""
+    if criterion not in CRITERIA:
+        raise SteeringError(f"There is no criterion {criterion!r}; choose from {quoted(CRITERIA)}.")
 
 
 def _read_bare(lm: LanguageModel, harmful: Sequence[ChatLike], harmless: Sequence[ChatLike]) -> _Bare:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from steering.attention import output_projection
 from steering.decoder_blocks import block_output, find_blocks, with_block_output
 from steering.errors import SteeringError, quoted
 from steering.generate_calls import watch_generate
@@ -92,10 +93,11 @@ class Dial:
         for part, reading in readings.items():  # before the moves at the same block, so that it reads what comes in
             assert part.gate is not None
             self._undo.append(blocks[part.gate.layer].register_forward_hook(reading.read).remove)
-        self._moves = _moves_by_layer(parts, readings)
+        self._moves = _moves_by_place(parts, readings)
         self.set()
-        for layer, moves in self._moves.items():
-            self._undo.append(blocks[layer].register_forward_hook(partial(self._steer, moves)).remove)
+        for (site, layer), moves in self._moves.items():
+            module = blocks[layer] if site == "block" else output_projection(blocks[layer])
+            self._undo.append(module.register_forward_hook(partial(self._steer, moves)).remove)
         if readings or any(scope != "all" for _, _, scope in parts):
             self._undo.append(model.register_forward_pre_hook(self._tracker.pass_begins, with_kwargs=True).remove)
             self._undo.append(model.register_forward_hook(self._tracker.pass_ends, always_call=True).remove)
@@ -153,19 +155,21 @@ Part: TypeAlias = tuple[str, SteeringVector, str]
 """The slider's name, one of its vectors, the scope it acts in."""
 
 
-def _moves_by_layer(parts: Sequence[Part], readings: Mapping[SteeringVector, GateReading]) -> dict[int, list[Move]]:
-    """What happens at every block: first the plain additions, summed by scope, then the others in the axes' order."""
-    layers = sorted({layer for _, vector, _ in parts for layer in vector.recommended_layers})
-    moves: dict[int, list[Move]] = {}
-    for layer in layers:
-        here = [part for part in parts if layer in part[1].recommended_layers]
+def _moves_by_place(
+    parts: Sequence[Part], readings: Mapping[SteeringVector, GateReading]
+) -> dict[tuple[str, int], list[Move]]:
+    """What happens at every (site, layer): first the plain additions, summed by scope, then the others in order."""
+    places = sorted({(vector.site, layer) for _, vector, _ in parts for layer in vector.recommended_layers})
+    moves: dict[tuple[str, int], list[Move]] = {}
+    for site, layer in places:
+        here = [part for part in parts if part[1].site == site and layer in part[1].recommended_layers]
         plain: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for name, vector, scope in here:
             if vector.is_plain:
                 before = plain[scope].get(name, torch.tensor(0.0))
                 plain[scope][name] = before + vector[layer] * vector.unit
-        moves[layer] = [Addition(directions, scope) for scope, directions in plain.items()]
-        moves[layer] += [
+        moves[site, layer] = [Addition(directions, scope) for scope, directions in plain.items()]
+        moves[site, layer] += [
             Operation(name, vector, layer, scope, readings.get(vector))
             for name, vector, scope in here
             if not vector.is_plain

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from steering.language_model import LanguageModel
 
 
+SITES = ("block", "attention")
+
+
 @dataclass(frozen=True, eq=False)
 class SteeringVector:
     """Directions of one axis, in the coordinates of the residual stream at the blocks' outputs.
@@ -47,6 +50,8 @@ class SteeringVector:
     """Tokens that the slider moves unless `attach` says otherwise: a name in `steering.scopes.SCOPES`."""
     intervention: str = "add"
     """What the slider does: a name in `steering.interventions.INTERVENTIONS`."""
+    site: str = "block"
+    """Where a layer is moved: `block`, its output, or `attention`, what its heads together write to the stream."""
     reference: Float[Tensor, "layers d_model"] | None = None
     """Second tensor of the interventions that need one, such as the plane's other direction of `rotate`."""
     gate: Gate | None = None
@@ -92,10 +97,13 @@ class SteeringVector:
             raise SteeringError(
                 f"Expected a gate of the directions' width {self.d_model}, found {len(self.gate.direction)}."
             )
-        if self.gate is not None and not 0 <= self.gate.layer <= min(self.recommended_layers):
+        if self.site not in SITES:
+            raise SteeringError(f"There is no site {self.site!r} to move; choose from {quoted(SITES)}.")
+        last = min(self.recommended_layers) - (self.site == "attention")  # attention comes before its block's output
+        if self.gate is not None and not 0 <= self.gate.layer <= last:
             raise SteeringError(
-                f"Expected a gate at or below the first moved layer {min(self.recommended_layers)}, "
-                f"found it at {self.gate.layer}; read an earlier layer or move later ones."
+                f"Expected a gate at layer {last} or below, before the first move, found it at {self.gate.layer}; "
+                "read an earlier layer or move later ones."
             )
         if any(companion.companions or companion.d_model != self.d_model for companion in self.companions):
             raise SteeringError("Expected companions of the same width without companions of their own.")
@@ -160,7 +168,7 @@ class SteeringVector:
         return replace(self, directions=self.directions / norms)
 
     def __mul__(self, factor: float) -> "SteeringVector":
-        self._check_plain()
+        self.require_plain("to scale")
         origin = _combined(f"{factor:g}·({{}})", self)
         return replace(self, directions=self.directions * factor, origin=origin, profile=None)
 
@@ -180,7 +188,7 @@ class SteeringVector:
         self, other: "SteeringVector", expression: str, combine: Callable[[Tensor, Tensor], Tensor]
     ) -> "SteeringVector":
         for vector in (self, other):
-            vector._check_plain()
+            vector.require_plain("to combine")
         if self.layers != other.layers or self.d_model != other.d_model:
             raise SteeringError(
                 f"Expected two vectors of the same layers and width, found layers {list(self.layers)} of width "
@@ -197,11 +205,13 @@ class SteeringVector:
             profile=None,
         )
 
-    def _check_plain(self) -> None:
-        if not self.is_plain or self.companions:
+    def require_plain(self, purpose: str) -> None:
+        """Raise SteeringError unless the vector is no more than additions at blocks, on every token, as it is."""
+        if not self.is_plain or self.companions or (self.site, self.scope) != ("block", "all"):
             raise SteeringError(
-                f"Only plain additions can be scaled, added and subtracted; {self.title!r} has an intervention "
-                f"{self.intervention!r}, {'a' if self.gate else 'no'} gate and {len(self.companions)} companions."
+                f"Expected a plain addition at blocks {purpose}; {self.title!r} does {self.intervention!r} at "
+                f"{self.site!r} in scope {self.scope!r} with {'a' if self.gate else 'no'} gate and "
+                f"{len(self.companions)} companions."
             )
 
     def save(self, path: str | Path) -> None:
@@ -262,12 +272,10 @@ class SteeringVector:
             f"range {self.range[0]:g} to {self.range[1]:g}",
         ]
         for part in self.parts:
-            if part is not self or not part.is_plain or part.scope != "all":
+            if part is not self or not part.is_plain or (part.scope, part.site) != ("all", "block"):
                 gate = f", gate {part.gate.curve!r} read at layer {part.gate.layer}" if part.gate else ""
-                lines.append(
-                    f"does: {part.intervention} at layers {layer_spans(part.recommended_layers)}, unit {part.unit:g}, "
-                    f"scope {part.scope}{gate}"
-                )
+                place = f"{part.site}s {layer_spans(part.recommended_layers)}"
+                lines.append(f"does: {part.intervention} at {place}, unit {part.unit:g}, scope {part.scope}{gate}")
         if self.origin:
             model = self.origin.model
             lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights}")

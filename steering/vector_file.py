@@ -51,6 +51,7 @@ class _Part(BaseModel):
     profile: Profile | None
     scope: str = "all"
     intervention: str = "add"
+    site: str = "block"
     has_reference: bool = False
     gate: _Gate | None = None
 
@@ -95,7 +96,7 @@ def write_vector(vector: SteeringVector, path: str | Path) -> None:
 
 
 def _fields(vector: SteeringVector) -> dict[str, Any]:
-    same = ("layers", "recommended_layers", "unit", "range", "origin", "profile", "scope", "intervention")
+    same = ("layers", "recommended_layers", "unit", "range", "origin", "profile", "scope", "intervention", "site")
     gate = vector.gate and _Gate(**{name: getattr(vector.gate, name) for name in _Gate.model_fields})
     return {name: getattr(vector, name) for name in same} | {
         "has_reference": vector.reference is not None,
@@ -200,6 +201,7 @@ def _assemble(
         profile=part.profile,
         scope=part.scope,
         intervention=part.intervention,
+        site=part.site,
         reference=tensors[f"{prefix}reference"] if part.has_reference else None,
         gate=gate,
         companions=companions,

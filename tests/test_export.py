@@ -5,7 +5,7 @@ import torch
 from tiny import random_vector, tiny_lm, tiny_model
 from transformer_lens.model_bridge import TransformerBridge
 
-from steering import Sliders, SteeringError
+from steering import Sliders, SteeringError, SteeringVector
 from steering.export.transformer_lens import forward_hooks
 
 
@@ -30,3 +30,13 @@ def test_a_transformer_lens_bridge_steers_the_same(family: str) -> None:
 def test_an_unknown_axis_is_refused() -> None:
     with pytest.raises(SteeringError, match="no axis 'b'"):
         forward_hooks(Sliders(a=random_vector()), b=1.0)
+
+
+def test_what_hooks_can_not_say_is_refused() -> None:
+    for vector in (
+        SteeringVector(random_vector().directions, intervention="ablate"),
+        SteeringVector(random_vector().directions, scope="generated"),
+        SteeringVector(random_vector().directions, companions=(random_vector(),)),
+    ):
+        with pytest.raises(SteeringError, match="plain addition at blocks for TransformerLens"):
+            forward_hooks(Sliders(a=vector), a=1.0)

@@ -236,7 +236,7 @@ def test_a_linear_gate_goes_through_both_means_and_is_clipped() -> None:
         (lambda: Gate(0, torch.ones(3, 3)), "gate's direction"),
         (lambda: Gate(0, torch.ones(3), low=2.0), "bounds in order"),
         (lambda: Gate(0, torch.ones(3), bias=float("nan")), "bounds in order"),
-        (lambda: gated(Gate(3, torch.ones(WIDTH))), "gate at or below the first moved layer 2, found it at 3"),
+        (lambda: gated(Gate(3, torch.ones(WIDTH))), "gate at layer 2 or below, before the first move, found it at 3"),
         (lambda: gated(Gate(0, torch.ones(3))), "gate of the directions' width 32, found 3"),
     ],
 )

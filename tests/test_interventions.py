@@ -246,5 +246,5 @@ def test_what_does_not_fit_is_refused(fields: dict[str, object], sentence: str) 
 
 def test_only_plain_additions_can_be_added() -> None:
     for combine in (lambda v: v + v, lambda v: 2 * v, lambda v: -v):
-        with pytest.raises(SteeringError, match="Only plain additions"):
+        with pytest.raises(SteeringError, match="Expected a plain addition at blocks to"):
             combine(vector_with("ablate"))

@@ -12,7 +12,7 @@ from steering import ContrastSet, LanguageModel, Sliders, SteeringError, Steerin
 from steering.contrast import ContrastPair, Header
 from steering.interventions.ablate import ablate
 from steering.kept_states import KeptStates
-from steering.recipes import RECIPES, Recipe, cook, cook_from
+from steering.recipes import RECIPES, Recipe, from_ingredients, from_recipe
 from steering.recipes.ingredients import Ingredients
 from steering.recording import stream_pairs
 
@@ -53,18 +53,18 @@ def lax_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=list(RECIPES))
-def cooked(request: pytest.FixtureRequest, ingredients: Ingredients) -> SteeringVector:
-    return cook_from(ingredients, request.param)
+def made(request: pytest.FixtureRequest, ingredients: Ingredients) -> SteeringVector:
+    return from_ingredients(ingredients, request.param)
 
 
 def test_it_is_bitwise_the_bare_model_at_zero_and_moves_it_at_one(
-    cooked: SteeringVector, ingredients: Ingredients
+    made: SteeringVector, ingredients: Ingredients
 ) -> None:
     lm = ingredients.lm
     prompts = [lm.tokenize("Break 3 locks").ids]
     ids = torch.tensor(prompts)
     bare = logits(lm, ids)
-    with Sliders(a=cooked).attach(lm) as dial:
+    with Sliders(a=made).attach(lm) as dial:
         assert torch.equal(logits(lm, ids), bare)
         dial.set(a=1.0)
         assert not torch.allclose(logits(lm, ids), bare)
@@ -72,25 +72,25 @@ def test_it_is_bitwise_the_bare_model_at_zero_and_moves_it_at_one(
 
 
 def test_it_is_applied_from_its_file_as_it_was_made(
-    cooked: SteeringVector, ingredients: Ingredients, tmp_path: Path
+    made: SteeringVector, ingredients: Ingredients, tmp_path: Path
 ) -> None:
     lm = ingredients.lm
-    cooked.save(tmp_path / "recipe.safetensors")
+    made.save(tmp_path / "recipe.safetensors")
     back = SteeringVector.load(tmp_path / "recipe.safetensors", lm)
     assert back.origin is not None
     assert back.origin.recipe in RECIPES
     results = []
-    for vector in (cooked, back):
+    for vector in (made, back):
         with Sliders(a=vector).attach(lm) as dial:
             dial.set(a=[-1.0, 0.5, 1.0])
             results.append(lm.model.generate(IDS, max_new_tokens=6, do_sample=False))
     assert torch.equal(*results)
 
 
-def test_rows_of_a_batch_are_steered_as_they_would_be_alone(cooked: SteeringVector, ingredients: Ingredients) -> None:
+def test_rows_of_a_batch_are_steered_as_they_would_be_alone(made: SteeringVector, ingredients: Ingredients) -> None:
     lm = ingredients.lm
     prompts = ["Break 3 locks", "Name a fruit", "Kill weeds"]
-    with Sliders(a=cooked).attach(lm) as dial:
+    with Sliders(a=made).attach(lm) as dial:
         dial.set(a=[1.0, -1.0, 0.0])
         together = lm.generate(prompts, 6)
         for value, prompt, text in zip((1.0, -1.0, 0.0), prompts, together, strict=True):
@@ -99,7 +99,7 @@ def test_rows_of_a_batch_are_steered_as_they_would_be_alone(cooked: SteeringVect
 
 
 def test_the_parts_are_those_of_the_paper(ingredients: Ingredients) -> None:
-    vectors = {name: cook_from(ingredients, name) for name in RECIPES}
+    vectors = {name: from_ingredients(ingredients, name) for name in RECIPES}
     methods = {name: vector.origin.sources[0].method for name, vector in vectors.items() if vector.origin is not None}
     assert methods["repe"] == "lat"
     assert methods["cast"] == "pairwise_centred_pca"
@@ -122,7 +122,7 @@ def test_the_parts_are_those_of_the_paper(ingredients: Ingredients) -> None:
 
 
 def test_casts_gate_tells_the_two_kinds_of_prompts_apart(ingredients: Ingredients) -> None:
-    gate = cook_from(ingredients, "cast").gate
+    gate = from_ingredients(ingredients, "cast").gate
     assert gate is not None
     positive, negative = ingredients.states("safety")
     assert gate.factors(positive[:, gate.layer]).mean() == 1.0
@@ -130,7 +130,7 @@ def test_casts_gate_tells_the_two_kinds_of_prompts_apart(ingredients: Ingredient
 
 
 def test_surgicals_direction_is_orthogonal_to_true_refusal(ingredients: Ingredients) -> None:
-    vector, refusal = cook_from(ingredients, "surgical"), ingredients.vector("safety")
+    vector, refusal = from_ingredients(ingredients, "surgical"), ingredients.vector("safety")
     layer = refusal.recommended_layers[0]
     assert (vector[0] @ refusal[layer]).abs() < 1e-4 * vector[0].norm() * refusal[layer].norm()
     states = torch.randn(1, 2, WIDTH)
@@ -140,7 +140,7 @@ def test_surgicals_direction_is_orthogonal_to_true_refusal(ingredients: Ingredie
 
 
 def test_aces_ends_are_the_two_means(ingredients: Ingredients) -> None:
-    vector = cook_from(ingredients, "ace")
+    vector = from_ingredients(ingredients, "ace")
     positive, negative = (side.mean(0) for side in ingredients.states("safety"))
     layer = vector.recommended_layers[0]
     axis = torch.nn.functional.normalize(vector[layer], dim=0)
@@ -164,9 +164,9 @@ def test_states_are_read_once_and_are_the_streamed_ones(lm: LanguageModel, monke
 
 def test_unknown_recipes_and_roles_are_refused(lm: LanguageModel) -> None:
     with pytest.raises(SteeringError, match="no recipe 'magic'; choose from 'caa'"):
-        cook(lm, "magic")
+        from_recipe(lm, "magic")
     with pytest.raises(SteeringError, match="no role 'mood'"):
-        cook(lm, "caa", {"mood": prompt_pairs(3)})
+        from_recipe(lm, "caa", {"mood": prompt_pairs(3)})
 
 
 def test_your_own_recipe_is_one_registry_line(ingredients: Ingredients, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +176,6 @@ def test_your_own_recipe_is_one_registry_line(ingredients: Ingredients, monkeypa
 
     monkeypatch.setitem(RECIPES, "mine", Recipe(mine, "safety", "nobody"))
     assert RECIPES["mine"].summary == "What it does."
-    vector = cook_from(ingredients, "mine")
+    vector = from_ingredients(ingredients, "mine")
     assert vector.origin is not None
     assert vector.origin.recipe == "mine"

@@ -172,6 +172,7 @@ def test_interventions_gates_and_companions_survive_bit_for_bit(vector: Steering
     whole = replace(
         vector,
         intervention="rotate",
+        site="attention",
         reference=torch.randn(vector.directions.shape),
         recommended_layers=(2,),
         scope="generated",
@@ -182,7 +183,17 @@ def test_interventions_gates_and_companions_survive_bit_for_bit(vector: Steering
     back = SteeringVector.load(tmp_path / "whole.safetensors")
     assert len(back.parts) == 3
     for ours, theirs in zip(whole.parts, back.parts, strict=True):
-        for name in ("layers", "recommended_layers", "unit", "range", "scope", "intervention", "origin", "profile"):
+        for name in (
+            "layers",
+            "recommended_layers",
+            "unit",
+            "range",
+            "scope",
+            "intervention",
+            "site",
+            "origin",
+            "profile",
+        ):
             assert getattr(theirs, name) == getattr(ours, name), name
         assert torch.equal(theirs.directions, ours.directions)
         assert (theirs.reference is None) == (ours.reference is None)
@@ -197,4 +208,4 @@ def test_interventions_gates_and_companions_survive_bit_for_bit(vector: Steering
     ]  # fmt: skip
     back.save(tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
-    assert "does: rotate at layers 2" in whole.describe()
+    assert "does: rotate at attentions 2" in whole.describe()

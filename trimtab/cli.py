@@ -37,6 +37,12 @@ Vectors = Annotated[
 AllowMismatch = Annotated[
     list[str] | None, typer.Option(help="Accept a difference between vector and model: weights, config, chat_template.")
 ]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="ROLE=FILE.jsonl, repeatable: your own pairs as safety, safety-response, … of a recipe."
+    ),
+]
 Scope = Annotated[
     str | None,
     typer.Option(help="all, prompt, generated, answer, last_prompt_token from_token:K; the vectors' own by default."),
@@ -120,6 +126,72 @@ def extract(
     else:
         print_vector(vector, console)
         console.print(f"Written to {out}", markup=False)
+
+
+@app.command()
+def recipes(as_json: Json = False) -> None:
+    """List the published methods that `trimtab recipe` makes."""
+    from trimtab.recipes import print_recipes
+
+    print_recipes(as_json, console)
+
+
+@app.command()
+def recipe(
+    name: Annotated[str, typer.Argument(help="A name that `trimtab recipes` lists.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="File to write the vector to.")],
+    model: Model = DEFAULT_MODEL,
+    sets: Sets = None,
+    dtype: Dtype = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    system_prompt: SystemPrompt = None,
+    blocks: Blocks = None,
+) -> None:
+    """Make a vector as a published method makes it."""
+    from steering import from_recipe
+    from steering.files import replacing
+    from trimtab.inspection import print_vector
+    from trimtab.recipes import check_recipe, sets_by_role
+
+    check_recipe(name)
+    own = sets_by_role(sets or [])
+    with replacing(out) as temporary:
+        lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
+        vector = from_recipe(lm, name, own)
+        vector.save(temporary)
+    print_vector(vector, console)
+    console.print(f"Written to {out}", markup=False)
+
+
+@app.command()
+def select(
+    out: Annotated[str, typer.Option("--out", "-o", help="JSON file for the table of all candidates.")],
+    plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a picture of it.")] = None,
+    criterion: Annotated[str, typer.Option(help="arditi or cosmic.")] = "arditi",
+    model: Model = DEFAULT_MODEL,
+    sets: Sets = None,
+    dtype: Dtype = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    system_prompt: SystemPrompt = None,
+    blocks: Blocks = None,
+) -> None:
+    """Search the position and layer whose direction controls refusal best, and keep the table."""
+    from steering.recipes.ingredients import Ingredients
+    from steering.recipes.refusal_direction import search
+    from steering.selection import check_criterion
+    from trimtab.recipes import print_selection, sets_by_role
+
+    check_criterion(criterion)
+    own = sets_by_role(sets or [])
+    lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
+    selection = search(Ingredients(lm, own), criterion)
+    selection.save(out)
+    if plot:
+        selection.plot(plot)
+    print_selection(selection, console)
+    console.print(f"Written to {out}", markup=False)
 
 
 @app.command()

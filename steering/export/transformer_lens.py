@@ -18,12 +18,14 @@ ForwardHook: TypeAlias = tuple[str, Callable[[Tensor, object], Tensor]]
 def forward_hooks(sliders: Sliders, **coefficients: float) -> list[ForwardHook]:
     """Hooks for `with bridge.hooks(fwd_hooks=forward_hooks(sliders, safety=1.0)):`, acting on every token.
 
-    Sliders that are not named are at 0. Raises SteeringError for an unknown axis.
+    Sliders that are not named are at 0. Raises SteeringError for an unknown axis, and for a vector that does more than
+    add (an intervention, a gate, a scope): these hooks can't say it.
     """
     sliders.check_axes(coefficients)
     deltas: dict[int, Tensor] = {}
     for name, value in coefficients.items():
         vector = sliders.axes[name]
+        vector.require_plain("for TransformerLens")
         for layer in vector.recommended_layers:
             push = value * (vector.unit * vector[layer])
             deltas[layer] = deltas[layer] + push if layer in deltas else push

@@ -1,6 +1,6 @@
 """Published methods by name, put together from directions, interventions and gates with the papers' defaults.
 
-`cook(lm, "cast")` gives the vector of one; `RECIPES["mine"] = Recipe(…)` adds your own.
+`from_recipe(lm, "cast")` gives the vector of one; `RECIPES["mine"] = Recipe(…)` adds your own.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from steering.recipes.angular import angular
 from steering.recipes.caa import caa
 from steering.recipes.cast import cast
 from steering.recipes.ingredients import Ingredients
+from steering.recipes.iti import iti
 from steering.recipes.jailbreak_antidote import jailbreak_antidote
 from steering.recipes.persona import persona
 from steering.recipes.refusal_direction import refusal_direction
@@ -49,11 +50,12 @@ RECIPES: dict[str, Recipe] = {
     "adasteer": Recipe(adasteer, "safety", "Zhao et al. 2025, arXiv 2504.09466"),
     "alphasteer": Recipe(alphasteer, "safety", "Sheng et al. 2025, arXiv 2506.07022"),
     "angular": Recipe(angular, "safety", "Vu and Nguyen 2025, arXiv 2510.26243"),
+    "iti": Recipe(iti, "safety", "Li et al. 2023, arXiv 2306.03341"),
     "persona": Recipe(persona, "safety", "Chen et al. 2025, arXiv 2507.21509"),
 }
 
 
-def cook(
+def from_recipe(
     lm: LanguageModel, name: str, sets: Mapping[str, ContrastSet] | None = None, progress: bool = True
 ) -> SteeringVector:
     """The vector that a recipe makes on a model, ready for `Sliders` and `save`.
@@ -63,11 +65,11 @@ def cook(
 
     Raises SteeringError for an unknown recipe or role.
     """
-    return cook_from(Ingredients(lm, sets or {}, progress), name)
+    return from_ingredients(Ingredients(lm, sets or {}, progress), name)
 
 
-def cook_from(ingredients: Ingredients, name: str) -> SteeringVector:
-    """As `cook`, sharing states that were read with other recipes on the same ingredients."""
+def from_ingredients(ingredients: Ingredients, name: str) -> SteeringVector:
+    """As `from_recipe`, sharing states that were read with other recipes on the same ingredients."""
     if name not in RECIPES:
         raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
     vector = RECIPES[name].make(ingredients)

@@ -1,6 +1,6 @@
 """What recipes are made from: a model, contrast sets by role, and states that are read once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -52,9 +52,9 @@ class Ingredients:
             read=self.read,
         )
 
-    def states(self, role: str, position: str = "last") -> tuple[States, States]:
+    def states(self, role: str, position: str = "last", site: str = "block") -> tuple[States, States]:
         """States of the positive and the negative sides of the pairs that make vectors."""
-        return self._read(self.contrast_set(role).split()[0].pairs, position, role)
+        return self._read(self.contrast_set(role).split()[0].pairs, position, role, site)
 
     def prompts(self, role: str, side: str = "positive") -> States:
         """States of one side's prompts at their last token, without the answers."""
@@ -67,9 +67,11 @@ class Ingredients:
         return self._read(stripped, "last", f"{role}, {side} prompts")[0]
 
     def _read(
-        self, pairs: tuple[ContrastPair, ...] | list[ContrastPair], position: str, what: str
+        self, pairs: Sequence[ContrastPair], position: str, what: str, site: str = "block"
     ) -> tuple[States, States]:
-        batches = list(self.read(self.lm, pairs, position=position, progress=self.progress, description=what))
+        batches = list(
+            self.read(self.lm, pairs, position=position, site=site, progress=self.progress, description=what)
+        )
         positive, negative = (torch.cat(side) for side in zip(*batches, strict=True))
         return positive, negative
 

@@ -1,0 +1,68 @@
+"""Inference-time intervention."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from steering.attention import output_projection, projection_weight
+from steering.recipes.ingredients import Ingredients, with_directions
+from steering.vector import SteeringVector
+
+HEAD_SHARE = 0.05
+"""Share of all heads that are moved; the paper takes 48 of 1,024."""
+ALPHA = 15.0
+
+
+def iti(ingredients: Ingredients) -> SteeringVector:
+    """The heads that tell refusing from complying answers best are shifted between the means, from the prompt's end on.
+
+    Every head gets a logistic probe on four fifths of the pairs; the accuracy on the rest ranks the heads. A chosen
+    head's output moves by `α σ θ`: θ the unit difference in means, σ the states' deviation along it, α 15 at slider 1.
+    The heads' outputs go through one linear map into the stream, so all shifts of a layer are one vector there.
+    """
+    lm = ingredients.lm
+    heads = lm.model.config.get_text_config(decoder=True).num_attention_heads
+    sides = ingredients.states("safety-response", site="heads")
+    positive, negative = (side.reshape(*side.shape[:2], heads, -1) for side in sides)  # the last: a head's width
+    accuracy = _held_out_accuracy(positive, negative)
+    chosen = torch.zeros_like(accuracy, dtype=torch.bool).flatten()
+    chosen[accuracy.flatten().topk(max(1, round(HEAD_SHARE * accuracy.numel()))).indices] = True
+    chosen = chosen.reshape(accuracy.shape)
+
+    theta = torch.nn.functional.normalize(positive.mean(0) - negative.mean(0), dim=-1)
+    sigma = (torch.cat([positive, negative]) * theta).sum(-1).std(0)
+    shifts = theta * (sigma * chosen).unsqueeze(-1)
+    directions = torch.stack(
+        [
+            projection_weight(output_projection(block)) @ shift.flatten()
+            for block, shift in zip(lm.blocks, shifts, strict=True)
+        ]
+    )
+    layers = tuple(chosen.any(1).nonzero().flatten().tolist())
+    base = with_directions(ingredients.vector("safety-response"), directions)
+    return replace(base, site="attention", scope="answer", unit=ALPHA, recommended_layers=layers)
+
+
+def _held_out_accuracy(
+    positive: Float[Tensor, "pairs layers heads width"], negative: Float[Tensor, "pairs layers heads width"]
+) -> Float[Tensor, "layers heads"]:
+    cut = max(1, len(positive) * 4 // 5)
+    fitted = torch.cat([positive[:cut], negative[:cut]]).double()
+    tested = torch.cat([positive[cut:], negative[cut:]]).double()
+    deviation = fitted.std(0).clamp_min(1e-8)
+    fitted, tested = ((states - fitted.mean(0)) / deviation for states in (fitted, tested))
+    labels = [1] * cut + [0] * cut
+    held_out_labels = [1] * (len(positive) - cut) + [0] * (len(negative) - cut)
+    scores = [
+        [
+            LogisticRegression(max_iter=1000)
+            .fit(fitted[:, layer, head].numpy(), labels)
+            .score(tested[:, layer, head].numpy(), held_out_labels)
+            for head in range(fitted.shape[2])
+        ]
+        for layer in range(fitted.shape[1])
+    ]
+    return torch.tensor(scores)
