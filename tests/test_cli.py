@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from test_extraction import prompt_pairs
+from test_extraction import answer_pairs, prompt_pairs
 from tiny import random_vector, save_folder, tiny_lm
 
 from steering import SteeringVector
+from steering.recipes import RECIPES
 from trimtab.cli import main
 
 
@@ -47,6 +48,56 @@ def test_extract_writes_the_vector_that_the_api_makes(
     assert vector.layers == tuple(summary["layers"]) == (1, 2)
     assert vector.origin.sources[0].fingerprint == prompt_pairs(10).fingerprint
     assert summary["profile"]["auroc"] == list(vector.profile.auroc)
+
+
+def test_recipes_are_listed_and_made_from_ones_own_pairs(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    code, printed, _ = run(capsys, "recipes", "--json")
+    assert code == 0
+    assert [row["name"] for row in json.loads(printed)] == list(RECIPES)
+    code, printed, _ = run(capsys, "recipes")
+    assert all(name in printed for name in RECIPES)
+    answer_pairs(10).write(tmp_path / "own.jsonl")
+    out = tmp_path / "caa.safetensors"
+    code, printed, _ = run(
+        capsys, "recipe", "caa", "-o", out, "-m", folder, "--set", f"safety-response={tmp_path}/own.jsonl"
+    )
+    assert code == 0
+    assert "does: add at blocks 2, unit 1, scope answer" in printed
+    vector = SteeringVector.load(out)
+    assert vector.origin.recipe == "caa"
+    assert vector.origin.sources[0].fingerprint == answer_pairs(10).fingerprint
+    code, printed, _ = run(capsys, "inspect", out, "--json")
+    assert json.loads(printed)["parts"][0]["scope"] == "answer"
+
+
+def test_select_keeps_the_table_and_draws_it(
+    capsys: pytest.CaptureFixture[str], folder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = (
+        "select",
+        "-o",
+        tmp_path / "t.json",
+        "--plot",
+        tmp_path / "t.png",
+        "-m",
+        folder,
+        "--set",
+        f"safety={toy}",
+    )
+    before = set(os.listdir(tmp_path))
+    monkeypatch.setattr("steering.selection.MAX_KL", -1.0)
+    code, _, error = run(capsys, *command)
+    assert code == 2
+    assert "None of 8 candidates has KL at most -1.0" in error
+    assert set(os.listdir(tmp_path)) == before
+    monkeypatch.setattr("steering.selection.MAX_KL", 1e6)
+    code, printed, _ = run(capsys, *command, "--criterion", "cosmic")
+    assert code == 0
+    assert "best of 8 candidates" in printed
+    assert len(json.loads((tmp_path / "t.json").read_text())["candidates"]) == 8
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_inspect_shows_vectors_and_contrast_sets(capsys: pytest.CaptureFixture[str], toy: Path, tmp_path: Path) -> None:
@@ -120,6 +171,9 @@ def test_chat_moves_sliders_and_survives_mistakes(
         (["extract", "safety", "--out", "/tmp"], "Can't write '/tmp': it is a folder"),
         (["extract", "safety", "--out", "/no/folder/x"], "the folder '/no/folder' doesn't exist"),
         (["extract", "safety", "--out", "x", "--layers", "a-b"], "Expected layers such as 12 or 10-15,20, found 'a-b'"),
+        (["recipe", "magic", "-o", "x"], "There is no recipe 'magic'; choose from 'caa'"),
+        (["recipe", "caa", "-o", "x", "--set", "mood=x.jsonl"], "Expected ROLE=FILE.jsonl with a role out of 'safety'"),
+        (["select", "-o", "x", "--criterion", "magic"], "There is no criterion 'magic'"),
         (["extract", "safety"], "Missing option '--out' / '-o'"),
         (["generate", "Hi", "-m", "/no/model"], "There is no folder '/no/model'"),
         (["generate", "Hi", "--slider", "mood"], "Expected NAME=VALUE"),
@@ -190,7 +244,7 @@ def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFix
 
 def test_help_is_printed_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--help")[0] == 0
-    for command in ("demo", "extract", "inspect", "chat", "generate"):
+    for command in ("demo", "extract", "recipes", "recipe", "select", "inspect", "chat", "generate"):
         code, printed, _ = run(capsys, command, "--help")
         assert code == 0
         assert "Usage: trimtab" in printed or f" {command} " in printed

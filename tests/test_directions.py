@@ -1,6 +1,7 @@
 """Every direction finds what was planted, and is what its paper defines."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 from sklearn.covariance import OAS
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from test_extraction import prompt_pairs
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from steering import LanguageModel, SteeringError, extract, extraction
 from steering.directions import DIRECTIONS
 from steering.directions.lda import lda
 from steering.directions.pca import pca
@@ -207,3 +210,25 @@ def test_unpaired_sides_are_refused_where_pairs_are_needed(name: str) -> None:
     positive, negative, _ = planted(0, 5, 6)
     with pytest.raises(ValueError, match="5 positive and 6 negative"):
         DIRECTIONS[name]([(positive, negative)])
+
+
+def test_the_example_in_contributing_works_as_it_stands(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    monkeypatch.setattr("steering.directions.DIRECTIONS", dict(DIRECTIONS))
+    exec(code, namespace := {})
+    assert len(code.splitlines()) <= 18
+    positive, negative, direction = planted(0)
+    positive[:10] = 1e4 * torch.randn(10, LAYERS, WIDTH)
+    found = namespace["median_of_means"](batches(positive, negative, 100))
+    assert (cosine_similarity(found, direction.double()) > 0.99).all()
+    monkeypatch.setitem(extraction.DIRECTIONS, "median_of_means", namespace["median_of_means"])
+    vector = extract(lm, prompt_pairs(10), method="median_of_means", progress=False)
+    assert vector.origin is not None
+    assert vector.origin.sources[0].method == "median_of_means"
+
+
+def test_a_method_that_returns_the_wrong_shape_is_refused(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DIRECTIONS, "flat", lambda _batches: torch.zeros(3))
+    with pytest.raises(SteeringError, match="'flat' should return 4 directions of width 32, found shape"):
+        extract(lm, prompt_pairs(10), method="flat", progress=False)

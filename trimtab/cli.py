@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -178,6 +179,7 @@ def select(
     blocks: Blocks = None,
 ) -> None:
     """Search the position and layer whose direction controls refusal best, and keep the table."""
+    from steering.files import replacing
     from steering.recipes.ingredients import Ingredients
     from steering.recipes.refusal_direction import search
     from steering.selection import check_criterion
@@ -185,11 +187,12 @@ def select(
 
     check_criterion(criterion)
     own = sets_by_role(sets or [])
-    lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
-    selection = search(Ingredients(lm, own), criterion)
-    selection.save(out)
-    if plot:
-        selection.plot(plot)
+    with replacing(out) as table, nullcontext() if plot is None else replacing(plot) as picture:
+        lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
+        selection = search(Ingredients(lm, own), criterion)
+        selection.save(table)
+        if picture is not None:
+            selection.plot(picture)
     print_selection(selection, console)
     console.print(f"Written to {out}", markup=False)
 

@@ -40,6 +40,17 @@ def vector_summary(vector: SteeringVector) -> dict[str, Any]:
         "recommended_layers": vector.recommended_layers,
         "unit": vector.unit,
         "range": vector.range,
+        "parts": [
+            {
+                "intervention": part.intervention,
+                "site": part.site,
+                "scope": part.scope,
+                "unit": part.unit,
+                "layers": part.recommended_layers,
+                "gate": part.gate and {"curve": part.gate.curve, "layer": part.gate.layer},
+            }
+            for part in vector.parts
+        ],
         "norm": vector.directions.norm(dim=1).tolist(),
         "origin": vector.origin and vector.origin.model_dump(),
         "profile": vector.profile and vector.profile.model_dump(),
