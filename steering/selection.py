@@ -27,6 +27,8 @@ MAX_DEPTH = 0.8
 COSMIC_LAYERS = 0.1
 """Share of the layers, those whose states of harmful and harmless prompts are least alike, that COSMIC compares at."""
 CRITERIA = ("arditi", "cosmic")
+PICTURES = (".png", ".svg", ".pdf")
+"""File endings that `Selection.plot` writes."""
 
 
 class Candidate(BaseModel):
@@ -67,8 +69,13 @@ class Selection(BaseModel):
             Path(temporary).write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
     def plot(self, path: str | Path) -> None:
-        """Write a picture: the scores of every candidate by layer, a line a position, the best one marked."""
+        """Write a picture: the scores of every candidate by layer, a line a position, the best one marked.
+
+        Raises SteeringError for a file ending that isn't in `PICTURES`.
+        """
         from matplotlib.figure import Figure
+
+        check_picture(path)
 
         figure = Figure(figsize=(12, 3.6), layout="constrained")
         panels = figure.subplots(1, 3)
@@ -82,7 +89,7 @@ class Selection(BaseModel):
         panels[2].axhline(MAX_KL, color="grey", linestyle=":")
         panels[0].legend(fontsize="small")
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=Path(path).suffix.removeprefix(".") or "png")
+            figure.savefig(temporary)
 
 
 @dataclass(frozen=True)
@@ -149,6 +156,12 @@ def _ranking(criterion: str) -> Callable[[Candidate], float]:
     if criterion == "arditi":
         return lambda candidate: candidate.bypass
     return lambda candidate: -(candidate.bypass + candidate.induce)
+
+
+def check_picture(path: str | Path) -> None:
+    """Raise SteeringError unless a picture can be written under this name."""
+    if Path(path).suffix.lower() not in PICTURES:
+        raise SteeringError(f"Expected a picture's name that ends in {quoted(PICTURES)}, found {str(path)!r}.")
 
 
 def check_criterion(criterion: str) -> None:

@@ -173,6 +173,7 @@ def test_chat_moves_sliders_and_survives_mistakes(
         (["extract", "safety", "--out", "x", "--layers", "a-b"], "Expected layers such as 12 or 10-15,20, found 'a-b'"),
         (["recipe", "magic", "-o", "x"], "There is no recipe 'magic'; choose from 'caa'"),
         (["recipe", "caa", "-o", "x", "--set", "mood=x.jsonl"], "Expected ROLE=FILE.jsonl with a role out of 'safety'"),
+        (["select", "-o", "x", "--plot", "x.doc"], "Expected a picture's name that ends in '.png', '.svg', '.pdf'"),
         (["select", "-o", "x", "--criterion", "magic"], "There is no criterion 'magic'"),
         (["extract", "safety"], "Missing option '--out' / '-o'"),
         (["generate", "Hi", "-m", "/no/model"], "There is no folder '/no/model'"),

@@ -182,10 +182,12 @@ def select(
     from steering.files import replacing
     from steering.recipes.ingredients import Ingredients
     from steering.recipes.refusal_direction import search
-    from steering.selection import check_criterion
+    from steering.selection import check_criterion, check_picture
     from trimtab.recipes import print_selection, sets_by_role
 
     check_criterion(criterion)
+    if plot is not None:
+        check_picture(plot)
     own = sets_by_role(sets or [])
     with replacing(out) as table, nullcontext() if plot is None else replacing(plot) as picture:
         lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
