@@ -8,6 +8,7 @@ from test_extraction import prompt_pairs
 from tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
 from steering import LanguageModel, Sliders, SteeringError, SteeringVector, extract
+from steering.directions.sparse import keep_largest
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +124,12 @@ def test_a_vector_of_unknown_making_is_checked_for_its_shape_only() -> None:
     Sliders(a=random_vector()).attach(tiny_lm("GPT2")).detach()
     with pytest.raises(SteeringError, match="layers up to 5"):
         Sliders(a=SteeringVector(torch.ones(6, WIDTH))).attach(tiny_lm())
+
+
+def test_sparse_keeps_the_largest_coordinates_and_says_so() -> None:
+    vector = random_vector()
+    sparse = vector.sparse(0.25)
+    assert ((sparse.directions != 0).sum(-1) == 8).all()
+    assert torch.equal(sparse.directions, keep_largest(vector.directions, 0.25))
+    with pytest.raises(SteeringError, match="share above 0"):
+        vector.sparse(0.0)
