@@ -1,0 +1,163 @@
+"""The cross-effect matrix: how much each slider moves each score, and how much of that is not its own.
+
+It knows numbers, not models: scores of prompts under slider settings in, slopes with intervals out.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from scipy.stats import bootstrap, spearmanr
+
+from steering.errors import SteeringError, quoted
+
+Scores = NDArray[np.float64]
+"""(settings, prompts): one score of the same prompts under every setting."""
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+
+class Estimate(BaseModel):
+    """A value with its bootstrap interval over prompts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
+
+class CrossEffects(BaseModel):
+    """Slopes of scores in sliders, in standard deviations of the bare model's score over prompts, a unit of slider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sliders: tuple[str, ...]
+    scores: tuple[str, ...]
+    """The score that each slider is meant to move, in the order of the sliders."""
+    slopes: tuple[tuple[Estimate, ...], ...]
+    """`[score][slider]`: the diagonal is what the sliders are for."""
+    leakage: tuple[tuple[Estimate, ...], ...]
+    """`[score][slider]`: the slope over the same slider's own, on the diagonal; 1 on the diagonal."""
+
+
+def cross_effects(
+    settings: Sequence[Mapping[str, float]], scores: Mapping[str, Scores], own: Mapping[str, str], seed: int = 0
+) -> CrossEffects:
+    """The matrix `∂score_i/∂slider_j` from scores under a grid of settings, with 95 % bootstrap intervals.
+
+    Every prompt's scores are fitted by a plane in the sliders (least squares), the slopes are averaged over prompts and
+    divided by the standard deviation of the bare model's score over prompts, so that scores in different units compare.
+
+    Args:
+        settings: slider values; a slider that one doesn't name is at 0. The bare setting must be among them.
+        scores: by name, (settings, prompts); each score may have prompts of its own.
+        own: for every slider the score that it is meant to move.
+        seed: of the bootstrap.
+
+    Raises SteeringError when the settings don't vary each slider on its own, or leave out the bare model.
+    """
+    sliders = tuple(own)
+    design = np.array([[setting.get(slider, 0.0) for slider in sliders] for setting in settings])
+    if not (design == 0).all(axis=1).any():
+        raise SteeringError("Expected the bare model among the settings, all sliders at 0; add it to the grid.")
+    if np.linalg.matrix_rank(np.column_stack([np.ones(len(design)), design])) <= len(sliders):
+        raise SteeringError(f"Expected settings that move the sliders {quoted(sliders)} each on its own; vary them.")
+    bare = int((design == 0).all(axis=1).argmax())
+    slopes = {name: _standardised_slopes(name, design, scores[name], bare) for name in own.values()}
+    generator = np.random.default_rng(seed)
+    matrix, leakage = [], []
+    for name in own.values():
+        matrix.append(tuple(_mean(slopes[name][column], generator) for column in range(len(sliders))))
+        leakage.append(
+            tuple(
+                _ratio(slopes[name][column], slopes[own[slider]][column], name == own[slider], generator)
+                for column, slider in enumerate(sliders)
+            )
+        )
+    return CrossEffects(sliders=sliders, scores=tuple(own.values()), slopes=tuple(matrix), leakage=tuple(leakage))
+
+
+def wrong_way_fraction(values: Sequence[float], scores: Scores) -> float:
+    """Share of prompts whose score falls as the slider rises (anti-steered; Tan et al., arXiv 2407.12404)."""
+    slopes = np.polyfit(np.asarray(values, dtype=float), scores, 1)[0]
+    return float((slopes < 0).mean())
+
+
+class Monotonicity(BaseModel):
+    """How orderly a score's mean follows a slider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spearman: float
+    """Rank correlation of slider value and mean score: 1 where every step raises it."""
+    falls: tuple[tuple[float, float], ...]
+    """Ranges of the slider in which the mean score falls, joined where they touch."""
+
+
+def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
+    """Spearman's correlation of the mean score with the slider, and where it goes the wrong way.
+
+    Args:
+        values: ascending slider values, at least two.
+        scores: (values, prompts).
+    """
+    means = np.asarray(scores, dtype=float).mean(axis=1)
+    falls: list[tuple[float, float]] = []
+    for step, change in enumerate(np.diff(means)):
+        if change < 0:
+            start = falls.pop()[0] if falls and falls[-1][1] == values[step] else float(values[step])
+            falls.append((start, float(values[step + 1])))
+    return Monotonicity(spearman=float(spearmanr(values, means).statistic), falls=tuple(falls))
+
+
+def _standardised_slopes(name: str, design: NDArray[np.float64], scores: Scores, bare: int) -> NDArray[np.float64]:
+    """(sliders, prompts)."""
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim != 2 or len(scores) != len(design) or scores.shape[1] < 2:
+        raise SteeringError(
+            f"Expected the score {name!r} as {len(design)} settings by at least 2 prompts, found {scores.shape}."
+        )
+    deviation = scores[bare].std(ddof=1)
+    if deviation == 0:
+        raise SteeringError(f"The bare model's score {name!r} is the same for every prompt; use prompts that differ.")
+    planes = np.linalg.lstsq(np.column_stack([np.ones(len(design)), design]), scores, rcond=None)[0]
+    slopes: NDArray[np.float64] = planes[1:] / deviation
+    return slopes
+
+
+def _mean(samples: NDArray[np.float64], generator: np.random.Generator) -> Estimate:
+    if np.ptp(samples) == 0:
+        return Estimate(value=float(samples[0]), low=float(samples[0]), high=float(samples[0]))
+    found = bootstrap(
+        (samples,), np.mean, confidence_level=CONFIDENCE, n_resamples=RESAMPLES, method="BCa", rng=generator
+    )
+    low, high = found.confidence_interval
+    return Estimate(value=float(samples.mean()), low=float(low), high=float(high))
+
+
+def _ratio(
+    off: NDArray[np.float64], diagonal: NDArray[np.float64], same: bool, generator: np.random.Generator
+) -> Estimate:
+    if same:
+        return Estimate(value=1.0, low=1.0, high=1.0)
+
+    def ratio(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        result: NDArray[np.float64] = a.mean(axis=axis) / b.mean(axis=axis)
+        return result
+
+    found = bootstrap(
+        (off, diagonal),
+        ratio,
+        confidence_level=CONFIDENCE,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        vectorized=True,
+        rng=generator,
+    )
+    low, high = found.confidence_interval
+    return Estimate(value=float(off.mean() / diagonal.mean()), low=float(low), high=float(high))

@@ -1,0 +1,159 @@
+"""Linear probes: how well one side of a contrast set can be told from the other, layer by layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from probes.effects import CONFIDENCE, RESAMPLES, Estimate
+from steering import ContrastSet, LanguageModel
+from steering.errors import SteeringError
+from steering.files import replacing
+from steering.origin import Origin, Source
+from steering.recording import States, check_layers, stream_pairs
+
+METADATA_KEY = "trimtab.linear_probe"
+REGULARISATION = 0.01
+
+
+class _Record(BaseModel):
+    """The JSON part of a probe's file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: tuple[int, ...]
+    auroc: tuple[Estimate, ...]
+    brier: tuple[float, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProbe:
+    """A logistic probe a layer: probability that a state is of the positive side."""
+
+    weights: Float[Tensor, "layers d_model"]
+    bias: Float[Tensor, " layers"]
+    layers: tuple[int, ...]
+    auroc: tuple[Estimate, ...]
+    """On held-out pairs, with bootstrap intervals over pairs."""
+    brier: tuple[float, ...]
+    """Mean squared error of the probability on held-out pairs: 0 is perfect, 0.25 is a coin."""
+    origin: Origin
+
+    def probability(self, states: States) -> Float[Tensor, "chats layers"]:
+        """Probability of the positive side for states of the probe's layers."""
+        return torch.sigmoid((states.float() * self.weights).sum(-1) + self.bias)
+
+    @property
+    def best_layer(self) -> int:
+        """The layer that tells held-out sides apart best."""
+        return max(zip(self.layers, self.auroc, strict=True), key=lambda pair: pair[1].value)[0]
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file, whole or not at all."""
+        record = _Record(layers=self.layers, auroc=self.auroc, brier=self.brier, origin=self.origin)
+        with replacing(path) as temporary:
+            tensors = {"weights": self.weights.contiguous(), "bias": self.bias.contiguous()}
+            save_file(tensors, temporary, metadata={METADATA_KEY: record.model_dump_json()})
+
+    @staticmethod
+    def load(path: str | Path) -> "LinearProbe":
+        """Read a file that `save` wrote. Raises SteeringError for any other."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                record = _Record.model_validate_json((file.metadata() or {}).get(METADATA_KEY, ""))
+                weights, bias = file.get_tensor("weights"), file.get_tensor("bias")
+        except (SafetensorError, OSError, ValueError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise SteeringError(f"{str(path)!r} is no file of a linear probe ({reason}); fit one anew.") from error
+        if weights.ndim != 2 or {len(weights), len(bias), len(record.auroc), len(record.brier)} != {len(record.layers)}:
+            raise SteeringError(f"{str(path)!r} is damaged: its parts are not of {len(record.layers)} layers.")
+        return LinearProbe(weights, bias, **dict(record))
+
+
+def fit_probe(
+    lm: LanguageModel,
+    contrast_set: ContrastSet,
+    *,
+    position: str | None = None,
+    layers: Sequence[int] | None = None,
+    held_out: float = 0.2,
+    progress: bool = True,
+) -> LinearProbe:
+    """A logistic regression (scikit-learn, standardised states) a layer, measured on pairs that were held out.
+
+    The fit needs all states at once: memory grows with the number of pairs. Arguments and errors are those of
+    `steering.extract`.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import brier_score_loss
+    from sklearn.preprocessing import StandardScaler
+
+    position = position or ("response_mean" if contrast_set.ends_with_answer else "last")
+    layers = check_layers(lm, layers)
+    parts = []
+    for pairs in contrast_set.split(held_out):
+        batches = list(stream_pairs(lm, pairs.pairs, layers=layers, position=position, progress=progress))
+        positive, negative = (torch.cat(side) for side in zip(*batches, strict=True))
+        parts.append((torch.cat([positive, negative]), [1] * len(positive) + [0] * len(negative)))
+    (states, labels), (tested, truth) = parts
+    weights, bias = [], []
+    for layer in states.unbind(1):
+        scaler = StandardScaler().fit(layer.double().numpy())
+        probe = LogisticRegression(C=REGULARISATION, max_iter=1000)
+        probe.fit(scaler.transform(layer.double().numpy()), labels)
+        weights.append(torch.from_numpy(probe.coef_[0] / scaler.scale_))
+        bias.append(float(probe.intercept_[0] - (probe.coef_[0] / scaler.scale_) @ scaler.mean_))
+    stacked, offsets = torch.stack(weights).float(), torch.tensor(bias)
+    probabilities = torch.sigmoid((tested * stacked).sum(-1) + offsets).numpy()
+    source = Source(
+        contrast_set=contrast_set.name,
+        fingerprint=contrast_set.fingerprint,
+        pairs=len(labels) // 2,
+        held_out_pairs=len(truth) // 2,
+        method="logistic",
+        position=position,
+    )
+    return LinearProbe(
+        weights=stacked,
+        bias=offsets,
+        layers=tuple(layers),
+        auroc=tuple(auroc_with_interval(truth, column) for column in probabilities.T),
+        brier=tuple(float(brier_score_loss(truth, column)) for column in probabilities.T),
+        origin=Origin(model=lm.identity, sources=(source,), expression=contrast_set.name),
+    )
+
+
+def auroc_with_interval(labels: Sequence[int], scores: Sequence[float], seed: int = 0) -> Estimate:
+    """Area under the ROC curve with a 95 % bootstrap interval, each side resampled for itself (scipy)."""
+    from scipy.stats import bootstrap, mannwhitneyu
+
+    values, truth = np.asarray(scores, dtype=float), np.asarray(labels)
+    sides = values[truth == 1], values[truth == 0]
+
+    def area(positive: NDArray[np.float64], negative: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        pairs = positive.shape[axis] * negative.shape[axis]
+        share: NDArray[np.float64] = mannwhitneyu(positive, negative, axis=axis, method="asymptotic").statistic / pairs
+        return share
+
+    value = float(area(*sides))
+    if min(map(len, sides)) < 2 or value in (0.0, 1.0):
+        return Estimate(value=value, low=value, high=value)
+    found = bootstrap(
+        sides,
+        area,
+        confidence_level=CONFIDENCE,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = found.confidence_interval
+    return Estimate(value=value, low=float(low), high=float(high))
