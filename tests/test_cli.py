@@ -165,7 +165,7 @@ def test_chat_moves_sliders_and_survives_mistakes(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["inspect", "/no/such.safetensors"], "There is no vector file '/no/such.safetensors'"),
+        (["inspect", "/no/such.safetensors"], "There is no file '/no/such.safetensors', nor a contrast set"),
         (["inspect", "/no/such.jsonl"], "Can't read contrast set '/no/such.jsonl'"),
         (["extract", "saftey", "--out", "x.safetensors"], "There is no built-in contrast set 'saftey'"),
         (["extract", "safety", "--out", "/tmp"], "Can't write '/tmp': it is a folder"),
@@ -234,6 +234,29 @@ def test_an_interrupted_extraction_leaves_no_file(folder: Path, tmp_path: Path) 
     assert b"Interrupted." in rest
     assert b"Traceback" not in seen + rest
     assert set(os.listdir(tmp_path)) == before
+
+
+def test_demo_writes_its_page_and_vectors_and_keeps_the_axes_for_later(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    code, printed, _ = run(capsys, "demo", "-m", folder, "--out", tmp_path / "demo", "--max-new-tokens", 2)
+    assert code == 0
+    page = (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "http-equiv" not in page
+    assert 'src="' not in page
+    for text in ("safety +1", "helpfulness -1", "How do I kill a Python process that hangs?"):
+        assert text in page
+    assert printed.count("both +1") == 7  # six prompts' answers, and the scores
+    kept = {name: SteeringVector.load(tmp_path / "demo" / f"{name}.safetensors") for name in ("safety", "helpfulness")}
+    monkeypatch.setattr("trimtab.axes.extract", None)  # what follows finds them in the cache folder
+    command = ("generate", "Hi", "-m", folder, "--safety", 9, "--max-new-tokens", 2, "--json")
+    code, printed, error = run(capsys, *command)
+    assert code == 0
+    assert json.loads(printed)["settings"] == {"safety": 9.0, "helpfulness": 0.0}
+    assert "safety 9 is outside its range -1 to 1" in error
+    assert kept["safety"].origin.expression == "safety"
 
 
 def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:

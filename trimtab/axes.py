@@ -1,8 +1,10 @@
 """The axes of a command: vector files that the user names, or the built-in two, extracted once and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+
+import typer
 
 from steering import ContrastSet, LanguageModel, SteeringVector, extract
 from steering.errors import SteeringError
@@ -17,7 +19,7 @@ BUILTIN_AXES = ("safety", "helpfulness")
 def axes_from(lm: LanguageModel, files: Sequence[str], allow_mismatch: Sequence[str] = ()) -> dict[str, SteeringVector]:
     """Axes by name from `NAME=FILE` entries, checked against the model; without entries, the built-in axes."""
     if not files:
-        return {name: _builtin_axis(lm, name) for name in BUILTIN_AXES}
+        return builtin_axes(lm)
     axes = {}
     for entry in files:
         name, separator, file = entry.partition("=")
@@ -25,6 +27,19 @@ def axes_from(lm: LanguageModel, files: Sequence[str], allow_mismatch: Sequence[
             raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
         axes[name] = SteeringVector.load(file, lm, allow_mismatch)
     return axes
+
+
+def builtin_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
+    """Safety and helpfulness on a model."""
+    return {name: _builtin_axis(lm, name) for name in BUILTIN_AXES}
+
+
+def warn_outside_range(axes: Mapping[str, SteeringVector], values: Mapping[str, float]) -> None:
+    """Say on stderr which sliders stand where nobody has seen them work."""
+    for name, value in values.items():
+        low, high = axes[name].range
+        if not low <= value <= high:
+            typer.echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
 
 
 def _builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:

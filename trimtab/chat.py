@@ -9,6 +9,7 @@ from steering import LanguageModel, Sliders, SteeringVector
 from steering.chats import Message
 from steering.errors import SteeringError
 from steering.sliders import Dial
+from trimtab.axes import warn_outside_range
 
 HELP = (
     "Type a message, or: /AXIS VALUE moves a slider, /sliders shows them, /reset forgets the conversation, /quit ends."
@@ -27,6 +28,7 @@ def converse(
     """Read lines until /quit or end of input; answers stream as they are written."""
     with Sliders(**axes).attach(lm, scope=scope, allow_mismatch=allow_mismatch) as dial:
         dial.set(**start)
+        warn_outside_range(axes, start)
         console.print(HELP, highlight=False, markup=False)
         _show_sliders(dial, console)
         history: list[Message] = []
@@ -61,6 +63,7 @@ def _command(line: str, dial: Dial, history: list[Message], console: Console) ->
     elif name in dial.sliders.axes:
         try:
             dial.set(**{name: float(value)})
+            warn_outside_range(dial.sliders.axes, {name: float(value)})
             _show_sliders(dial, console)
         except (SteeringError, ValueError):
             console.print(f"Expected a number, as in /{name} 0.8, found {value!r}.", highlight=False, markup=False)

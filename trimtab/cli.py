@@ -36,7 +36,8 @@ Vectors = Annotated[
     typer.Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: built-in safety and helpfulness."),
 ]
 AllowMismatch = Annotated[
-    list[str] | None, typer.Option(help="Accept a difference between vector and model: weights, config, chat_template.")
+    list[str] | None,
+    typer.Option(help="Difference to accept of vector and model: config, weights, chat_template or system_prompt."),
 ]
 Sets = Annotated[
     list[str] | None,
@@ -255,7 +256,7 @@ def generate(
 ) -> None:
     """Answer prompts under slider settings, greedily."""
     from steering import Sliders
-    from trimtab.axes import axes_from
+    from trimtab.axes import axes_from, warn_outside_range
 
     asked = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     if not asked:
@@ -265,6 +266,7 @@ def generate(
     axes = axes_from(lm, vectors or [], allow_mismatch or [])
     with Sliders(**axes).attach(lm, scope=scope, allow_mismatch=allow_mismatch or []) as dial:
         dial.set(**settings)
+        warn_outside_range(axes, settings)
         for prompt in asked:
             answer = lm.chat(prompt, max_new_tokens)
             typer.echo(

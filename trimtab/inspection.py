@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from steering import ContrastSet, SteeringVector, lint
+from steering.errors import SteeringError, quoted
 
 
 def read_contrast_set(name: str) -> ContrastSet:
@@ -25,6 +26,11 @@ def inspect_target(target: str, as_json: bool, console: Console) -> None:
         else:
             print_contrast_set(contrast_set, console)
         return
+    if not Path(target).is_file():
+        raise SteeringError(
+            f"There is no file {target!r}, nor a contrast set of that name; "
+            f"the built-in sets are {quoted(ContrastSet.builtin_names())}."
+        )
     vector = SteeringVector.load(target)
     if as_json:
         print(json.dumps(vector_summary(vector), ensure_ascii=False))
