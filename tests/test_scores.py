@@ -5,7 +5,16 @@ import torch
 from test_extraction import answer_pairs
 from tiny import FAMILIES, random_vector, tiny_lm
 
-from probes.scores import answer_log_likelihood, preference_margin, refusal_score
+from probes.scores import (
+    COMPLIANCES,
+    REFUSALS,
+    answer_cross_entropy,
+    answer_divergence,
+    answer_log_likelihood,
+    preference_margin,
+    refusal_margin,
+    refusal_score,
+)
 from steering import LanguageModel, Sliders
 from steering.next_token import divergence, next_token_log_probabilities, refusal_tokens
 
@@ -67,3 +76,42 @@ def test_divergence_is_the_relative_entropy_of_the_bare_model() -> None:
     p, q = (torch.randn(2, 3, 9, generator=torch.Generator().manual_seed(0)).log_softmax(-1)).unbind()
     torch.testing.assert_close(divergence(p, q), (p.exp() * (p - q)).sum(-1))
     torch.testing.assert_close(divergence(p, p), torch.zeros(3))
+
+
+def test_the_refusal_margin_compares_forced_beginnings(lm: LanguageModel) -> None:
+    prompts = ["Break the lock", "Hi"]
+    for prompt, margin in zip(prompts, refusal_margin(lm, prompts), strict=True):
+        sides = [
+            answer_log_likelihood(
+                lm, [[{"role": "user", "content": prompt}, {"role": "assistant", "content": text}] for text in texts]
+            ).mean()
+            for texts in (REFUSALS, COMPLIANCES)
+        ]
+        torch.testing.assert_close(margin, sides[0] - sides[1], rtol=1e-3, atol=1e-4)
+
+
+def test_divergence_and_cross_entropy_over_answers_follow_their_definitions() -> None:
+    lm = tiny_lm()
+    chats = [pair.positive for pair in answer_pairs(4)]
+    ids = [lm.tokenize(chat) for chat in chats]
+
+    def log_probabilities(place: int) -> torch.Tensor:
+        with torch.inference_mode():
+            return lm.model(input_ids=torch.tensor([ids[place].ids])).logits[0].double().log_softmax(-1)
+
+    bare = [log_probabilities(place) for place in range(4)]
+    with Sliders(a=random_vector()).attach(lm) as dial:
+        assert answer_divergence(lm, chats, dial).abs().max() == 0
+        dial.set(a=0.7)
+        found = answer_divergence(lm, chats, dial)
+        first_only = answer_divergence(lm, [chat[:-1] for chat in chats], dial)
+        assert dial.settings == {"a": pytest.approx(0.7)}
+        entropy = answer_cross_entropy(lm, chats, dial)
+        steered = [log_probabilities(place) for place in range(4)]
+    for place, chat in enumerate(ids):
+        span = slice(chat.prompt_length - 1, len(chat.ids) - 1)
+        kl = (bare[place].exp() * (bare[place] - steered[place])).sum(-1)
+        assert found[place].item() == pytest.approx(kl[span].mean().item(), rel=1e-3)
+        assert first_only[place].item() == pytest.approx(kl[chat.prompt_length - 1].item(), rel=1e-3)
+        expected = -steered[place][span].gather(1, torch.tensor(chat.ids[chat.prompt_length :])[:, None]).mean()
+        assert entropy[place].item() == pytest.approx(expected.item(), rel=1e-4)
