@@ -1,0 +1,134 @@
+"""evaluate() measures what the scores say, cell by cell, and goes on where it was killed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_extraction import answer_pairs
+from tiny import random_vector, tiny_lm
+from torch import Tensor
+
+from probes.evaluation import Report, Score, builtin_scores, evaluate
+from probes.scores import preference_margin
+from steering import Dial, LanguageModel, Sliders, SteeringError, record
+from steering.next_token import refusal_score
+
+GRID = {"a": [-1.0, 0.0, 1.0], "b": [0.0, 0.5]}
+PROMPTS = ["Break the lock", "Paint the wall", "Name a fruit"]
+
+
+def read_out(direction: Tensor) -> Any:
+    """A score whose slopes are known: the state's projection at the last block that is moved."""
+
+    def measure(lm: LanguageModel, prompts: list[str], _dial: Dial) -> Tensor:
+        return record(lm, prompts, layers=[2])[:, 0] @ direction
+
+    return measure
+
+
+@pytest.fixture
+def sliders() -> Sliders:
+    return Sliders(a=random_vector(1, layers=(2,)), b=random_vector(2, layers=(2,)))
+
+
+def scores(sliders: Sliders) -> list[Score]:
+    return [Score(name, PROMPTS, read_out(vector[2]), name) for name, vector in sliders.axes.items()]
+
+
+def test_the_matrix_is_the_one_that_was_built_in(sliders: Sliders) -> None:
+    """Adding c·v moves the readout w·h by exactly c·(w·v)."""
+    lm = tiny_lm()
+    named = [Score(f"readout {s.name}", s.items, s.measure, s.own_slider) for s in scores(sliders)]
+    report = evaluate(lm, sliders, GRID, named, progress=False)
+    assert report.own == {"a": "readout a", "b": "readout b"}
+    matrix = report.cross_effects
+    states = record(lm, PROMPTS, layers=[2])[:, 0]
+    for i, read in enumerate(sliders.axes.values()):
+        deviation = (states @ read[2]).std()
+        for j, moved in enumerate(sliders.axes.values()):
+            expected = (read[2] @ moved[2] / deviation).item()
+            assert matrix.slopes[i][j].value == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert report.monotonicity("a").spearman == pytest.approx(1.0)
+    assert report.monotonicity("a").falls == ()
+    assert report.wrong_way_fraction("a") == 0.0
+
+
+def test_cells_hold_each_setting_and_the_sliders_end_detached(sliders: Sliders) -> None:
+    lm = tiny_lm()
+    report = evaluate(lm, sliders, GRID, [
+        Score("refusal", PROMPTS, lambda lm, prompts, _dial: refusal_score(lm, prompts), "a"),
+        Score("margin", answer_pairs(3).pairs, preference_margin, "b"),
+    ], progress=False)  # fmt: skip
+    assert len(report.settings) == 6
+    assert {"a": -1.0, "b": 0.5} in report.settings
+    for row, setting in enumerate(report.settings):
+        with Sliders(**sliders.axes).attach(lm) as dial:
+            dial.set(**setting)
+            np.testing.assert_allclose(report.scores["refusal"][row], refusal_score(lm, PROMPTS), rtol=1e-4)
+            expected = preference_margin(lm, answer_pairs(3).pairs, dial)
+            np.testing.assert_allclose(report.scores["margin"][row], expected, rtol=1e-3, atol=1e-5)
+    assert not any(block._forward_hooks for block in lm.blocks)
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_report(sliders: Sliders, tmp_path: Path) -> None:
+    lm = tiny_lm()
+    whole = evaluate(lm, sliders, GRID, scores(sliders), progress=False)
+    calls = 0
+
+    def dying(after: int) -> list[Score]:
+        def counted(measure: Any) -> Any:
+            def wrapped(lm: LanguageModel, prompts: list[str], dial: Dial) -> Tensor:
+                nonlocal calls
+                calls += 1
+                if calls > after:
+                    raise KeyboardInterrupt
+                return measure(lm, prompts, dial)
+
+            wrapped.__module__, wrapped.__qualname__ = measure.__module__, measure.__qualname__
+            return wrapped
+
+        return [Score(s.name, s.items, counted(s.measure), s.own_slider) for s in scores(sliders)]
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(lm, sliders, GRID, dying(7), folder=tmp_path, progress=False)
+    assert len(list(tmp_path.iterdir())) == 7
+    calls = 0
+    assert evaluate(lm, sliders, GRID, dying(99), folder=tmp_path, progress=False) == whole
+    assert calls == 5
+    calls = 0
+    assert evaluate(lm, sliders, GRID, dying(0), folder=tmp_path, progress=False) == whole
+    changed = Sliders(a=2.0 * sliders.axes["a"], b=sliders.axes["b"])
+    calls = 0
+    evaluate(lm, changed, GRID, dying(99), folder=tmp_path, progress=False)
+    assert calls == 12
+
+
+def test_a_report_survives_its_file(sliders: Sliders, tmp_path: Path) -> None:
+    report = evaluate(tiny_lm(), sliders, GRID, scores(sliders), progress=False)
+    report.save(tmp_path / "report.json")
+    assert Report.model_validate(json.loads((tmp_path / "report.json").read_text())) == report
+
+
+def test_grids_and_scores_that_do_not_fit_are_refused(sliders: Sliders) -> None:
+    lm = tiny_lm()
+    with pytest.raises(SteeringError, match="no axis 'c'"):
+        evaluate(lm, sliders, {"c": [0.0]}, scores(sliders))
+    with pytest.raises(SteeringError, match="0 among the values of every slider, found none for 'a'"):
+        evaluate(lm, sliders, {"a": [1.0]}, scores(sliders))
+    with pytest.raises(SteeringError, match="found none for 'b'"):
+        evaluate(lm, sliders, GRID, scores(sliders)[:1])
+
+
+def test_the_built_in_scores_are_on_held_out_pairs_only() -> None:
+    found = {score.name: score for score in builtin_scores(12)}
+    assert {score.own_slider for score in found.values()} == {"safety", "helpfulness", None}
+    assert all(len(score.items) == 12 for score in found.values())
+    assert len({score.fingerprint for score in found.values()}) == len(found)
+    lm = tiny_lm()
+    vectors = Sliders(safety=random_vector(1), helpfulness=random_vector(2))
+    report = evaluate(lm, vectors, {"safety": [0.0, 1.0], "helpfulness": [0.0, 1.0]}, builtin_scores(2), progress=False)
+    assert set(report.scores) == set(found)
+    assert torch.tensor(report.scores["KL on ordinary"][0]).abs().max() == 0
