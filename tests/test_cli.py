@@ -173,6 +173,8 @@ def test_chat_moves_sliders_and_survives_mistakes(
         (["extract", "safety", "--out", "x", "--layers", "a-b"], "Expected layers such as 12 or 10-15,20, found 'a-b'"),
         (["recipe", "magic", "-o", "x"], "There is no recipe 'magic'; choose from 'caa'"),
         (["recipe", "caa", "-o", "x", "--set", "mood=x.jsonl"], "Expected ROLE=FILE.jsonl with a role out of 'safety'"),
+        (["evaluate", "-o", "x", "--values", "a,b"], "Expected numbers such as -1,0,1, found 'a,b'"),
+        (["evaluate", "-o", "x", "--values", "1,2"], "Expected 0 and at least one other value, found '1,2'"),
         (["select", "-o", "x", "--plot", "x.doc"], "Expected a picture's name that ends in '.png', '.svg', '.pdf'"),
         (["select", "-o", "x", "--criterion", "magic"], "There is no criterion 'magic'"),
         (["extract", "safety"], "Missing option '--out' / '-o'"),
@@ -259,6 +261,34 @@ def test_demo_writes_its_page_and_vectors_and_keeps_the_axes_for_later(
     assert kept["safety"].origin.expression == "safety"
 
 
+def test_evaluate_prints_the_matrix_and_keeps_its_cells(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    random_vector(1).save(tmp_path / "s.safetensors")
+    random_vector(2).save(tmp_path / "h.safetensors")
+    named = ["-v", f"safety={tmp_path}/s.safetensors", "-v", f"helpfulness={tmp_path}/h.safetensors"]
+    command = [
+        "evaluate",
+        "-o",
+        tmp_path / "r.json",
+        "-m",
+        folder,
+        "--prompts",
+        3,
+        "--cells",
+        tmp_path / "cells",
+        *named,
+    ]
+    code, printed, _ = run(capsys, *command)
+    assert code == 0
+    assert "Cross-effects" in printed
+    assert "leakage onto" in printed
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert len(report["settings"]) == 9
+    assert len(os.listdir(tmp_path / "cells")) == 9 * len(report["scores"])
+    assert run(capsys, *command)[1] == printed
+
+
 def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     code, printed, error = run(capsys)
     assert code == 2
@@ -268,7 +298,7 @@ def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFix
 
 def test_help_is_printed_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--help")[0] == 0
-    for command in ("demo", "extract", "recipes", "recipe", "select", "inspect", "chat", "generate"):
+    for command in ("demo", "extract", "recipes", "recipe", "select", "evaluate", "inspect", "chat", "generate"):
         code, printed, _ = run(capsys, command, "--help")
         assert code == 0
         assert "Usage: trimtab" in printed or f" {command} " in printed

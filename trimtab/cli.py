@@ -201,6 +201,42 @@ def select(
 
 
 @app.command()
+def evaluate(
+    out: Annotated[str, typer.Option("--out", "-o", help="JSON file for every score of every prompt.")],
+    values: Annotated[str, typer.Option(help="Slider values of the grid; 0 among them.")] = "-1,0,1",
+    prompts: Annotated[int, typer.Option(min=2, help="Prompts of a kind.")] = 24,
+    cells: Annotated[
+        str | None, typer.Option(help="Folder that finished cells are kept in: a killed run goes on from there.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    vectors: Vectors = None,
+    dtype: Dtype = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    system_prompt: SystemPrompt = None,
+    blocks: Blocks = None,
+    allow_mismatch: AllowMismatch = None,
+) -> None:
+    """Measure how far safety and helpfulness each move their own score and the other's, without generating."""
+    from probes.evaluation import builtin_scores
+    from probes.evaluation import evaluate as measure
+    from steering import Sliders
+    from steering.files import replacing
+    from trimtab.axes import axes_from
+    from trimtab.evaluation import parse_values, print_report
+
+    grid = parse_values(values)
+    with replacing(out) as temporary:
+        lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
+        axes = axes_from(lm, vectors or [], allow_mismatch or [])
+        scores = builtin_scores(prompts)
+        report = measure(lm, Sliders(**axes), dict.fromkeys(axes, grid), scores, folder=cells)
+        report.save(temporary)
+    print_report(report, console)
+    console.print(f"Written to {out}", markup=False)
+
+
+@app.command()
 def inspect(
     target: Annotated[str, typer.Argument(help="A vector file, or a contrast set (built-in name or .jsonl file).")],
     as_json: Json = False,
