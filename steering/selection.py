@@ -47,7 +47,7 @@ class Candidate(BaseModel):
     kl: float
     """Mean KL of the next token on harmless prompts, ablated against bare, in nats."""
     passes: bool
-    """Whether KL, depth (and for Arditi a positive induced refusal) leave it in the race."""
+    """Whether KL (and for Arditi the induced refusal) leave it in the race."""
 
 
 class Selection(BaseModel):
@@ -122,7 +122,8 @@ def select_direction(
     """Try every layer of every vector and choose.
 
     Arditi: of the candidates below `MAX_DEPTH` with KL at most `MAX_KL` and positive induced refusal, the one that
-    lowers refusal of harmful prompts most when ablated. COSMIC (arXiv 2506.00085) needs no refusal tokens: it takes the
+    lowers refusal of harmful prompts most when ablated. Where none makes refusal likelier than not, as on small models,
+    those count that raise it above the bare model's. COSMIC (arXiv 2506.00085) needs no refusal tokens: it takes the
     largest sum of two cosines, of harmful prompts' states under ablation with bare harmless ones, and of harmless
     prompts' under addition with bare harmful ones, at the layers where the two are least alike.
 
@@ -141,7 +142,11 @@ def select_direction(
         if layer < MAX_DEPTH * lm.n_layers
     ]
     bar = tqdm(tried, desc="trying directions", unit="direction", disable=not progress)
-    candidates = tuple(_try(lm, bare, position, vector, layer, criterion) for position, vector, layer in bar)
+    candidates = _filtered(
+        [_try(lm, bare, position, vector, layer, criterion) for position, vector, layer in bar],
+        criterion,
+        refusal_log_odds(bare.next_token, refusal_tokens(lm)).mean().item() if criterion == "arditi" else -torch.inf,
+    )
     passing = [candidate for candidate in candidates if candidate.passes]
     if not passing:
         raise SteeringError(
@@ -195,8 +200,19 @@ def _try(
         bypass = _score(lm, bare.harmful, bare, bare.harmless_states, criterion)
         dial.set(ablate=0.0, add=1.0)
         induce = _score(lm, bare.harmless, bare, bare.harmful_states, criterion)
-    passes = kl <= MAX_KL and (criterion == "cosmic" or induce > 0)
-    return Candidate(position=position, layer=layer, bypass=bypass, induce=induce, kl=kl, passes=passes)
+    return Candidate(position=position, layer=layer, bypass=bypass, induce=induce, kl=kl, passes=False)
+
+
+def _filtered(tried: Sequence[Candidate], criterion: str, bare_refusal: float) -> tuple[Candidate, ...]:
+    """The candidates with their verdicts: see `select_direction`."""
+    low_kl = [candidate for candidate in tried if candidate.kl <= MAX_KL]
+    least = -torch.inf
+    if criterion == "arditi":
+        least = 0.0 if any(candidate.induce > 0 for candidate in low_kl) else bare_refusal
+    return tuple(
+        candidate.model_copy(update={"passes": candidate.kl <= MAX_KL and candidate.induce > least})
+        for candidate in tried
+    )
 
 
 def _score(lm: LanguageModel, prompts: Sequence[ChatLike], bare: _Bare, wanted: States, criterion: str) -> float:

@@ -88,6 +88,17 @@ def test_every_candidate_below_the_depth_limit_is_kept(selection: Selection) -> 
         assert candidate.passes == (candidate.kl <= 0.1 and candidate.induce > 0)
 
 
+def test_where_nothing_makes_refusal_likely_what_raises_it_counts() -> None:
+    lm, direction = model_that_refuses()
+    weak = {position: 0.1 * vector for position, vector in candidates(direction).items()}
+    bare = refusal_log_odds(next_token_log_probabilities(lm, HARMLESS), refusal_tokens(lm)).mean().item()
+    found = select_direction(lm, weak, HARMFUL, HARMLESS, progress=False)
+    assert all(candidate.induce <= 0 for candidate in found.candidates if candidate.kl <= 0.1)
+    for candidate in found.candidates:
+        assert candidate.passes == (candidate.kl <= 0.1 and candidate.induce > bare)
+    assert (found.best.position, found.best.layer) == ("last", PLANTED_LAYER)
+
+
 def test_the_table_is_written_and_plotted(selection: Selection, tmp_path: Path) -> None:
     selection.save(tmp_path / "table.json")
     assert Selection.model_validate(json.loads((tmp_path / "table.json").read_text())) == selection
