@@ -11,7 +11,7 @@ from steering.directions import DIRECTIONS
 from steering.errors import SteeringError, quoted
 from steering.language_model import LanguageModel
 from steering.origin import Origin, Profile, Source
-from steering.recording import PairReader, PairStates, check_layers, check_position, stream_pairs
+from steering.recording import PairReader, PairStates, check_finite, check_layers, check_position, stream_pairs
 from steering.vector import SteeringVector
 
 RELATIVE_PUSH = 0.15
@@ -63,11 +63,18 @@ def extract(
             description=f"{contrast_set.name}: {what}",
         )
 
-    directions = DIRECTIONS[method](norms.watch(states(rest, "reading pairs")))
-    if directions.shape != (len(layers), lm.d_model):
+    try:
+        directions = DIRECTIONS[method](norms.watch(states(rest, "reading pairs")))
+    except (ValueError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
+        reason = str(error).splitlines()[0].rstrip(".")
         raise SteeringError(
-            f"The method {method!r} should return {len(layers)} directions of width {lm.d_model}, "
-            f"found shape {tuple(directions.shape)}; return one row a layer."
+            f"The method {method!r} can't make directions from {len(rest)} pairs of {contrast_set.name!r}: {reason}; "
+            "use more pairs that differ, or another method."
+        ) from error
+    if directions.shape != (len(layers), lm.d_model) or not directions.isfinite().all():
+        raise SteeringError(
+            f"The method {method!r} should return {len(layers)} finite directions of width {lm.d_model}, "
+            f"found shape {tuple(directions.shape)}; return one finite row a layer."
         )
     residual_norms = norms.mean()
     relative_norms = (directions.norm(dim=-1) / residual_norms).tolist()
@@ -105,6 +112,7 @@ class _NormTally:
 
     def watch(self, batches: Iterable[PairStates]) -> Iterator[PairStates]:
         for positive, negative in batches:
+            check_finite(positive, negative)
             self.total = self.total + positive.norm(dim=-1).double().sum(0) + negative.norm(dim=-1).double().sum(0)
             self.count += len(positive) + len(negative)
             yield positive, negative
@@ -117,8 +125,6 @@ def _held_out_figures(directions: Tensor, batches: Iterable[PairStates]) -> tupl
     """AUROC of the projections, and mean cosine of pair differences with the direction, a layer."""
     from sklearn.metrics import roc_auc_score
 
-    if not directions.isfinite().all():
-        raise SteeringError("The states are infinite or undefined in this dtype; load the model with dtype='float32'.")
     unit = torch.nn.functional.normalize(directions.float(), dim=-1)
     positive, negative, cosines = [], [], []
     for states in batches:

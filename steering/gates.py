@@ -60,7 +60,7 @@ class Gate:
         if self.cosine:
             states = torch.nn.functional.normalize(states, dim=-1)
         score = states @ self.direction.to(states.device, states.dtype) + self.bias
-        return CURVES[self.curve](score).clamp(self.low, self.high)
+        return CURVES[self.curve](score).nan_to_num(0.0).clamp(self.low, self.high)
 
 
 def threshold_gate(

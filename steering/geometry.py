@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from steering.errors import SteeringError, quoted
-from steering.vector import SteeringVector
+from steering.vector import SteeringVector, combined_origin
 
 
 def orthogonalize(vector: SteeringVector, against: SteeringVector, strength: float = 1.0) -> SteeringVector:
@@ -18,7 +18,8 @@ def orthogonalize(vector: SteeringVector, against: SteeringVector, strength: flo
     unit = against.normalized().directions.double()
     directions = vector.directions.double()
     overlap = (directions * unit).sum(-1, keepdim=True)
-    return replace(vector, directions=directions - strength * overlap * unit, profile=None)
+    origin = combined_origin(f"orthogonalize({{}}, {{}}, {strength:g})", vector, against)
+    return replace(vector, directions=directions - strength * overlap * unit, origin=origin, profile=None)
 
 
 def dual_basis(
@@ -43,25 +44,44 @@ def dual_basis(
             raise SteeringError(
                 f"The axes are linearly dependent at layer {layer}; leave one out or select other layers."
             )
+    if covariance is not None and covariance.shape != (len(axes), axes.shape[-1], axes.shape[-1]):
+        raise SteeringError(
+            f"Expected a covariance for each of {len(axes)} layers of width {axes.shape[-1]}, "
+            f"found shape {tuple(covariance.shape)}; gather it at the axes' layers."
+        )
     measured = axes if covariance is None else axes @ covariance.double()
-    duals = torch.linalg.solve(measured @ axes.mT, measured) * axes.pow(2).sum(-1, keepdim=True)
-    return [replace(vector, directions=duals[:, index], profile=None) for index, vector in enumerate(vectors)]
+    try:
+        duals = torch.linalg.solve(measured @ axes.mT, measured) * axes.pow(2).sum(-1, keepdim=True)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise SteeringError("The axes can't be told apart in this metric; leave one out or add pairs.") from error
+    return [
+        replace(
+            vector,
+            directions=duals[:, index],
+            origin=combined_origin(f"dual of axis {index + 1} of {', '.join(['{}'] * len(vectors))}", *vectors),
+            profile=None,
+        )
+        for index, vector in enumerate(vectors)
+    ]
 
 
 def disjoint_layers(first: SteeringVector, second: SteeringVector) -> tuple[SteeringVector, SteeringVector]:
-    """The same two sliders, each layer that both would move left to one of them, in turns.
+    """The same two sliders, each layer that both would move left to the one that has fewer.
 
     Two vectors at one layer disturb each other more than at separate ones (van der Weij et al., arXiv 2403.05767).
 
     Raises SteeringError when both move the same single layer.
     """
     shared = sorted({*first.recommended_layers} & {*second.recommended_layers})
-    theirs = {*shared[1::2]}
-    ours = tuple(layer for layer in first.recommended_layers if layer not in theirs)
-    rest = tuple(layer for layer in second.recommended_layers if layer not in shared or layer in theirs)
+    ours, rest = ([*({*vector.recommended_layers} - {*shared})] for vector in (first, second))
+    for layer in shared:
+        (ours if len(ours) <= len(rest) else rest).append(layer)
     if not ours or not rest:
         raise SteeringError(f"Both sliders move only layer {shared[0]}; give one of them others first, with select().")
-    return replace(first, recommended_layers=ours), replace(second, recommended_layers=rest)
+    return (
+        replace(first, recommended_layers=tuple(sorted(ours))),
+        replace(second, recommended_layers=tuple(sorted(rest))),
+    )
 
 
 class Geometry(BaseModel):
@@ -75,7 +95,10 @@ class Geometry(BaseModel):
     cosines: tuple[tuple[tuple[float, ...], ...], ...]
     """`[layer][axis][axis]`: cosine of the two directions."""
     readouts: tuple[tuple[tuple[float, ...], ...], ...]
-    """`[layer][moved][read]`: how far slider value 1 of one axis moves the readout along the other's unit direction."""
+    """`[layer][moved][read]`: how far slider value 1 of one axis moves the readout along the other's unit direction.
+
+    0 at layers that its slider leaves alone.
+    """
 
 
 def geometry(axes: Mapping[str, SteeringVector], read: Mapping[str, SteeringVector] | None = None) -> Geometry:
@@ -95,10 +118,14 @@ def geometry(axes: Mapping[str, SteeringVector], read: Mapping[str, SteeringVect
     layers = sorted(set.intersection(*({*vector.layers} for vector in vectors)))
     if not layers:
         raise SteeringError(f"The axes {quoted(axes)} have no layer in common; extract them at the same layers.")
-    moved = torch.stack([torch.stack([v[layer] * v.unit for v in axes.values()]) for layer in layers]).double()
+    for vector in axes.values():
+        vector.require_plain("for a report of what it adds")
+    directions = torch.stack([torch.stack([v[layer] for v in axes.values()]) for layer in layers]).double()
+    units = [[v.unit * (layer in v.recommended_layers) for v in axes.values()] for layer in layers]
+    moved = directions * torch.tensor(units, dtype=torch.float64).unsqueeze(-1)
     readers = torch.stack([torch.stack([v[layer] for v in read.values()]) for layer in layers]).double()
     readouts = moved @ torch.nn.functional.normalize(readers, dim=-1).mT
-    cosines = torch.nn.functional.normalize(moved, dim=-1) @ torch.nn.functional.normalize(readers, dim=-1).mT
+    cosines = torch.nn.functional.normalize(directions, dim=-1) @ torch.nn.functional.normalize(readers, dim=-1).mT
     return Geometry(axes=tuple(axes), layers=tuple(layers), cosines=_as_tuples(cosines), readouts=_as_tuples(readouts))
 
 

@@ -71,6 +71,8 @@ class GateReading:
     def read(self, _block: nn.Module, _inputs: object, output: object) -> None:
         """Forward hook: read the gate where the pass holds the rows' last prompt tokens, else keep what was read."""
         h = block_output(output)
+        if self._tracker.starts_prompt:
+            self._factors = torch.empty(0)
         assert self._last_prompt_token is not None
         here = self._tracker.chosen(self._last_prompt_token, h)  # (rows, seq, 1)
         if here.any():
@@ -88,7 +90,7 @@ class GateReading:
         if not read or len(h) % read:
             raise SteeringError(
                 f"Expected to have read the prompts of {len(h)} rows, found {read}; "
-                "pass whole prompts through the attached model before you decode on."
+                "pass whole prompts through the attached model at once (no chunked prefill) before you decode on."
             )
         return self._factors.to(h.device).repeat_interleave(len(h) // read).reshape(-1, 1, 1)
 

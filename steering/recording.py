@@ -123,6 +123,12 @@ def stream_pairs(
             yield states[: len(some)], states[len(some) :]
 
 
+def check_finite(*sides: States) -> None:
+    """Raise SteeringError where states overflowed."""
+    if not all(states.isfinite().all() for states in sides):
+        raise SteeringError("The states are infinite or undefined in this dtype; load the model with dtype='float32'.")
+
+
 def check_layers(lm: LanguageModel, layers: Sequence[int] | None) -> list[int]:
     """`layers`, or all of the model's. Raises SteeringError unless they exist and ascend."""
     if layers is None:
@@ -171,10 +177,12 @@ def _shared_prefix(
 ) -> _Prefix:
     """Run what all rows begin with once, up to the first token whose state is wanted.
 
-    Not where somebody watches the model's forward, as a dial with a scope does: it is to see whole prompts.
+    Not where somebody watches the model or its blocks, as a dial does: it is to see whole prompts, in the rows that it
+    knows.
     """
     length = min(len(_common_prefix(rows)), *(start for start, _ in spans)) if rows else 0
-    if length == 0 or len(rows) == 1 or lm.model._forward_pre_hooks:
+    watched = lm.model._forward_pre_hooks or any(block._forward_hooks for block in lm.blocks)
+    if length == 0 or len(rows) == 1 or watched:
         return _Prefix(0, None)
     cache = DynamicCache(config=lm.model.config)
     input_ids = torch.tensor([rows[0][:length]], device=lm.model.device)

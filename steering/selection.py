@@ -45,7 +45,7 @@ class Candidate(BaseModel):
     """Arditi: refusal log odds on harmless prompts with the direction added at its layer.
     COSMIC: mean cosine of those prompts' states with bare harmful ones."""
     kl: float
-    """Mean KL of the next token on harmless prompts, ablated against bare, in nats."""
+    """Mean KL of the next token on harmless prompts, ablated at all blocks' outputs against bare, in nats."""
     passes: bool
     """Whether KL (and for Arditi the induced refusal) leave it in the race."""
 
@@ -134,6 +134,8 @@ def select_direction(
     Raises SteeringError for an unknown criterion, or when no candidate passes.
     """
     check_criterion(criterion)
+    if not harmful or not harmless:
+        raise SteeringError(f"Expected prompts of both kinds, found {len(harmful)} harmful, {len(harmless)} harmless.")
     bare = _read_bare(lm, harmful, harmless)
     tried = [
         (position, vector, layer)
@@ -147,6 +149,8 @@ def select_direction(
         criterion,
         refusal_log_odds(bare.next_token, refusal_tokens(lm)).mean().item() if criterion == "arditi" else -torch.inf,
     )
+    if not candidates:
+        raise SteeringError(f"Expected directions at layers below {MAX_DEPTH:g} of the depth, found none to try.")
     passing = [candidate for candidate in candidates if candidate.passes]
     if not passing:
         raise SteeringError(

@@ -86,8 +86,18 @@ class Dial:
         self._coefficients = {name: torch.zeros(1) for name in sliders.axes}
         self._tracker = TokenTracker(model)
         self._undo: list[Callable[[], None]] = []
+        self._moves: dict[tuple[str, int], list[Move]] = {}
+        try:
+            self._hook(model, blocks, scopes)
+        except BaseException:
+            self.detach()
+            raise
+
+    def _hook(self, model: PreTrainedModel, blocks: nn.ModuleList, scopes: Mapping[str, str]) -> None:
         parts = [
-            (name, part, scopes.get(name, part.scope)) for name, axis in sliders.axes.items() for part in axis.parts
+            (name, part, scopes.get(name, part.scope))
+            for name, axis in self.sliders.axes.items()
+            for part in axis.parts
         ]
         readings = {part: GateReading(part.gate, self._tracker) for _, part, _ in parts if part.gate is not None}
         for part, reading in readings.items():  # before the moves at the same block, so that it reads what comes in

@@ -30,6 +30,8 @@ class TokenTracker:
         """(rows, seq): number of real tokens before each position in its row, -1 for padding; None between passes."""
         self.prompt_length: Tensor | None = None
         """(rows, 1): number of real prompt tokens."""
+        self.starts_prompt = False
+        """Whether the pass under way has nothing before it in a cache."""
 
     @contextmanager
     def generating(self, *args: Any, **kwargs: Any) -> Iterator[None]:
@@ -53,11 +55,11 @@ class TokenTracker:
     @contextmanager
     def prompts_of(self, lengths: Tensor) -> Iterator[None]:
         """Declare each row's number of real prompt tokens for the plain forward passes inside."""
-        self._given_lengths = lengths
+        before, self._given_lengths = self._given_lengths, lengths
         try:
             yield
         finally:
-            self._given_lengths = None
+            self._given_lengths = before
 
     def rows_per_caller_row(self, rows: int, coefficients: int) -> int:
         """How often each row of the caller's batch is repeated (for beams) in a pass of `rows` rows.
@@ -94,6 +96,7 @@ class TokenTracker:
         rows, seq = tokens.shape[:2]
         cache = kwargs.get("past_key_values")
         past = 0 if cache is None else int(cache.get_seq_length())
+        self.starts_prompt = past == 0
         if past == 0 and self._generating_rows is None:
             self._prompt_mask = None  # a plain pass with an empty cache starts a new prompt
         mask = self._real_tokens(rows, past + seq, kwargs.get("attention_mask")).to(tokens.device)
@@ -104,6 +107,10 @@ class TokenTracker:
         lengths = (mask if mask.shape[1] >= prompt_columns else self._prompt_rows(rows)).to(tokens.device)
         lengths = lengths[:, :prompt_columns].sum(1, keepdim=True)
         if self._given_lengths is not None:
+            if self._given_lengths.numel() not in (1, rows):
+                raise SteeringError(
+                    f"Expected a prompt length for each of the pass' {rows} rows, found {self._given_lengths.numel()}."
+                )
             lengths = self._given_lengths.to(tokens.device).reshape(-1, 1).expand(rows, 1)
         self.token_index = index[:, past:]
         self.prompt_length = lengths

@@ -81,6 +81,10 @@ class SteeringVector:
     def _check_action(self) -> None:
         """Raise SteeringError unless intervention, reference, scope, gate and companions fit the directions."""
         token_choice(self.scope)
+        if not (self.directions * self.unit).isfinite().all():
+            raise SteeringError(f"Expected a unit that keeps the directions finite, found {self.unit!r}; use another.")
+        if not -torch.inf < self.range[0] <= self.range[1] < torch.inf:
+            raise SteeringError(f"Expected a finite range in order, found {self.range[0]!r} to {self.range[1]!r}.")
         if self.intervention not in INTERVENTIONS:
             raise SteeringError(f"There is no intervention {self.intervention!r}; choose from {quoted(INTERVENTIONS)}.")
         if self.reference is not None:
@@ -131,6 +135,10 @@ class SteeringVector:
 
     def select(self, layers: Iterable[int]) -> "SteeringVector":
         """The vector with these layers only; a slider then moves all of them."""
+        if self.companions:
+            raise SteeringError(
+                f"{self.title!r} moves by {len(self.companions) + 1} vectors; select layers of its parts."
+            )
         chosen = tuple(sorted(set(layers)))
         if not chosen:
             raise SteeringError(f"Expected at least one layer to select, found none; choose from {list(self.layers)}.")
@@ -153,7 +161,7 @@ class SteeringVector:
         """Only the largest coordinates of every layer, `round(share · d_model)` of them (Jailbreak Antidote)."""
         if not 0 < share <= 1:
             raise SteeringError(f"Expected a share above 0 and at most 1, found {share!r}; write 0.05 for 5 %.")
-        origin = _combined(f"sparse({{}}, {share:g})", self)
+        origin = combined_origin(f"sparse({{}}, {share:g})", self)
         return replace(self, directions=keep_largest(self.directions, share), origin=origin, profile=None)
 
     def normalized(self) -> "SteeringVector":
@@ -169,7 +177,7 @@ class SteeringVector:
 
     def __mul__(self, factor: float) -> "SteeringVector":
         self.require_plain("to scale")
-        origin = _combined(f"{factor:g}·({{}})", self)
+        origin = combined_origin(f"{factor:g}·({{}})", self)
         return replace(self, directions=self.directions * factor, origin=origin, profile=None)
 
     __rmul__ = __mul__
@@ -201,7 +209,7 @@ class SteeringVector:
             directions=combine(self.unit * self.directions, other.unit * other.directions),
             recommended_layers=tuple(sorted({*self.recommended_layers, *other.recommended_layers})),
             unit=1.0,
-            origin=_combined(expression, self, other),
+            origin=combined_origin(expression, self, other),
             profile=None,
         )
 
@@ -276,6 +284,8 @@ class SteeringVector:
                 gate = f", gate {part.gate.curve!r} read at layer {part.gate.layer}" if part.gate else ""
                 place = f"{part.site}s {layer_spans(part.recommended_layers)}"
                 lines.append(f"does: {part.intervention} at {place}, unit {part.unit:g}, scope {part.scope}{gate}")
+        if self.origin and self.origin.recipe:
+            lines.append(f"recipe: {self.origin.recipe}")
         if self.origin:
             model = self.origin.model
             lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights}")
@@ -304,7 +314,7 @@ class SteeringVector:
         return self.profile.auroc[self.layers.index(layer)]
 
 
-def _combined(expression: str, *vectors: SteeringVector) -> Origin | None:
+def combined_origin(expression: str, *vectors: SteeringVector) -> Origin | None:
     """The origin of a combination; unknown as soon as one part's is."""
     origins = [vector.origin for vector in vectors]
     if not all(origins):

@@ -196,6 +196,8 @@ def test_random_directions_have_the_norm_of_the_difference_in_means_and_a_seed()
     expected = DIRECTIONS["difference_in_means"]([(positive, negative)])
     torch.testing.assert_close(found.norm(dim=-1), expected.norm(dim=-1))
     assert torch.equal(found, DIRECTIONS["random"]([(positive, negative)]))
+    other = DIRECTIONS["random"]([planted(1, 50, 50)[:2]])
+    assert (cosine_similarity(found, other).abs() < 0.9).all()  # another axis, another direction
     assert (cosine_similarity(found, expected).abs() < 0.9).all()
 
 
@@ -230,5 +232,5 @@ def test_the_example_in_contributing_works_as_it_stands(lm: LanguageModel, monke
 
 def test_a_method_that_returns_the_wrong_shape_is_refused(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DIRECTIONS, "flat", lambda _batches: torch.zeros(3))
-    with pytest.raises(SteeringError, match="'flat' should return 4 directions of width 32, found shape"):
+    with pytest.raises(SteeringError, match="'flat' should return 4 finite directions of width 32, found shape"):
         extract(lm, prompt_pairs(10), method="flat", progress=False)

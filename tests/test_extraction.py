@@ -1,6 +1,7 @@
 """Reading states and making directions: exact statistics, planted answers, bounded memory."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from steering import (
 )
 from steering.chats import Message
 from steering.contrast import Header
+from steering.directions import DIRECTIONS
 from steering.directions.difference_in_means import difference_in_means
 from steering.extraction import _recommended
 from steering.recording import stream_pairs
@@ -80,6 +82,34 @@ def test_batches_of_any_size_read_the_same_states(lm: LanguageModel, monkeypatch
     together = record(lm, chats)
     monkeypatch.setattr(recording, "TOKENS_PER_BATCH", 1)
     torch.testing.assert_close(record(lm, chats), together, rtol=1e-4, atol=1e-5)
+
+
+def test_states_are_read_under_a_value_for_each_row(lm: LanguageModel) -> None:
+    chats = ["abc", "abd", "xyz"]
+    bare = record(lm, chats, layers=[1])
+    vector = torch.randn(LAYERS, WIDTH, generator=torch.Generator().manual_seed(0))
+    with Sliders(a=SteeringVector(vector, recommended_layers=(1,))).attach(lm) as dial:
+        dial.set(a=[0.0, 1.0, 2.0])
+        found = record(lm, chats, layers=[1])
+    expected = bare + torch.tensor([0.0, 1.0, 2.0])[:, None, None] * vector[1]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", DIRECTIONS)
+def test_states_that_overflow_are_told_in_a_sentence(method: str) -> None:
+    lm = tiny_lm()
+    with torch.no_grad():
+        lm.model.model.embed_tokens.weight.mul_(1e6)
+    lm.model.to(torch.float16)
+    with pytest.raises(SteeringError, match="infinite or undefined in this dtype"):
+        extract(lm, prompt_pairs(10), method=method, progress=False)
+
+
+def test_pairs_that_do_not_differ_are_told_in_a_sentence(lm: LanguageModel) -> None:
+    same = [pair.model_copy(update={"negative": pair.positive}) for pair in prompt_pairs(2).pairs]
+    pairs = replace(prompt_pairs(2), pairs=tuple(same))
+    with pytest.raises(SteeringError, match="'lda' can't make directions from 1 pairs"):
+        extract(lm, pairs, method="lda", held_out=0.5, progress=False)
 
 
 def test_only_the_layers_asked_for_are_run(lm: LanguageModel) -> None:

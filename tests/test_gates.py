@@ -152,6 +152,37 @@ def test_a_prompt_that_was_never_read_to_its_end_is_refused() -> None:
         logits(lm)
 
 
+def test_no_prompt_is_steered_by_the_reading_of_another() -> None:
+    lm = tiny_lm()
+    gate, opened = splitting_gate()
+    row = IDS[int(opened.long().argmax())][None]
+    with Sliders(a=gated(gate)).attach(lm) as dial:
+        dial.set(a=1.0)
+        logits(lm, row)  # opens the gate
+        with dial.prompt_lengths([99, 99, 99]), pytest.raises(SteeringError, match="found 0"):
+            logits(lm)
+        logits(lm, row)
+        with pytest.raises(SteeringError, match="no chunked prefill"):
+            lm.model.generate(IDS[1:2], max_new_tokens=2, do_sample=False, prefill_chunk_size=5)
+
+
+def test_a_failed_attach_leaves_no_hook() -> None:
+    lm = tiny_lm()
+    gate, _ = splitting_gate()
+    with pytest.raises(SteeringError, match="no scope 'everything'"):
+        Sliders(a=gated(gate)).attach(lm, scope="everything")
+    assert hook_count(lm) == 0
+    assert "generate" not in vars(lm.model)
+
+
+def test_a_prompt_length_for_each_row_is_asked_for() -> None:
+    lm = tiny_lm()
+    with Sliders(a=PUSH).attach(lm, scope="generated") as dial, dial.prompt_lengths([5, 5, 5]):
+        with dial.prompt_lengths([5, 6]), pytest.raises(SteeringError, match="each of the pass' 3 rows, found 2"):
+            logits(lm)
+        logits(lm)  # the outer lengths hold again
+
+
 def test_rows_that_are_repeated_after_their_prompt_keep_its_reading() -> None:
     lm = tiny_lm()
     gate, opened = splitting_gate()

@@ -125,6 +125,14 @@ def test_layers_that_both_move_are_divided() -> None:
     a, b = disjoint_layers(first, second)
     assert (a.recommended_layers, b.recommended_layers) == ((0, 1), (2, 3))
     assert torch.equal(a.directions, first.directions)
+    a, b = disjoint_layers(random_vector(1, layers=(0, 1, 2)), random_vector(2, layers=(2,)))
+    assert (a.recommended_layers, b.recommended_layers) == ((0, 1), (2,))
+    before, after = (
+        geometry({"a": first, "b": second}),
+        geometry(dict(zip("ab", disjoint_layers(first, second), strict=True))),
+    )
+    assert before.readouts[1][1][0] != 0
+    assert after.readouts[1][1][0] == 0
     with pytest.raises(SteeringError, match="only layer 1"):
         disjoint_layers(random_vector(1, layers=(1,)), random_vector(2, layers=(1,)))
 
@@ -132,5 +140,9 @@ def test_layers_that_both_move_are_divided() -> None:
 def test_a_report_of_axes_without_a_common_layer_is_refused() -> None:
     with pytest.raises(SteeringError, match="no layer in common"):
         geometry({"a": random_vector().select([0]), "b": random_vector().select([1])})
+    with pytest.raises(SteeringError, match="plain addition"):
+        geometry({"a": SteeringVector(random_vector().directions, intervention="ablate")})
+    with pytest.raises(SteeringError, match="covariance for each of 4 layers of width 32"):
+        dual_basis([random_vector(1), random_vector(2)], torch.eye(32)[None])
     with pytest.raises(SteeringError, match="the same axes to be moved and read"):
         geometry({"a": random_vector()}, read={"b": random_vector()})

@@ -141,7 +141,7 @@ def test_every_row_moves_as_the_function_says_and_a_row_at_zero_stays(interventi
         one = bare[row : row + 1]
         expected = INTERVENTIONS[intervention](one, torch.full((1, 1, 1), x), vector[2], reference)
         torch.testing.assert_close(steered[row : row + 1], expected)
-        nothing = (intervention == "ablate" and x < 0) or intervention == "rotate_adaptive"
+        nothing = (intervention in ("ablate", "add_above") and x < 0) or intervention == "rotate_adaptive"
         assert nothing or not torch.allclose(steered[row], bare[row])
     assert torch.equal(steered[0], bare[0])
 
@@ -236,6 +236,9 @@ def test_your_own_intervention_is_one_registry_line(monkeypatch: pytest.MonkeyPa
         ({"intervention": "rotate"}, "'rotate' needs a reference"),
         ({"reference": torch.zeros(2, 3)}, "reference of the directions' shape"),
         ({"scope": "nowhere"}, "no scope 'nowhere'"),
+        ({"unit": 1e39}, "unit that keeps the directions finite"),
+        ({"unit": float("inf")}, "unit that keeps the directions finite"),
+        ({"range": (1.0, -1.0)}, "finite range in order"),
         ({"companions": (SteeringVector(torch.ones(1, 3)),)}, "companions of the same width"),
     ],
 )

@@ -8,7 +8,7 @@ from test_extraction import prompt_pairs
 from test_sliders import IDS, logits
 from tiny import LAYERS, WIDTH, tiny_lm
 
-from steering import ContrastSet, LanguageModel, Sliders, SteeringError, SteeringVector
+from steering import ContrastSet, LanguageModel, Sliders, SteeringError, SteeringVector, record
 from steering.contrast import ContrastPair, Header
 from steering.interventions.ablate import ablate
 from steering.kept_states import KeptStates
@@ -112,7 +112,7 @@ def test_the_parts_are_those_of_the_paper(ingredients: Ingredients) -> None:
     assert interventions["surgical"] == "ablate"
     arditi = vectors["refusal-direction"]
     assert arditi.recommended_layers == (arditi.recommended_layers[0],)
-    assert [(part.intervention, part.unit) for part in arditi.parts] == [("add", 1.0), ("ablate", -1.0)]
+    assert [(part.intervention, part.unit) for part in arditi.parts] == [("add_above", 1.0), ("ablate", -1.0)]
     assert len(arditi.companions[0].recommended_layers) == LAYERS
     gates = {name: [part.gate.curve for part in vector.parts if part.gate] for name, vector in vectors.items()}
     assert gates["cast"] == ["step"]
@@ -139,15 +139,84 @@ def test_surgicals_direction_is_orthogonal_to_true_refusal(ingredients: Ingredie
     )
 
 
+def readout_under(ingredients: Ingredients, vector: SteeringVector, value: float, layer: int) -> torch.Tensor:
+    """Projection on the vector's direction, of some prompts' states at a layer under the slider."""
+    axis = torch.nn.functional.normalize(vector[layer], dim=0)
+    with Sliders(a=vector).attach(ingredients.lm) as dial:
+        dial.set(a=value)
+        return record(ingredients.lm, ["Break 3 locks", "Paint a wall", "Hi"])[:, layer] @ axis
+
+
 def test_aces_ends_are_the_two_means(ingredients: Ingredients) -> None:
     vector = from_ingredients(ingredients, "ace")
-    positive, negative = (side.mean(0) for side in ingredients.states("safety"))
     layer = vector.recommended_layers[0]
     axis = torch.nn.functional.normalize(vector[layer], dim=0)
-    assert vector.reference is not None
-    for sign, mean in ((1, positive), (-1, negative)):
-        target = vector.reference[layer] @ axis + sign * vector.unit * vector[layer].norm()
-        torch.testing.assert_close(target, mean[layer] @ axis, rtol=1e-4, atol=1e-4)
+    for value, states in zip((1.0, -1.0), ingredients.states("safety"), strict=True):
+        target = (states[:, layer] @ axis).mean()
+        found = readout_under(ingredients, vector, value, layer)
+        torch.testing.assert_close(found, target.expand(3), rtol=1e-3, atol=1e-3)
+
+
+def test_below_zero_the_refusal_direction_is_ablated_and_nothing_else(ingredients: Ingredients) -> None:
+    vector = from_ingredients(ingredients, "refusal-direction")
+    layer = vector.recommended_layers[0]
+    only = vector.companions[0]
+    for value in (-0.5, -1.0, -2.0):
+        found = readout_under(ingredients, vector, value, layer)
+        torch.testing.assert_close(found, readout_under(ingredients, only, value, layer), rtol=1e-4, atol=1e-4)
+        if value <= -1:
+            assert found.abs().max() < 1e-3
+    above = readout_under(ingredients, vector, 1.0, layer) - readout_under(ingredients, vector, 0.0, layer)
+    torch.testing.assert_close(above, vector[layer].norm().expand(3), rtol=1e-3, atol=1e-3)
+
+
+def test_adasteers_lines_fall_along_refusal_and_along_harmfulness(ingredients: Ingredients) -> None:
+    """R-Law: the further a prompt lies against the refusal direction, the more of it is added."""
+    vector = from_ingredients(ingredients, "adasteer")
+    away = vector.companions[0]
+    assert vector.gate is not None
+    assert away.gate is not None
+    states = ingredients.states("safety")[0][:, vector.gate.layer]
+    against = states - 0.1 * vector[vector.gate.layer]
+    assert (vector.gate.factors(against) >= vector.gate.factors(states)).all()
+    assert vector.gate.factors(against).mean() > vector.gate.factors(states).mean()
+    assert vector.gate.direction @ vector[vector.gate.layer] < 0
+    assert away.unit == -1.0
+    for layer in vector.layers:
+        assert (away[layer] @ vector[layer]).abs() < 1e-3 * vector[layer].norm() * away[layer].norm() + 1e-6
+
+
+def test_a_file_names_every_set_that_was_read(ingredients: Ingredients) -> None:
+    reads = {
+        "caa": {"safety-response"},
+        "ace": {"safety"},
+        "cast": {"safety", "safety-response"},
+        "surgical": {"safety", "over-refusal", "helpfulness"},
+        "adasteer": {"safety", "helpfulness"},
+        "alphasteer": {"safety", "safety-response", "helpfulness", "over-refusal"},
+    }
+    for name, sets in reads.items():
+        vector = from_ingredients(ingredients, name)
+        assert vector.origin is not None
+        assert {source.contrast_set for source in vector.origin.sources} == sets
+        assert f"recipe: {name}" in vector.describe()
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "angular"])
+def test_recipes_work_on_shallow_models(name: str, layers: int) -> None:
+    shallow = Ingredients(tiny_lm(num_hidden_layers=layers), SETS, progress=False)
+    vector = from_ingredients(shallow, name)
+    assert max(vector.layers) < layers
+
+
+def test_sets_of_the_wrong_kind_are_refused(lm: LanguageModel) -> None:
+    with pytest.raises(SteeringError, match="pairs of prompts as 'safety', found answers in 'safety-response'"):
+        Ingredients(lm, {"safety": SETS["safety-response"]})
+    with pytest.raises(SteeringError, match="Expected pairs of answers as 'helpfulness', found prompts"):
+        Ingredients(lm, {"helpfulness": SETS["safety"]})
+    with pytest.raises(SteeringError, match="Expected pairs of prompts as 'safety', found nothing"):
+        Ingredients(lm, {"safety": ContrastSet((), Header(name="none"))})
 
 
 def test_states_are_read_once_and_are_the_streamed_ones(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:

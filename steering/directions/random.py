@@ -1,5 +1,6 @@
 """A random direction: the control that every comparison needs."""
 
+import zlib
 from collections.abc import Iterable
 
 import torch
@@ -10,11 +11,14 @@ from steering.moments import class_means
 from steering.recording import PairStates
 
 
-def random(batches: Iterable[PairStates], seed: int = 0) -> Float[Tensor, "layers d_model"]:
-    """Uniform over the sphere, a layer, with the norm of the difference in means; the same for the same seed."""
+def random(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
+    """Uniform over the sphere, a layer, with the norm of the difference in means.
+
+    The seed is made from those norms, to four digits: the same for the same pairs, another for another axis.
+    """
     positive, negative, _, _ = class_means(batches)
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(positive.shape, generator=generator, dtype=torch.float64)
-    unit: Tensor = torch.nn.functional.normalize(drawn, dim=-1)
-    scaled: Tensor = unit * (positive - negative).norm(dim=-1, keepdim=True)
+    norms = (positive - negative).norm(dim=-1, keepdim=True)
+    seed = zlib.crc32(" ".join(f"{norm:.3e}" for norm in norms.flatten().tolist()).encode())
+    drawn = torch.randn(positive.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    scaled: Tensor = torch.nn.functional.normalize(drawn, dim=-1) * norms
     return scaled

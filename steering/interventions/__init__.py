@@ -47,9 +47,10 @@ def _rotate(h: Tensor, x: Tensor, direction: Tensor, reference: Tensor, adaptive
 
 INTERVENTIONS: dict[str, Intervention] = {
     "add": lambda h, x, v, _: add(h, (x * v).to(h.dtype)),
+    "add_above": lambda h, x, v, _: add(h, (x.clamp(min=0.0) * v).to(h.dtype)),
     "add_keeping_norm": lambda h, x, v, _: add_keeping_norm(h, x * v),
     "add_mapped": lambda h, x, v, reader: add_mapped(h, v, reader, x),
-    "ablate": lambda h, x, v, _: ablate(h, v, x.clamp(min=0.0)),
+    "ablate": lambda h, x, v, _: ablate(h, v, x.clamp(0.0, 1.0)),
     "scale_component": lambda h, x, v, _: scale_component(h, v, 1 + x),
     "set_projection": _set_projection,
     "rotate": _rotate,
@@ -57,9 +58,9 @@ INTERVENTIONS: dict[str, Intervention] = {
 }
 """How a slider at x drives each operation, with `v` the direction and `r̂` its unit vector:
 
-- `add`, `add_keeping_norm`: adds `x·v`.
+- `add`, `add_keeping_norm`: adds `x·v`; `add_above` nothing below 0.
 - `add_mapped`: adds `x (w·h) v`, with the reference `w`.
-- `ablate`: strength x; below 0 nothing. Use unit -1 to ablate on the slider's minus side.
+- `ablate`: strength x up to 1; below 0 nothing. Use unit -1 to ablate on the slider's minus side.
 - `scale_component`: the component becomes `1 + x` times itself.
 - `set_projection`: to `reference·r̂ + x‖v‖`, at strength `|x|` up to 1: at ±1 wholly.
 - `rotate`: by the share `|x|` of the way to the direction, or to its opposite below 0, in the plane with the reference;

@@ -72,6 +72,8 @@ def from_ingredients(ingredients: Ingredients, name: str) -> SteeringVector:
     """As `from_recipe`, sharing states that were read with other recipes on the same ingredients."""
     if name not in RECIPES:
         raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
+    ingredients.sources.clear()
     vector = RECIPES[name].make(ingredients)
     assert vector.origin is not None
-    return replace(vector, origin=vector.origin.model_copy(update={"recipe": name}))
+    record = {"recipe": name, "sources": tuple(ingredients.sources.values())}
+    return replace(vector, origin=vector.origin.model_copy(update=record))

@@ -15,5 +15,10 @@ def ace(ingredients: Ingredients) -> SteeringVector:
     vector = ingredients.vector("safety")
     positive, negative = ingredients.states("safety")
     middle = (positive.double().mean(0) + negative.double().mean(0)) / 2
-    layer = vector.recommended_layers[:1]
-    return replace(vector, intervention="set_projection", reference=middle.float(), unit=0.5, recommended_layers=layer)
+    return replace(
+        vector,
+        directions=vector.directions / 2,
+        intervention="set_projection",
+        reference=middle.float(),
+        recommended_layers=vector.recommended_layers[:1],
+    )

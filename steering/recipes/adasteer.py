@@ -4,26 +4,33 @@ from dataclasses import replace
 
 from steering.gates import linear_gate
 from steering.geometry import orthogonalize
+from steering.next_token import refusal_score
 from steering.recipes.ingredients import Ingredients, with_directions
 from steering.vector import SteeringVector
 
+SHARE = 1 / 3
+"""Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""
+
 
 def adasteer(ingredients: Ingredients) -> SteeringVector:
-    """A refusal and a harmfulness direction, each with a coefficient that is linear in the prompt's own projection.
+    """A refusal and a harmfulness direction, each with a coefficient that is linear in the prompt's projection on it.
 
-    The refusal direction (refused against complied, both harmful) is added the more, the more harmful the prompt
-    reads: 1 at the harmful prompts' mean, 0 at the ordinary ones', up to 2. The harmfulness direction (complied
-    harmful against complied benign), made orthogonal to it, is taken away the more, the more ordinary the prompt reads.
-    The paper fits both lines on validation sets and moves every layer; here the layers are the recommended ones.
+    The refusal direction leads from harmful prompts that the model complies with to those that it refuses, and is added
+    the more, the further against it a prompt lies: 0 at the refused ones' mean, 1 at the others', up to 2 (R-Law). The
+    harmfulness direction leads from ordinary prompts to harmful ones that are complied with, is made orthogonal to it,
+    and is taken away where the prompt reads as ordinary: 1 at the ordinary mean, 0 at the harmful one (H-Law). The
+    paper fits its lines on validation sets and sorts prompts by the answers; here the first token's refusal sorts them.
     """
-    refusal = ingredients.vector("safety-response")
-    complied_harmful = ingredients.states("safety-response", "response_mean")[1].double().mean(0)
-    complied_benign = ingredients.states("helpfulness", "response_mean")[0].double().mean(0)
-    raw_harmfulness = with_directions(refusal, complied_harmful - complied_benign)
-    harmfulness = orthogonalize(raw_harmfulness, refusal)
-    harmful, ordinary = ingredients.prompts("safety"), ingredients.prompts("helpfulness")
-    layer = refusal.recommended_layers[0]
-    reader = harmful[:, layer].double().mean(0) - ordinary[:, layer].double().mean(0)
-    more = linear_gate(layer, reader, harmful[:, layer], ordinary[:, layer], low=0.0, high=2.0)
-    less = linear_gate(layer, reader, ordinary[:, layer], harmful[:, layer], low=0.0, high=2.0)
-    return replace(refusal, gate=more, companions=(replace(harmfulness, gate=less, unit=-1.0),))
+    vector = ingredients.vector("safety")
+    harmful, ordinary = ingredients.states("safety")[0], ingredients.prompts("helpfulness")
+    pairs = ingredients.contrast_set("safety").split()[0]
+    order = refusal_score(ingredients.lm, [pair.positive for pair in pairs]).argsort()
+    count = max(1, round(SHARE * len(order)))
+    complied, refused = harmful[order[:count]], harmful[order[-count:]]
+    refusal = with_directions(vector, refused.double().mean(0) - complied.double().mean(0))
+    harmfulness = with_directions(vector, complied.double().mean(0) - ordinary.double().mean(0))
+    layer = vector.recommended_layers[0]
+    more = linear_gate(layer, refusal[layer], complied[:, layer], refused[:, layer], low=0.0, high=2.0)
+    less = linear_gate(layer, harmfulness[layer], ordinary[:, layer], complied[:, layer], low=0.0, high=2.0)
+    away = replace(orthogonalize(harmfulness, refusal), gate=less, unit=-1.0)
+    return replace(refusal, gate=more, companions=(away,))

@@ -12,7 +12,8 @@ def cast(ingredients: Ingredients) -> SteeringVector:
 
     Both vectors are pairwise-centred PCA, of refusing and complying answers and of harmful and harmless prompts. The
     condition's layer and threshold are those of the best F1, searched below the layers that are moved; those are at the
-    depths that the paper moves (15 to 23 of 32).
+    depths that the paper moves (15 to 23 of 32). The paper's own code compares the state with its projection's tanh and
+    reads the mean over the prompt's tokens; here it is the cosine at the last one.
     """
     moved = ingredients.layers(15 / 32, 24 / 32)
     behaviour = ingredients.vector("safety-response", "pairwise_centred_pca")
@@ -20,7 +21,7 @@ def cast(ingredients: Ingredients) -> SteeringVector:
     positive, negative = ingredients.states("safety")
     gates = [
         threshold_gate(layer, condition[layer], positive[:, layer], negative[:, layer])
-        for layer in range(1, moved[0] + 1)
+        for layer in range(min(1, moved[0]), moved[0] + 1)
     ]
 
     def f1(index: int) -> float:

@@ -13,12 +13,16 @@ from steering.extraction import extract
 from steering.kept_states import KeptStates
 from steering.language_model import LanguageModel
 from steering.moments import Moments
-from steering.recording import States
+from steering.origin import Source
+from steering.recording import States, check_finite
 from steering.vector import SteeringVector
 
-ROLES = ("safety", "safety-response", "helpfulness", "over-refusal")
-"""What a recipe may ask for: harmful and harmless prompts; harmful prompts refused and complied with; ordinary prompts
-with engaged answers; look-alikes that must be answered. Each is the built-in set of that name, unless given."""
+ROLES = {"safety": "user", "safety-response": "assistant", "helpfulness": "assistant", "over-refusal": "assistant"}
+"""What a recipe may ask for, and whose turn its chats end with.
+
+Harmful and harmless prompts; harmful prompts refused and complied with; ordinary prompts with engaged answers;
+look-alikes that must be answered. Each is the built-in set of that name, unless given.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,18 +36,27 @@ class Ingredients:
     validation_pairs: int = 16
     """Held-out pairs whose prompts the candidates of a search are tried on."""
     read: KeptStates = field(default_factory=KeptStates)
+    sources: dict[tuple[str, str], Source] = field(default_factory=dict)
+    """What was read since this was last cleared, by set and position."""
 
     def __post_init__(self) -> None:
         if unknown := set(self.sets) - {*ROLES}:
             raise SteeringError(f"There is no role {quoted(unknown)} for a contrast set; choose from {quoted(ROLES)}.")
+        for role, pairs in self.sets.items():
+            wanted = "answers" if ROLES[role] == "assistant" else "prompts"
+            found = "nothing" if not len(pairs) else "answers" if pairs.ends_with_answer else "prompts"
+            if found != wanted:
+                raise SteeringError(
+                    f"Expected pairs of {wanted} as {role!r}, found {found} in {pairs.name!r}; give it another role."
+                )
 
     def contrast_set(self, role: str) -> ContrastSet:
         """The set that plays a role."""
-        return self.sets.get(role) or ContrastSet.builtin(role)
+        return self.sets[role] if role in self.sets else ContrastSet.builtin(role)
 
     def vector(self, role: str, method: str = "difference_in_means", position: str | None = None) -> SteeringVector:
         """The extracted vector of a set, all layers."""
-        return extract(
+        vector = extract(
             self.lm,
             self.contrast_set(role),
             method=method,
@@ -51,13 +64,19 @@ class Ingredients:
             progress=self.progress,
             read=self.read,
         )
+        assert vector.origin is not None
+        for source in vector.origin.sources:
+            self.sources[source.contrast_set, f"{source.method} at {source.position}"] = source
+        return vector
 
     def states(self, role: str, position: str = "last", site: str = "block") -> tuple[States, States]:
         """States of the positive and the negative sides of the pairs that make vectors."""
+        self._note(role, "states" if site == "block" else "states of heads", position)
         return self._read(self.contrast_set(role).split()[0].pairs, position, role, site)
 
     def prompts(self, role: str, side: str = "positive") -> States:
         """States of one side's prompts at their last token, without the answers."""
+        self._note(role, f"{side} prompts", "last")
         pairs = self.contrast_set(role).split()[0].pairs
         stripped = [
             pair.model_copy(update={"positive": prompt, "negative": prompt})
@@ -66,6 +85,18 @@ class Ingredients:
         ]
         return self._read(stripped, "last", f"{role}, {side} prompts")[0]
 
+    def _note(self, role: str, what: str, position: str) -> None:
+        whole = self.contrast_set(role)
+        rest, held_out = whole.split()
+        self.sources[whole.name, f"{what} at {position}"] = Source(
+            contrast_set=whole.name,
+            fingerprint=whole.fingerprint,
+            pairs=len(rest),
+            held_out_pairs=len(held_out),
+            method=what,
+            position=position,
+        )
+
     def _read(
         self, pairs: Sequence[ContrastPair], position: str, what: str, site: str = "block"
     ) -> tuple[States, States]:
@@ -73,6 +104,7 @@ class Ingredients:
             self.read(self.lm, pairs, position=position, site=site, progress=self.progress, description=what)
         )
         positive, negative = (torch.cat(side) for side in zip(*batches, strict=True))
+        check_finite(positive, negative)
         return positive, negative
 
     def layers(self, start: float, stop: float) -> tuple[int, ...]:

@@ -8,14 +8,16 @@ from steering.recipes.ingredients import Ingredients, with_directions
 from steering.selection import Selection, read_positions, select_direction
 from steering.vector import SteeringVector
 
-PAIRS = 64
-"""Pairs that the candidates are made from, as many prompts as in the paper; every position is a reading of its own."""
+PAIRS = 80
+"""Pairs for the search, a fifth of which is held out: 64 make the candidates, of 128 prompts as in the paper."""
 
 
 def refusal_direction(ingredients: Ingredients) -> SteeringVector:
     """One direction of harmful against harmless prompts: added at its layer above 0, ablated at all layers below 0.
 
     Position and layer are searched as in the paper, on fewer validation prompts than its 32: see `steering.selection`.
+    The direction at the chosen place is then made from all pairs. Ablation is at every block's output; the paper also
+    ablates the embeddings and the outputs of attention and MLP, so that inside a block something is left here.
     """
     best = search(ingredients).best
     vector = ingredients.vector("safety", position=best.position)
@@ -23,7 +25,7 @@ def refusal_direction(ingredients: Ingredients) -> SteeringVector:
     ablation = replace(
         with_directions(vector, everywhere), intervention="ablate", unit=-1.0, recommended_layers=vector.layers
     )
-    return replace(vector, recommended_layers=(best.layer,), companions=(ablation,))
+    return replace(vector, intervention="add_above", recommended_layers=(best.layer,), companions=(ablation,))
 
 
 def search(ingredients: Ingredients, criterion: str = "arditi") -> Selection:

@@ -14,7 +14,8 @@ def surgical(ingredients: Ingredients) -> SteeringVector:
     """The false-refusal direction, made orthogonal to true refusal, is ablated at every layer: a helpfulness slider.
 
     False refusal is look-alikes against ordinary prompts, true refusal harmful against harmless ones. The direction of
-    one layer, the first recommended one of true refusal, is taken away everywhere, as in the paper.
+    one layer, the first recommended one of true refusal, is taken away at every block's output; the paper also takes it
+    away inside the blocks.
     """
     true_refusal = ingredients.vector("safety")
     look_alikes, ordinary = ingredients.prompts("over-refusal"), ingredients.prompts("helpfulness")
