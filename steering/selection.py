@@ -3,6 +3,7 @@
 Every candidate is tried on a few validation prompts, without generating, and the table of all is kept.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ MAX_DEPTH = 0.8
 COSMIC_LAYERS = 0.1
 """Share of the layers, those whose states of harmful and harmless prompts are least alike, that COSMIC compares at."""
 CRITERIA = ("arditi", "cosmic")
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""Okabe and Ito's palette, told apart by colour-blind readers too."""
 PICTURES = (".png", ".svg", ".pdf")
 """File endings that `Selection.plot` writes."""
 
@@ -77,17 +80,25 @@ class Selection(BaseModel):
 
         check_picture(path)
 
-        figure = Figure(figsize=(12, 3.6), layout="constrained")
+        score = "refusal (log odds, nats)" if self.criterion == "arditi" else "likeness (cosine)"
+        titles = {
+            "bypass": ("harmful prompts, ablated", score),
+            "induce": ("harmless prompts, added", score),
+            "kl": ("harmless prompts, ablated", "KL of the next token (nats)"),
+        }
+        figure = Figure(figsize=(12, 3.8), layout="constrained")
         panels = figure.subplots(1, 3)
-        for axes, name in zip(panels, ("bypass", "induce", "kl"), strict=True):
-            for position in dict.fromkeys(candidate.position for candidate in self.candidates):
+        positions = list(dict.fromkeys(candidate.position for candidate in self.candidates))
+        for axes, (name, (title, label)) in zip(panels, titles.items(), strict=True):
+            for position, color in zip(positions, itertools.cycle(COLORS), strict=False):
                 line = [candidate for candidate in self.candidates if candidate.position == position]
                 layers = [candidate.layer for candidate in line]
-                axes.plot(layers, [getattr(candidate, name) for candidate in line], marker=".", label=position)
+                values = [getattr(candidate, name) for candidate in line]
+                axes.plot(layers, values, marker=".", color=color, label=position)
             axes.plot(self.best.layer, getattr(self.best, name), "k*", markersize=12, label="chosen")
-            axes.set(title=f"{name} ({self.criterion})", xlabel="layer (output of block)")
+            axes.set(title=title, ylabel=label, xlabel="layer (output of block)")
         panels[2].axhline(MAX_KL, color="grey", linestyle=":")
-        panels[0].legend(fontsize="small")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(positions) + 1)
         with replacing(path) as temporary:
             figure.savefig(temporary)
 
