@@ -5,6 +5,8 @@ Batches are merged by the centred update of Chan, Golub and LeVeque (1983), whic
 
 from collections.abc import Iterable
 
+import numpy as np
+import scipy.linalg
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -70,6 +72,15 @@ def class_means(
         raise ValueError(f"a direction needs states of both sides, found {counts[0]} positive and {counts[1]} negative")
     positive, negative = (torch.as_tensor(total) / count for total, count in zip(totals, counts, strict=True))
     return positive, negative, counts[0], counts[1]
+
+
+def solve_positive(
+    matrices: Float[Tensor, "layers d_model d_model"], vectors: Float[Tensor, "layers d_model"]
+) -> Float[Tensor, "layers d_model"]:
+    """`M⁻¹ v`, a layer, for positive definite M (LAPACK's Cholesky). Raises a ValueError where M is singular."""
+    pairs = zip(matrices, vectors, strict=True)
+    solved = [scipy.linalg.solve(matrix.numpy(), vector.numpy(), assume_a="pos") for matrix, vector in pairs]
+    return torch.from_numpy(np.stack(solved))
 
 
 def class_moments(batches: Iterable[PairStates]) -> tuple[Moments, Moments]:

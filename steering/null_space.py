@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.moments import Moments
+from steering.moments import Moments, solve_positive
 
 RIDGE = 10.0
 NULL_SHARE = 0.5
@@ -33,7 +33,7 @@ def null_space_reader(
     seen = projector @ _gram(harmful) @ projector
     identity = torch.eye(seen.shape[-1], dtype=seen.dtype)
     total = (projector @ (harmful.count * harmful.mean).unsqueeze(-1)).squeeze(-1)
-    solved: Tensor = torch.linalg.solve(seen + ridge * identity, total)
+    solved = solve_positive(seen + ridge * identity, total)
     return (projector @ solved.unsqueeze(-1)).squeeze(-1)
 
 

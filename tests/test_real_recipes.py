@@ -29,14 +29,11 @@ def unseen(smollm2: LanguageModel) -> tuple[Tensor, Tensor]:
     return record(smollm2, harmful), record(smollm2, ordinary)
 
 
-@pytest.mark.parametrize(("name", "least"), [("cast", 0.2), ("adasteer", 0.4)])
-def test_a_gate_opens_further_for_harmful_prompts(
-    name: str, least: float, ingredients: Ingredients, unseen: tuple[Tensor, Tensor]
-) -> None:
-    gate = from_ingredients(ingredients, name).gate
+def test_casts_gate_opens_further_for_harmful_prompts(ingredients: Ingredients, unseen: tuple[Tensor, Tensor]) -> None:
+    gate = from_ingredients(ingredients, "cast").gate
     assert gate is not None
     harmful, ordinary = (gate.factors(states[:, gate.layer]).mean().item() for states in unseen)
-    assert harmful > ordinary + least
+    assert harmful > ordinary + 0.2
 
 
 def test_the_null_space_map_asks_for_a_push_on_harmful_prompts(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.directions.axis import along
-from steering.moments import class_moments
+from steering.moments import class_moments, solve_positive
 from steering.recording import PairStates
 
 
@@ -20,9 +20,9 @@ def lda(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
     """
     positive, negative = class_moments(batches)
     total = positive.count + negative.count
-    within = sum((side.count / total) * _shrunk(side.covariance, side.count) for side in (positive, negative))
+    shrunk = [(side.count / total) * _shrunk(side.covariance, side.count) for side in (positive, negative)]
     difference = positive.mean - negative.mean
-    return along(torch.linalg.solve(within, difference), difference)
+    return along(solve_positive(shrunk[0] + shrunk[1], difference), difference)
 
 
 def _shrunk(covariance: Float[Tensor, "layers d d"], count: int) -> Float[Tensor, "layers d d"]:
