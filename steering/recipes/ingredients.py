@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from steering.contrast import ContrastPair, ContrastSet
 from steering.errors import SteeringError, quoted
@@ -14,7 +15,7 @@ from steering.kept_states import KeptStates
 from steering.language_model import LanguageModel
 from steering.moments import Moments
 from steering.origin import Source
-from steering.recording import States, check_finite
+from steering.recording import States, check_finite, record
 from steering.vector import SteeringVector
 
 ROLES = {"safety": "user", "safety-response": "assistant", "helpfulness": "assistant", "over-refusal": "assistant"}
@@ -36,6 +37,8 @@ class Ingredients:
     validation_pairs: int = 16
     """Held-out pairs whose prompts the candidates of a search are tried on."""
     read: KeptStates = field(default_factory=KeptStates)
+    prompt_states: dict[tuple[str, str], States] = field(default_factory=dict)
+    """What `prompts` has read, by role and side."""
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     """What was read since this was last cleared, by set and position."""
 
@@ -75,15 +78,16 @@ class Ingredients:
         return self._read(self.contrast_set(role).split()[0].pairs, position, role, site)
 
     def prompts(self, role: str, side: str = "positive") -> States:
-        """States of one side's prompts at their last token, without the answers."""
+        """States of one side's prompts at their last token, without the answers; each prompt is read once."""
+        if ROLES[role] == "user":
+            return self.states(role)[0 if side == "positive" else 1]
         self._note(role, f"{side} prompts", "last")
-        pairs = self.contrast_set(role).split()[0].pairs
-        stripped = [
-            pair.model_copy(update={"positive": prompt, "negative": prompt})
-            for pair, chat in ((pair, getattr(pair, side)) for pair in pairs)
-            for prompt in [chat[:-1] if chat[-1].role == "assistant" else chat]
-        ]
-        return self._read(stripped, "last", f"{role}, {side} prompts")[0]
+        if (role, side) not in self.prompt_states:
+            chats = [getattr(pair, side)[:-1] for pair in self.contrast_set(role).split()[0]]
+            with tqdm(total=len(chats), desc=f"{role}: prompts", unit="chat", disable=not self.progress) as bar:
+                self.prompt_states[role, side] = record(self.lm, chats, progress=bar.update)
+            check_finite(self.prompt_states[role, side])
+        return self.prompt_states[role, side]
 
     def _note(self, role: str, what: str, position: str) -> None:
         whole = self.contrast_set(role)
