@@ -1,0 +1,1 @@
+"""Judges of text: labels for answers, offline or by a model."""
