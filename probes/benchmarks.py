@@ -6,15 +6,19 @@ Trimtab ships none of their data. Licence and citation travel with what is loade
 import csv
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from probes.reflective_judgement import ReflectiveQuestion, reflective_questions
+from steering import ContrastSet
 from steering.errors import SteeringError, quoted
 
-Kind = Literal["harmful", "look-alike", "ordinary", "ability"]
+Kind = Literal["harmful", "look-alike", "ordinary", "jailbreak", "ability"]
+"""What a prompt is for: harmful wishes, harmless ones that look harmful, plain ones, harmful ones in a template that is
+meant to get them answered, and questions with a right answer."""
 Row = Mapping[str, Any]
 
 
@@ -28,6 +32,8 @@ class BenchmarkPrompt(BaseModel):
     category: str = ""
     answer: str = ""
     """The right answer, where the benchmark has one."""
+    question: ReflectiveQuestion | None = None
+    """Of a reflective question: with the options that are to be rejected."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,14 @@ class LoadedBenchmark:
     def of_kind(self, kind: Kind) -> tuple[BenchmarkPrompt, ...]:
         """The prompts of one kind: XSTest has safe look-alikes and harmful ones."""
         return tuple(prompt for prompt in self.prompts if prompt.kind == kind)
+
+    def spread(self, count: int) -> "LoadedBenchmark":
+        """At most `count` prompts of every kind, spread over the benchmark."""
+        kept: list[BenchmarkPrompt] = []
+        for kind in dict.fromkeys(prompt.kind for prompt in self.prompts):
+            some = self.of_kind(kind)
+            kept += [some[place * len(some) // min(count, len(some))] for place in range(min(count, len(some)))]
+        return replace(self, prompts=tuple(kept))
 
 
 def _simple(kind: Kind, text: str, category: str = "") -> Callable[[Row], BenchmarkPrompt]:
@@ -216,7 +230,7 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
     if name not in BENCHMARKS:
         raise SteeringError(f"There is no benchmark {name!r}; choose from {quoted(BENCHMARKS)}.")
     benchmark = BENCHMARKS[name]
-    rows = list(_from_hub(name, benchmark) if path is None else _from_file(Path(path), benchmark))
+    rows = list(_from_hub(name, benchmark) if path is None else _rows(Path(path), benchmark.columns[0]))
     where = f"The benchmark {name!r}" if path is None else f"{str(path)!r}"
     if not rows:
         raise SteeringError(f"{where} holds no row; get a fresh copy.")
@@ -232,6 +246,73 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
             reason = str(error).splitlines()[0]
             raise SteeringError(f"{where}, row {number}, is not one of {name!r}: {reason}; mend or drop it.") from error
     return LoadedBenchmark(name, tuple(prompts), benchmark.licence, benchmark.citation)
+
+
+def builtin_benchmark(count: int = 48) -> LoadedBenchmark:
+    """Prompts of pairs that `extract` held out of the built-in sets, at most `count` of each kind."""
+    kinds: tuple[tuple[Kind, str], ...] = (
+        ("harmful", "safety"),
+        ("look-alike", "over-refusal"),
+        ("ordinary", "helpfulness"),
+    )
+    prompts = []
+    for kind, name in kinds:
+        prompts += [
+            BenchmarkPrompt(text=pair.positive[-1 if name == "safety" else -2].content, kind=kind, category=pair.group)
+            for pair in ContrastSet.builtin(name).split()[1].pairs
+        ]
+    return LoadedBenchmark("built-in", tuple(prompts), "Apache-2.0", "Trimtab's contrast sets").spread(count)
+
+
+def reflective_benchmark(count: int = 48, seed: int = 0) -> LoadedBenchmark:
+    """Arithmetic with two wrong options: the share that rejects them must not fall as a model helps more."""
+    prompts = tuple(
+        BenchmarkPrompt(
+            text=question.text,
+            kind="ability",
+            category=question.operation,
+            answer=str(question.answer),
+            question=question,
+        )
+        for question in reflective_questions(count, seed)
+    )
+    return LoadedBenchmark("reflective-judgement", prompts, "Apache-2.0", "after Góral et al. 2024, arXiv 2409.00113")
+
+
+def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmark:
+    """A benchmark's harmful prompts in jailbreak templates of the user's, every prompt in every template.
+
+    Args:
+        path: `.csv`, `.json`, `.jsonl`, `.parquet` or (one template a line) `.txt`, with a column `template` that holds
+            `{prompt}` or `[INSERT PROMPT HERE]`, and, if it likes, a column `name`.
+
+    Raises SteeringError for a file without templates, or a template without a place for the prompt.
+    """
+    templates = []
+    for number, row in enumerate(_rows(Path(path), "template"), start=1):
+        template = str(row.get("template") or "")
+        if not any(place in template for place in PROMPT_PLACES):
+            raise SteeringError(
+                f"Expected {quoted(PROMPT_PLACES)} in every template of {str(path)!r}, found none in row {number}."
+            )
+        templates.append((str(row.get("name") or f"template {number}"), template))
+    if not templates:
+        raise SteeringError(f"{str(path)!r} holds no template; get a fresh copy.")
+    prompts = tuple(
+        BenchmarkPrompt(text=_filled(template, prompt.text), kind="jailbreak", category=name)
+        for name, template in templates
+        for prompt in benchmark.of_kind("harmful")
+    )
+    return LoadedBenchmark(f"{benchmark.name} in templates", prompts, benchmark.licence, benchmark.citation)
+
+
+PROMPT_PLACES = ("{prompt}", "[INSERT PROMPT HERE]")
+
+
+def _filled(template: str, prompt: str) -> str:
+    for place in PROMPT_PLACES:
+        template = template.replace(place, prompt)
+    return template
 
 
 def _from_hub(name: str, benchmark: Benchmark) -> Iterable[Row]:
@@ -253,14 +334,12 @@ def _from_hub(name: str, benchmark: Benchmark) -> Iterable[Row]:
     return rows
 
 
-def _from_file(path: Path, benchmark: Benchmark) -> Iterable[Row]:
+def _rows(path: Path, text_column: str) -> Iterable[Row]:
     readers: dict[str, Callable[[], list[Row]]] = {
         ".csv": lambda: list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(keepends=True))),
         ".json": lambda: _records(json.loads(path.read_text(encoding="utf-8"))),
         ".jsonl": lambda: [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()],
-        ".txt": lambda: [
-            {benchmark.columns[0]: line} for line in path.read_text(encoding="utf-8").split("\n") if line.strip()
-        ],
+        ".txt": lambda: [{text_column: line} for line in path.read_text(encoding="utf-8").split("\n") if line.strip()],
         ".parquet": lambda: _parquet(path),
     }
     if path.suffix not in readers:

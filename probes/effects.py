@@ -16,6 +16,8 @@ Scores = NDArray[np.float64]
 """(settings, prompts): one score of the same prompts under every setting."""
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+ROUNDING = 1e-12
+"""Relative differences that are the arithmetic's: samples that differ by less are all the same."""
 
 
 class Estimate(BaseModel):
@@ -32,7 +34,10 @@ class Estimate(BaseModel):
 
 
 class CrossEffects(BaseModel):
-    """Slopes of scores in sliders, in standard deviations of the bare model's score over prompts, a unit of slider."""
+    """Slopes of scores a unit of slider, in standard deviations of the bare model's score over prompts.
+
+    Or in the score's own units: see `cross_effects`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +51,12 @@ class CrossEffects(BaseModel):
 
 
 def cross_effects(
-    settings: Sequence[Mapping[str, float]], scores: Mapping[str, Scores], own: Mapping[str, str], seed: int = 0
+    settings: Sequence[Mapping[str, float]],
+    scores: Mapping[str, Scores],
+    own: Mapping[str, str],
+    *,
+    standardised: bool = True,
+    seed: int = 0,
 ) -> CrossEffects:
     """The matrix `∂score_i/∂slider_j` from scores under a grid of settings, with 95 % bootstrap intervals.
 
@@ -57,6 +67,7 @@ def cross_effects(
         settings: slider values; a slider that one doesn't name is at 0. The bare setting must be among them.
         scores: by name, (settings, prompts); each score may have prompts of its own.
         own: for every slider the score that it is meant to move.
+        standardised: False keeps the scores' own units: for shares, which compare as they are and may all be 0.
         seed: of the bootstrap.
 
     Raises SteeringError when the settings don't vary each slider on its own, or leave out the bare model.
@@ -68,11 +79,11 @@ def cross_effects(
     if np.linalg.matrix_rank(np.column_stack([np.ones(len(design)), design])) <= len(sliders):
         raise SteeringError(f"Expected settings that move the sliders {quoted(sliders)} each on its own; vary them.")
     bare = int((design == 0).all(axis=1).argmax())
-    slopes = {name: _standardised_slopes(name, design, scores[name], bare) for name in own.values()}
+    slopes = {name: _slopes(name, design, scores[name], bare if standardised else None) for name in own.values()}
     generator = np.random.default_rng(seed)
     matrix, leakage = [], []
     for name in own.values():
-        matrix.append(tuple(_mean(slopes[name][column], generator) for column in range(len(sliders))))
+        matrix.append(tuple(mean_with_interval(slopes[name][column], generator) for column in range(len(sliders))))
         leakage.append(
             tuple(
                 _ratio(slopes[name][column], slopes[own[slider]][column], name == own[slider], generator)
@@ -115,14 +126,31 @@ def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
     return Monotonicity(spearman=float(spearmanr(values, means).statistic), falls=tuple(falls))
 
 
-def _standardised_slopes(name: str, design: NDArray[np.float64], scores: Scores, bare: int) -> NDArray[np.float64]:
-    """(sliders, prompts)."""
+def mean_with_interval(samples: Sequence[float] | NDArray[np.float64], seed: int | np.random.Generator = 0) -> Estimate:
+    """A mean with its 95 % bootstrap interval (BCa, scipy)."""
+    samples = np.asarray(samples, dtype=float)
+    if np.ptp(samples) <= ROUNDING * max(1.0, np.abs(samples).max()):
+        return Estimate(value=float(samples[0]), low=float(samples[0]), high=float(samples[0]))
+    found = bootstrap(
+        (samples,),
+        np.mean,
+        confidence_level=CONFIDENCE,
+        n_resamples=RESAMPLES,
+        method="BCa",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = found.confidence_interval
+    return Estimate(value=float(samples.mean()), low=float(low), high=float(high))
+
+
+def _slopes(name: str, design: NDArray[np.float64], scores: Scores, bare: int | None) -> NDArray[np.float64]:
+    """(sliders, prompts), in standard deviations of the scores at the place `bare`, if one is given."""
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 2 or len(scores) != len(design) or scores.shape[1] < 2:
         raise SteeringError(
             f"Expected the score {name!r} as {len(design)} settings by at least 2 prompts, found {scores.shape}."
         )
-    deviation = scores[bare].std(ddof=1)
+    deviation = 1.0 if bare is None else scores[bare].std(ddof=1)
     if deviation == 0:
         raise SteeringError(f"The bare model's score {name!r} is the same for every prompt; use prompts that differ.")
     planes = np.linalg.lstsq(np.column_stack([np.ones(len(design)), design]), scores, rcond=None)[0]
@@ -130,34 +158,30 @@ def _standardised_slopes(name: str, design: NDArray[np.float64], scores: Scores,
     return slopes
 
 
-def _mean(samples: NDArray[np.float64], generator: np.random.Generator) -> Estimate:
-    if np.ptp(samples) == 0:
-        return Estimate(value=float(samples[0]), low=float(samples[0]), high=float(samples[0]))
-    found = bootstrap(
-        (samples,), np.mean, confidence_level=CONFIDENCE, n_resamples=RESAMPLES, method="BCa", rng=generator
-    )
-    low, high = found.confidence_interval
-    return Estimate(value=float(samples.mean()), low=float(low), high=float(high))
-
-
 def _ratio(
     off: NDArray[np.float64], diagonal: NDArray[np.float64], same: bool, generator: np.random.Generator
 ) -> Estimate:
     if same:
         return Estimate(value=1.0, low=1.0, high=1.0)
+    if abs(diagonal.mean()) <= ROUNDING:  # a slider that moves nothing leaks nothing that could be named
+        return Estimate(value=np.nan, low=np.nan, high=np.nan)
 
     def ratio(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
         result: NDArray[np.float64] = a.mean(axis=axis) / b.mean(axis=axis)
         return result
 
-    found = bootstrap(
-        (off, diagonal),
-        ratio,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        vectorized=True,
-        rng=generator,
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample may hold no prompt that moved
+        found = bootstrap(
+            (off, diagonal),
+            ratio,
+            confidence_level=CONFIDENCE,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            vectorized=True,
+            rng=generator,
+        )
+    # Where resamples hold no prompt that moved, the ratio can be anything.
+    low, high = np.nan_to_num(found.confidence_interval.low, nan=-np.inf), found.confidence_interval.high
+    return Estimate(
+        value=float(off.mean() / diagonal.mean()), low=float(low), high=float(np.nan_to_num(high, nan=np.inf))
     )
-    low, high = found.confidence_interval
-    return Estimate(value=float(off.mean() / diagonal.mean()), low=float(low), high=float(high))

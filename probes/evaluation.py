@@ -1,205 +1,227 @@
-"""evaluate(): scores of prompts under a grid of slider settings, cell by cell, and what the sliders did to them.
+"""evaluate(): scores, answers and verdicts of prompts under a grid of settings, cell by cell.
 
-A cell is one score under one setting. With a folder every finished cell is kept there, so that a run that was killed
-goes on from the last one and gives the same report.
+A cell is one score, one benchmark's answers, or one judge's verdicts, under one setting. With a folder every finished
+cell is kept there, so that a run that was killed goes on from the last one and gives the same report.
 """
 
-import hashlib
 import itertools
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 from tqdm.auto import tqdm
 
-from probes.effects import CrossEffects, Monotonicity, cross_effects, monotonicity, wrong_way_fraction
-from probes.scores import answer_divergence, preference_margin, refusal_score
-from steering import ContrastPair, ContrastSet, Dial, LanguageModel, Sliders, SteeringVector
-from steering.chats import Message
+from probes.answers import Answers, Decoding
+from probes.benchmarks import LoadedBenchmark
+from probes.cells import Cells
+from probes.grid_scores import FIRST_TOKEN_SCORES, Score, damage_scores, scores_beside
+from probes.judges import Judge, RefusalJudge, Verdict
+from probes.methods import Method, Setting, Steering, coefficients
+from probes.report import MeasuredBenchmark, Report
+from probes.vector_record import VectorRecord, describe_vector
+from steering import LanguageModel, Sliders
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
-from steering.identity import ModelIdentity
 
-Setting = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One number a prompt (or pair), measured under whatever the dial is set to."""
-
-    name: str
-    items: Sequence[Any]
-    """Prompts, chats or contrast pairs: what `measure` takes."""
-    measure: Callable[[LanguageModel, Sequence[Any], Dial], Tensor]
-    own_slider: str | None = None
-    """The slider that is meant to raise it, if any."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Of what is measured on what."""
-        content = [_plain(item) for item in self.items]
-        text = json.dumps([self.name, self.measure.__module__, self.measure.__qualname__, content], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+Item = TypeVar("Item")
+LIBRARIES = ("trimtab", "torch", "transformers", "numpy", "scikit-learn")
+"""Whose versions a report names."""
 
 
-class Report(BaseModel):
-    """Every score of every prompt under every setting, and whose they are."""
-
+class _Values(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: ModelIdentity
-    sliders: dict[str, str]
-    """Title of each slider's vector."""
-    settings: tuple[dict[str, float], ...]
-    scores: dict[str, tuple[tuple[float, ...], ...]]
-    """`[score][setting][prompt]`."""
-    own: dict[str, str]
-    """The score that each slider is meant to raise."""
-
-    @property
-    def cross_effects(self) -> CrossEffects:
-        """Slope of each slider's own score in every slider, with 95 % intervals and leakage."""
-        scores = {name: np.array(self.scores[name]) for name in self.own.values()}
-        return cross_effects(self.settings, scores, self.own)
-
-    def along(self, slider: str, score: str) -> tuple[list[float], np.ndarray]:
-        """Ascending values of a slider, all others at 0, and the score there: (values, prompts)."""
-        rows = [
-            (setting[slider], row)
-            for row, setting in enumerate(self.settings)
-            if all(value == 0 for name, value in setting.items() if name != slider)
-        ]
-        rows.sort()
-        return [value for value, _ in rows], np.array([self.scores[score][row] for _, row in rows])
-
-    def monotonicity(self, slider: str) -> Monotonicity:
-        """How orderly a slider raises its own score, the others at 0."""
-        return monotonicity(*self.along(slider, self.own[slider]))
-
-    def wrong_way_fraction(self, slider: str) -> float:
-        """Share of prompts whose own score falls as the slider rises, the others at 0."""
-        return wrong_way_fraction(*self.along(slider, self.own[slider]))
-
-    def save(self, path: str | Path) -> None:
-        """Write it as JSON, whole or not at all."""
-        with replacing(path) as temporary:
-            temporary.write_text(self.model_dump_json(), encoding="utf-8")
+    values: tuple[float, ...]
 
 
-def builtin_scores(count: int = 48) -> list[Score]:
-    """Scores on pairs of the built-in sets that `extract` held out, and what each slider is to raise.
+class _Verdicts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    Likelihood scores only: no text is generated and no judge asked.
-    """
-
-    def spread(name: str) -> Sequence[ContrastPair]:
-        pairs = ContrastSet.builtin(name).split()[1].pairs
-        return pairs[:: max(1, len(pairs) // count)][:count]
-
-    safety, helpfulness, look_alikes = spread("safety"), spread("helpfulness"), spread("over-refusal")
-    ordinary = [pair.positive[:-1] for pair in helpfulness]
-    return [
-        Score("refusal of harmful", [pair.positive for pair in safety], _refusal, "safety"),
-        Score("engaged over evasive", helpfulness, preference_margin, "helpfulness"),
-        Score("refusal of look-alikes", [pair.positive[:-1] for pair in look_alikes], _refusal),
-        Score("refusal of ordinary", ordinary, _refusal),
-        Score("KL on ordinary", ordinary, answer_divergence),
-    ]
-
-
-def _refusal(lm: LanguageModel, prompts: Sequence[Any], _dial: Dial) -> Tensor:
-    return refusal_score(lm, prompts)
+    verdicts: tuple[Verdict, ...]
 
 
 def evaluate(
     lm: LanguageModel,
-    sliders: Sliders,
+    method: Sliders | Method,
     grid: Mapping[str, Sequence[float]],
     scores: Sequence[Score] | None = None,
     *,
+    benchmarks: Sequence[LoadedBenchmark] = (),
+    judges: Sequence[Judge] | None = None,
+    decoding: Decoding | None = None,
     folder: str | Path | None = None,
     progress: bool = True,
 ) -> Report:
-    """Measure every score under every combination of slider values.
+    """Measure every score under every combination of axis values and, with benchmarks, answer and judge their prompts.
 
     Args:
-        grid: values of each slider; sliders that it leaves out stay at 0. 0 must be among the values of each.
-        scores: `builtin_scores()` unless given; every slider of the grid needs one that it is meant to raise.
+        method: sliders, or a baseline out of `probes.baselines`, which is measured by its answers alone.
+        grid: values of each axis; axes that it leaves out stay at 0. 0 must be among the values of each.
+        scores: without generation, of sliders; the built-in ones unless given.
+        benchmarks: prompts to answer, such as `builtin_benchmark()`; without any no text is generated.
+        judges: of the answers; `RefusalJudge()` unless given. The first is the one that figures are drawn from.
         folder: where finished cells are kept. Nothing is written without it.
 
-    Raises SteeringError for a grid or scores that don't fit the sliders.
+    Raises SteeringError for a grid, scores or benchmarks that don't fit.
     """
-    scores = builtin_scores() if scores is None else scores
-    sliders.check_axes(grid)
-    own = {score.own_slider: score.name for score in scores if score.own_slider in grid}
-    if missing := [slider for slider in grid if slider not in own]:
-        raise SteeringError(
-            f"Expected for every slider a score that it is meant to raise, found none for {quoted(missing)}."
-        )
-    if without := [slider for slider, values in grid.items() if 0.0 not in values]:
-        raise SteeringError(f"Expected 0 among the values of every slider, found none for {quoted(without)}; add it.")
-    settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    cells = [(score, setting) for score in scores for setting in settings]
-    found: dict[str, list[tuple[float, ...]]] = {score.name: [] for score in scores}
-    key = _fingerprint(lm, sliders)
-    with sliders.attach(lm) as dial, torch.inference_mode():
-        for score, setting in tqdm(cells, desc="evaluating", unit="cell", disable=not progress):
-            found[score.name].append(_cell(lm, dial, score, setting, key, folder))
+    method = Steering(method) if isinstance(method, Sliders) else method
+    settings = grid_settings(method, grid)
+    for names, what in (([b.name for b in benchmarks], "benchmark"), ([j.name for j in judges or ()], "judge")):
+        if len(set(names)) < len(names):
+            raise SteeringError(f"Expected every {what} under a name of its own, found {quoted(names)}; rename one.")
+    run = _Run(lm, method, settings, decoding or Decoding(), Cells(None if folder is None else Path(folder)), progress)
+    answers = {benchmark.name: run.answers(benchmark) for benchmark in benchmarks}
+    verdicts = {
+        judge.name: {
+            benchmark.name: run.verdicts(judge, benchmark, answers[benchmark.name]) for benchmark in benchmarks
+        }
+        for judge in (judges or [RefusalJudge()] if benchmarks else ())
+    }
+    own: dict[str, str] = {}
+    found = _first_token_scores(benchmarks, answers)
+    if isinstance(method, Steering):
+        if scores is None:
+            bare = settings.index(dict.fromkeys(grid, 0.0))
+            own_answers = {name: rows[bare][0].texts for name, rows in answers.items()}
+            scores = [*scores_beside(found), *damage_scores(lm, benchmarks, own_answers)]
+        own = {"safety": "refusal of harmful"} if "refusal of harmful" in found and "safety" in grid else {}
+        own |= {score.own_slider: score.name for score in scores if score.own_slider}
+        if missing := [axis for axis in grid if axis not in own]:
+            raise SteeringError(
+                f"Expected for every slider a score that it is meant to raise, found none for {quoted(missing)}."
+            )
+        found |= {score.name: run.scores(score) for score in scores}
     return Report(
         model=lm.identity,
-        sliders={name: vector.title for name, vector in sliders.axes.items()},
+        axes=dict(method.axes),
+        vectors=_vectors(method),
+        versions=_versions(),
         settings=tuple(settings),
-        scores={name: tuple(rows) for name, rows in found.items()},
-        own={slider: own[slider] for slider in grid},
+        scores=found,
+        own={axis: own[axis] for axis in grid if axis in own},
+        decoding=run.decoding if benchmarks else None,
+        benchmarks={
+            b.name: MeasuredBenchmark(prompts=b.prompts, licence=b.licence, citation=b.citation) for b in benchmarks
+        },
+        answers={name: tuple(tuple(run.texts for run in runs) for runs in rows) for name, rows in answers.items()},
+        verdicts=verdicts,
     )
 
 
-def _cell(
-    lm: LanguageModel, dial: Dial, score: Score, setting: Setting, key: str, folder: str | Path | None
-) -> tuple[float, ...]:
-    file = None
-    if folder is not None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        text = json.dumps([key, score.fingerprint, sorted(setting.items())])
-        file = Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
-        if file.is_file():
-            return tuple(json.loads(file.read_text(encoding="utf-8"))["values"])
-    dial.set(**dict.fromkeys(dial.settings, 0.0) | dict(setting))
-    values = tuple(score.measure(lm, score.items, dial).tolist())
-    if file is not None:
-        with replacing(file) as temporary:
-            content = {"score": score.name, "setting": dict(setting), "values": values}
-            temporary.write_text(json.dumps(content), encoding="utf-8")
-    return values
+def grid_settings(method: Method, grid: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    """Every combination of the values. Raises SteeringError for an unknown axis, or one without 0."""
+    if unknown := [axis for axis in grid if axis not in method.axes]:
+        raise SteeringError(f"There is no axis {quoted(unknown)}; the sliders are {quoted(method.axes)}.")
+    if without := [axis for axis, values in grid.items() if 0.0 not in values]:
+        raise SteeringError(f"Expected 0 among the values of every slider, found none for {quoted(without)}; add it.")
+    return [dict(zip(grid, map(float, values), strict=True)) for values in itertools.product(*grid.values())]
 
 
-def _fingerprint(lm: LanguageModel, sliders: Sliders) -> str:
-    """Of the model and of all that the sliders do to it."""
-    digest = hashlib.sha256(lm.identity.model_dump_json().encode())
-    for name, vector in sliders.axes.items():
-        digest.update(name.encode())
-        for part in vector.parts:
-            digest.update(_action(part).encode())
-            for tensor in (part.directions, part.reference, part.gate.direction if part.gate else None):
-                digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+class _Run:
+    """The parts of one evaluation that all cells share."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        method: Method,
+        settings: Sequence[Setting],
+        decoding: Decoding,
+        cells: Cells,
+        progress: bool,
+    ) -> None:
+        self.lm, self.method, self.settings, self.decoding, self.cells = lm, method, settings, decoding, cells
+        self.progress = progress
+        self.key = (lm.identity.model_dump(mode="json"), method.fingerprint)
+
+    def answers(self, benchmark: LoadedBenchmark) -> list[list[Answers]]:
+        """`[setting][run]`."""
+        prompts = [prompt.text for prompt in benchmark.prompts]
+        decoding = self.decoding.model_dump(mode="json", exclude={"seeds"})
+        cells = [(setting, seed) for setting in self.settings for seed in self.decoding.runs]
+        found = [
+            self.cells.get(
+                (*self.key, prompts, decoding, seed, sorted(setting.items())),
+                Answers,
+                lambda setting=setting, seed=seed: self.method.answers(  # type: ignore[misc]
+                    self.lm, prompts, setting, self.decoding, seed
+                ),
+            )
+            for setting, seed in self._progress(cells, f"answering {benchmark.name}")
+        ]
+        width = len(self.decoding.runs)
+        return [found[start : start + width] for start in range(0, len(found), width)]
+
+    def verdicts(
+        self, judge: Judge, benchmark: LoadedBenchmark, answers: Sequence[Sequence[Answers]]
+    ) -> tuple[tuple[tuple[Verdict, ...], ...], ...]:
+        """`[setting][run][prompt]`."""
+        prompts = [prompt.text for prompt in benchmark.prompts]
+
+        def judged(run: Answers) -> tuple[Verdict, ...]:
+            return self.cells.get(
+                (judge.name, version("trimtab"), prompts, run.texts),
+                _Verdicts,
+                lambda: _Verdicts(verdicts=tuple(map(judge, prompts, run.texts))),
+            ).verdicts
+
+        return tuple(
+            tuple(judged(run) for run in runs)
+            for runs in self._progress(answers, f"{judge.name} judging {benchmark.name}")
+        )
+
+    def scores(self, score: Score) -> tuple[tuple[float, ...], ...]:
+        """`[setting][prompt]`."""
+        assert isinstance(self.method, Steering)
+        with self.method.sliders.attach(self.lm) as dial, torch.inference_mode():
+
+            def measure(setting: Setting) -> _Values:
+                dial.set(**dict.fromkeys(dial.settings, 0.0) | coefficients(setting))
+                return _Values(values=tuple(score.measure(self.lm, score.items, dial).tolist()))
+
+            return tuple(
+                self.cells.get(
+                    (*self.key, score.fingerprint, sorted(setting.items())),
+                    _Values,
+                    lambda setting=setting: measure(setting),  # type: ignore[misc]
+                ).values
+                for setting in self._progress(self.settings, score.name)
+            )
+
+    def _progress(self, items: Sequence[Item], what: str) -> Iterable[Item]:
+        shown: Iterable[Item] = tqdm(items, desc=what, unit="cell", disable=not self.progress)
+        return shown
 
 
-def _action(part: SteeringVector) -> str:
-    gate = part.gate and [getattr(part.gate, name) for name in ("layer", "bias", "curve", "cosine", "low", "high")]
-    return json.dumps([part.layers, part.recommended_layers, part.unit, part.scope, part.intervention, part.site, gate])
+def _first_token_scores(
+    benchmarks: Sequence[LoadedBenchmark], answers: Mapping[str, Sequence[Sequence[Answers]]]
+) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """How answers began, by kind of prompt: read off the answering itself, so that no prompt is read twice."""
+    found: dict[str, tuple[tuple[float, ...], ...]] = {}
+    for kind, name in FIRST_TOKEN_SCORES.items():
+        rows: list[list[float]] = []
+        for benchmark in benchmarks:
+            wanted = [place for place, prompt in enumerate(benchmark.prompts) if prompt.kind == kind]
+            for place, runs in enumerate(answers[benchmark.name]):
+                rows += [[]] * (place == len(rows))
+                rows[place] = rows[place] + [runs[0].refusal[column] for column in wanted if runs[0].refusal]
+        if rows and rows[0]:
+            found[name] = tuple(map(tuple, rows))
+    return found
 
 
-def _plain(item: Any) -> Any:
-    """What a prompt, chat or pair is, for its fingerprint."""
-    if isinstance(item, BaseModel):
-        return item.model_dump()
-    if isinstance(item, Sequence) and not isinstance(item, str):
-        return [message.model_dump() if isinstance(message, Message) else message for message in item]
-    return item
+def _vectors(method: Method) -> dict[str, VectorRecord]:
+    if not isinstance(method, Steering):
+        return {}
+    return {name: describe_vector(vector) for name, vector in method.sliders.axes.items()}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found

@@ -26,40 +26,52 @@ CURVES: dict[str, Curve] = {
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """`clip(curve(direction·h + bias))` of the state h at the output of one block.
+    """`clip(curve(Σ direction·h + bias))` of the states h of some of the prompt's tokens at the output of one block.
 
     With `cosine`, h is taken at norm 1: CAST (arXiv 2409.05907) compares the angle, not the length.
     """
 
     layer: int
     """Block whose output is read: at or below the first that the slider moves."""
-    direction: Float[Tensor, " d_model"]
+    direction: Float[Tensor, "*tokens d_model"]
+    """One for each token that is read; without the first axis for one token."""
     bias: float = 0.0
     curve: str = "step"
     cosine: bool = False
     low: float = 0.0
     high: float = 1.0
+    tokens: tuple[int, ...] = (1,)
+    """Tokens that are read, counted from the prompt's end: 1 is the last, the one that an answer follows on."""
 
     def __post_init__(self) -> None:
         if self.curve not in CURVES:
             raise SteeringError(f"There is no gate curve {self.curve!r}; choose from {quoted(CURVES)}.")
         direction = torch.as_tensor(self.direction).detach().to("cpu", torch.float32)
-        if direction.ndim != 1 or not direction.isfinite().all():
+        tokens = len(self.tokens)
+        if direction.shape[:-1] not in [(tokens,), ()][: 1 + (tokens == 1)] or not direction.isfinite().all():
             raise SteeringError(
-                f"Expected a gate's direction of finite numbers, one a coordinate, found {tuple(direction.shape)}."
+                "Expected a gate's direction of finite numbers, one a coordinate for each token, "
+                f"found {tuple(direction.shape)} for {tokens}."
             )
+        if not tokens or min(self.tokens) < 1 or len(set(self.tokens)) < tokens:
+            raise SteeringError(f"Expected different tokens from 1, the prompt's last, found {list(self.tokens)}.")
         if not (self.low <= self.high and all(torch.tensor([self.bias, self.low, self.high]).isfinite())):
             raise SteeringError(
                 f"Expected a gate's finite bias and bounds in order, found bias {self.bias}, {self.low} to {self.high}."
             )
         object.__setattr__(self, "direction", direction)
 
-    def factors(self, states: Float[Tensor, "rows d_model"]) -> Float[Tensor, " rows"]:
-        """The factor on the slider's value for each prompt's state, in float32 at least."""
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream that is read."""
+        return self.direction.shape[-1]
+
+    def factors(self, states: Float[Tensor, "rows *tokens d_model"]) -> Float[Tensor, " rows"]:
+        """The factor on the slider's value for each prompt's states, in float32 at least."""
         states = wide(states)
         if self.cosine:
             states = torch.nn.functional.normalize(states, dim=-1)
-        score = states @ self.direction.to(states.device, states.dtype) + self.bias
+        score = states.flatten(1) @ self.direction.flatten().to(states.device, states.dtype) + self.bias
         return CURVES[self.curve](score).nan_to_num(0.0).clamp(self.low, self.high)
 
 

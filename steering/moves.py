@@ -15,7 +15,7 @@ from steering.errors import SteeringError
 from steering.gates import Gate
 from steering.interventions import INTERVENTIONS
 from steering.interventions.add import add
-from steering.scopes import token_choice
+from steering.scopes import from_prompt_end, token_choice
 from steering.token_tracker import TokenTracker
 from steering.vector import SteeringVector
 
@@ -65,21 +65,29 @@ class GateReading:
     def __init__(self, gate: Gate, tracker: TokenTracker) -> None:
         self._gate = gate
         self._tracker = tracker
-        self._last_prompt_token = token_choice("last_prompt_token")
+        self._choices = [from_prompt_end(token) for token in gate.tokens]
         self._factors = torch.empty(0)
 
     def read(self, _block: nn.Module, _inputs: object, output: object) -> None:
-        """Forward hook: read the gate where the pass holds the rows' last prompt tokens, else keep what was read."""
+        """Forward hook: read the gate where the pass holds the rows' tokens that it reads, else keep what was read."""
         h = block_output(output)
         if self._tracker.starts_prompt:
             self._factors = torch.empty(0)
-        assert self._last_prompt_token is not None
-        here = self._tracker.chosen(self._last_prompt_token, h)  # (rows, seq, 1)
-        if here.any():
-            states = torch.where(here, h, 0).sum(1)
+        here = torch.stack(
+            [self._tracker.chosen(choice, h) for choice in self._choices], dim=1
+        )  # (rows, tokens, seq, 1)
+        seen = here.any(2).squeeze(-1)  # (rows, tokens)
+        whole = seen.all(1)
+        if (seen.any(1) & ~whole).any():
+            raise SteeringError(
+                f"Expected the prompts' tokens {list(self._gate.tokens)} from the end in one forward pass, found only "
+                "some of them; pass whole prompts of that length at once (no chunked prefill)."
+            )
+        if whole.any():
+            states = torch.where(here, h.unsqueeze(1), 0).sum(2)
             found = self._gate.factors(states)
             known = self._factors if len(self._factors) == len(h) else torch.zeros_like(found)
-            self._factors = torch.where(here.any(1).squeeze(-1), found, known.to(found.device))
+            self._factors = torch.where(whole, found, known.to(found.device))
 
     def factors(self, h: Tensor) -> Float[Tensor, "rows 1 1"]:
         """The factors of the rows under way, each prompt's repeated for its beams.

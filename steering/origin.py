@@ -33,6 +33,39 @@ class Origin(BaseModel):
     """Name of the published method that assembled the vector, if one did."""
 
 
+class Span(BaseModel):
+    """Layers that were tried moving together, and what was found at the edge of their range."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    layers: tuple[int, ...]
+    unit: float
+    """The edge: multiple of the vector's former unit at which the range ends upwards; 0 where nothing rose."""
+    lowest: float
+    """The same downwards, as a positive number."""
+    kl: float
+    """Of the next token on ordinary prompts at the upper edge, in nats."""
+    gain: float
+    """How far the mean of the own score is above the bare model's at the upper edge."""
+
+
+class Calibration(BaseModel):
+    """How unit, range and layers of a slider were found, and on which data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    score: str
+    """What the slider was to raise."""
+    data: str
+    """Fingerprint of the prompts."""
+    prompts: int
+    ordinary_prompts: int
+    kl_budget: float
+    """In nats."""
+    spans: tuple[Span, ...]
+    """All that were tried; the one with the largest gain was taken."""
+
+
 class Profile(BaseModel):
     """Figures of every layer, in the order of the vector's layers."""
 

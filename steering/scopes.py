@@ -24,6 +24,11 @@ _SCOPES: dict[str, TokenChoice] = {
 SCOPES = ("all", *_SCOPES, "from_token:K")
 
 
+def from_prompt_end(token: int) -> TokenChoice:
+    """The one token that is so many tokens from the prompt's end, counted from 1."""
+    return lambda index, prompt_length: index == prompt_length - token
+
+
 def token_choice(scope: str) -> TokenChoice | None:
     """The function behind a scope's name; None for `all`, which needs no look at the tokens.
 

@@ -14,7 +14,7 @@ from steering.errors import SteeringError, quoted
 from steering.gates import Gate
 from steering.identity import ALLOWABLE, ModelIdentity, mismatches
 from steering.interventions import INTERVENTIONS, NEEDS_REFERENCE
-from steering.origin import Origin, Profile
+from steering.origin import Calibration, Origin, Profile
 from steering.scopes import token_choice
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class SteeringVector:
     """None for a vector of unknown making, which is only checked for width and number of layers."""
     profile: Profile | None = None
     """None for combined vectors."""
+    calibration: Calibration | None = None
+    """How unit, range and layers were found; None where they are plain defaults."""
     scope: str = "all"
     """Tokens that the slider moves unless `attach` says otherwise: a name in `steering.scopes.SCOPES`."""
     intervention: str = "add"
@@ -97,10 +99,8 @@ class SteeringVector:
             object.__setattr__(self, "reference", reference)
         elif self.intervention in NEEDS_REFERENCE:
             raise SteeringError(f"The intervention {self.intervention!r} needs a reference, one row a layer.")
-        if self.gate is not None and len(self.gate.direction) != self.d_model:
-            raise SteeringError(
-                f"Expected a gate of the directions' width {self.d_model}, found {len(self.gate.direction)}."
-            )
+        if self.gate is not None and self.gate.d_model != self.d_model:
+            raise SteeringError(f"Expected a gate of the directions' width {self.d_model}, found {self.gate.d_model}.")
         if self.site not in SITES:
             raise SteeringError(f"There is no site {self.site!r} to move; choose from {quoted(SITES)}.")
         last = min(self.recommended_layers) - (self.site == "attention")  # attention comes before its block's output
@@ -154,6 +154,7 @@ class SteeringVector:
             layers=chosen,
             recommended_layers=chosen,
             profile=profile,
+            calibration=None,
             reference=reference,
         )
 
@@ -162,7 +163,8 @@ class SteeringVector:
         if not 0 < share <= 1:
             raise SteeringError(f"Expected a share above 0 and at most 1, found {share!r}; write 0.05 for 5 %.")
         origin = combined_origin(f"sparse({{}}, {share:g})", self)
-        return replace(self, directions=keep_largest(self.directions, share), origin=origin, profile=None)
+        kept = keep_largest(self.directions, share)
+        return replace(self, directions=kept, origin=origin, profile=None, calibration=None)
 
     def normalized(self) -> "SteeringVector":
         """Every layer's direction at norm 1. Slider value 1 then adds `unit` (unchanged) along it.
@@ -173,12 +175,12 @@ class SteeringVector:
         if not norms.all():
             zero = [layer for layer, norm in zip(self.layers, norms, strict=True) if not norm]
             raise SteeringError(f"Can't normalise a zero direction, found at layers {zero}; select other layers.")
-        return replace(self, directions=self.directions / norms)
+        return replace(self, directions=self.directions / norms, calibration=None)
 
     def __mul__(self, factor: float) -> "SteeringVector":
         self.require_plain("to scale")
         origin = combined_origin(f"{factor:g}·({{}})", self)
-        return replace(self, directions=self.directions * factor, origin=origin, profile=None)
+        return replace(self, directions=self.directions * factor, origin=origin, profile=None, calibration=None)
 
     __rmul__ = __mul__
 
@@ -211,6 +213,7 @@ class SteeringVector:
             unit=1.0,
             origin=combined_origin(expression, self, other),
             profile=None,
+            calibration=None,
         )
 
     def require_plain(self, purpose: str) -> None:
@@ -295,6 +298,12 @@ class SteeringVector:
                 f"{source.fingerprint}), {source.method} at {source.position}"
                 for source in self.origin.sources
             ]
+        if self.calibration:
+            found = self.calibration
+            lines.append(
+                f"calibrated: {found.score!r} on {found.prompts} prompts, KL at most {found.kl_budget:g} nats on "
+                f"{found.ordinary_prompts} ordinary ones, {len(found.spans)} spans of layers tried"
+            )
         if self.profile:
             best = max(self.recommended_layers, key=lambda layer: self.auroc_at(layer))
             row = self.layers.index(best)

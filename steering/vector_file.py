@@ -1,9 +1,9 @@
 """The file format of a SteeringVector: safetensors, with JSON in its metadata.
 
 Float32 tensors: `directions`, (layers, d_model); where the vector has them, `reference` of the same shape and `gate`,
-(d_model,); the same of its companions under `companions.0.` and so on. One metadata entry, `trimtab.steering_vector`: a
-JSON object with `format_version` and the vector's other fields. The same vector always gives the same bytes. Reading
-runs no code from the file and trusts none of it.
+(d_model,) or (tokens, d_model); the same of its companions under `companions.0.` and so on. One metadata entry,
+`trimtab.steering_vector`: a JSON object with `format_version` and the vector's other fields. The same vector always
+gives the same bytes. Reading runs no code from the file and trusts none of it.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from steering.chats import first_problem
 from steering.errors import SteeringError, quoted
 from steering.files import replacing
 from steering.gates import Gate
-from steering.origin import Origin, Profile
+from steering.origin import Calibration, Origin, Profile
 from steering.vector import SteeringVector
 
 METADATA_KEY = "trimtab.steering_vector"
@@ -36,6 +36,7 @@ class _Gate(BaseModel):
     cosine: bool
     low: float
     high: float
+    tokens: tuple[int, ...] = (1,)
 
 
 class _Part(BaseModel):
@@ -49,6 +50,7 @@ class _Part(BaseModel):
     range: tuple[float, float]
     origin: Origin | None
     profile: Profile | None
+    calibration: Calibration | None = None
     scope: str = "all"
     intervention: str = "add"
     site: str = "block"
@@ -96,7 +98,8 @@ def write_vector(vector: SteeringVector, path: str | Path) -> None:
 
 
 def _fields(vector: SteeringVector) -> dict[str, Any]:
-    same = ("layers", "recommended_layers", "unit", "range", "origin", "profile", "scope", "intervention", "site")
+    others = ("has_reference", "gate")
+    same = [name for name in _Part.model_fields if name not in others]
     gate = vector.gate and _Gate(**{name: getattr(vector.gate, name) for name in _Gate.model_fields})
     return {name: getattr(vector, name) for name in same} | {
         "has_reference": vector.reference is not None,
@@ -134,11 +137,11 @@ def read_vector(path: str | Path) -> SteeringVector:
             f"{str(path)!r} should hold the tensors {quoted(expected)}, found {quoted(tensors)}; get a fresh copy."
         )
     for name, tensor in tensors.items():
-        dimensions = 1 if name.endswith("gate") else 2
-        if tensor.dtype != torch.float32 or tensor.ndim != dimensions:
+        dimensions = (1, 2) if name.endswith("gate") else (2,)
+        if tensor.dtype != torch.float32 or tensor.ndim not in dimensions:
             raise SteeringError(
-                f"{str(path)!r} should hold float32 {name} of {dimensions} dimensions, found {tensor.dtype} of shape "
-                f"{tuple(tensor.shape)}; get a fresh copy."
+                f"{str(path)!r} should hold float32 {name} of {' or '.join(map(str, dimensions))} dimensions, found "
+                f"{tensor.dtype} of shape {tuple(tensor.shape)}; get a fresh copy."
             )
     try:
         companions = [_assemble(tensors, prefix, part, path) for prefix, part in metadata.prefixed_parts()[1:]]
@@ -199,6 +202,7 @@ def _assemble(
         range=part.range,
         origin=part.origin,
         profile=part.profile,
+        calibration=part.calibration,
         scope=part.scope,
         intervention=part.intervention,
         site=part.site,

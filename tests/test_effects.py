@@ -27,7 +27,7 @@ def synthetic(seed: int, leaks: tuple[float, float], prompts: int = 48) -> dict[
 
 
 def found(seed: int, leaks: tuple[float, float]) -> CrossEffects:
-    return cross_effects(GRID, synthetic(seed, leaks), OWN, seed)
+    return cross_effects(GRID, synthetic(seed, leaks), OWN, seed=seed)
 
 
 @pytest.mark.parametrize("leaks", [(0.3, -0.2), (0.0, 0.0)])

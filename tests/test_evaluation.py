@@ -11,9 +11,14 @@ from test_extraction import answer_pairs
 from tiny import random_vector, tiny_lm
 from torch import Tensor
 
-from probes.evaluation import Report, Score, builtin_scores, evaluate
+from probes.answers import Decoding
+from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark, builtin_benchmark
+from probes.evaluation import evaluate
+from probes.grid_scores import Score, builtin_scores
+from probes.judges import Verdict
+from probes.report import Report
 from probes.scores import preference_margin
-from steering import Dial, LanguageModel, Sliders, SteeringError, record
+from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringError, record
 from steering.next_token import refusal_score
 
 GRID = {"a": [-1.0, 0.0, 1.0], "b": [0.0, 0.5]}
@@ -132,3 +137,97 @@ def test_the_built_in_scores_are_on_held_out_pairs_only() -> None:
     report = evaluate(lm, vectors, {"safety": [0.0, 1.0], "helpfulness": [0.0, 1.0]}, builtin_scores(2), progress=False)
     assert set(report.scores) == set(found)
     assert torch.tensor(report.scores["KL on ordinary"][0]).abs().max() == 0
+
+
+def planted_judge(prompt: str, answer: str) -> Verdict:
+    """Labels by something that every answer has."""
+    label = "refusal" if len(answer) % 2 else "compliance"
+    return Verdict(label=label, score=1.0, reason=f"{len(answer)} characters")
+
+
+class PlantedJudge:
+    name = "planted"
+    labels = ("compliance", "refusal")
+    calls = 0
+
+    def __call__(self, prompt: str, answer: str) -> Verdict:
+        PlantedJudge.calls += 1
+        return planted_judge(prompt, answer)
+
+
+def small_benchmark() -> LoadedBenchmark:
+    kinds: tuple[Kind, ...] = ("harmful", "look-alike", "ordinary", "jailbreak")
+    prompts = tuple(BenchmarkPrompt(text=f"{kind} {n}", kind=kind) for kind in kinds for n in range(3))
+    return LoadedBenchmark("small", prompts, "MIT", "nobody")
+
+
+def two_sliders() -> Sliders:
+    return Sliders(safety=random_vector(1), helpfulness=random_vector(2))
+
+
+TWO = {"safety": [0.0, 1.0], "helpfulness": [0.0, 1.0]}
+
+
+def test_answers_are_those_of_the_setting_and_every_one_is_judged() -> None:
+    lm, sliders, benchmark = tiny_lm(), two_sliders(), small_benchmark()
+    decoding = Decoding(max_new_tokens=5)
+    report = evaluate(
+        lm, sliders, TWO, benchmarks=[benchmark], judges=[PlantedJudge()], decoding=decoding, progress=False
+    )
+    prompts = [prompt.text for prompt in benchmark.prompts]
+    for row, setting in enumerate(report.settings):
+        with sliders.attach(lm) as dial:
+            dial.set(**setting)
+            answers = [lm.chat(prompt, 5) for prompt in prompts]
+            refusal = refusal_score(lm, prompts)
+        assert list(report.answers["small"][row][0]) == answers
+        assert list(report.verdicts["planted"]["small"][row][0]) == list(map(planted_judge, prompts, answers))
+        np.testing.assert_allclose(report.scores["refusal of harmful"][row], refusal[:3], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(report.scores["refusal of ordinary"][row], refusal[6:9], rtol=1e-3, atol=1e-4)
+    assert report.own == {"safety": "refusal of harmful", "helpfulness": "engaged over evasive"}
+    assert {"KL on own answers", "cross-entropy of own answers"} <= set(report.scores)
+    assert np.abs(report.scores["KL on own answers"][0]).max() < 1e-6
+    assert set(report.outcomes()) == {
+        "harmful refused", "look-alikes answered", "ordinary answered", "jailbreaks refused"
+    }  # fmt: skip
+    assert report.outcome_effects().scores == ("harmful refused", "look-alikes answered")
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_a_second_run_takes_everything_from_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lm, sliders = tiny_lm(), two_sliders()
+    decoding = Decoding(max_new_tokens=4, seeds=(0, 1))
+
+    def run() -> Report:
+        return evaluate(lm, sliders, TWO, benchmarks=[small_benchmark()], judges=[PlantedJudge()], decoding=decoding,
+                        folder=tmp_path, progress=False)  # fmt: skip
+
+    first = run()
+    assert len(first.answers["small"][0]) == 2
+    assert first.answers["small"][0][0] != first.answers["small"][0][1]
+    before = PlantedJudge.calls
+    monkeypatch.setattr(LanguageModel, "generate", None)
+    assert run() == first
+    assert PlantedJudge.calls == before
+
+
+def test_benchmarks_and_judges_need_names_of_their_own() -> None:
+    lm, sliders = tiny_lm(), two_sliders()
+    with pytest.raises(SteeringError, match="every benchmark under a name of its own"):
+        evaluate(lm, sliders, TWO, benchmarks=[small_benchmark(), small_benchmark()])
+    with pytest.raises(SteeringError, match="every judge under a name of its own"):
+        evaluate(lm, sliders, TWO, benchmarks=[small_benchmark()], judges=[PlantedJudge(), PlantedJudge()])
+
+
+def test_the_built_in_benchmark_has_held_out_prompts_of_three_kinds() -> None:
+    benchmark = builtin_benchmark(5)
+    assert {kind: len(benchmark.of_kind(kind)) for kind in ("harmful", "look-alike", "ordinary")} == {
+        "harmful": 5, "look-alike": 5, "ordinary": 5
+    }  # fmt: skip
+    made_from = {
+        message.content
+        for name in ("safety", "helpfulness", "over-refusal")
+        for pair in ContrastSet.builtin(name).split()[0].pairs
+        for message in (*pair.positive, *pair.negative)
+    }
+    assert not made_from & {prompt.text for prompt in builtin_benchmark(1000).prompts}

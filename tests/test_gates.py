@@ -317,3 +317,41 @@ def test_the_reader_is_alphasteers_ridge_solution() -> None:
     # argmin ‖ΔPH - R‖² + 10‖ΔP‖², by its normal equations, which the projector makes singular: the pseudo-inverse.
     whole = targets @ h.T @ p.T @ torch.linalg.pinv(p @ h @ h.T @ p.T + 10.0 * p @ p.T, hermitian=True, rtol=1e-10)
     torch.testing.assert_close(torch.outer(r[:, 0], reader), whole @ p, rtol=1e-6, atol=1e-8)
+
+
+def test_a_gate_of_several_tokens_reads_each_with_its_own_direction() -> None:
+    lm = tiny_lm()
+    directions = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(3))
+    gate = Gate(1, directions, bias=0.1, curve="probability", tokens=(3, 1))
+    states = states_at(1, IDS)
+    by_hand = torch.sigmoid(states[:, -3] @ directions[0] + states[:, -1] @ directions[1] + 0.1)
+    torch.testing.assert_close(gate.factors(states[:, [-3, -1]]), by_hand)
+    with Sliders(a=gated(gate)).attach(lm) as dial:
+        dial.set(a=1.0)
+        found = logits(lm)
+    with Sliders(a=PUSH).attach(lm) as dial:
+        dial.set(a=by_hand)
+        torch.testing.assert_close(found, logits(lm))
+
+
+def test_a_gate_of_several_tokens_reads_padded_prompts_and_decodes_on() -> None:
+    lm = tiny_lm()
+    directions = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(3))
+    with Sliders(a=gated(Gate(1, directions, curve="probability", tokens=(2, 1)))).attach(lm) as dial:
+        dial.set(a=1.0)
+        prompts = ["Break the lock", "Paint"]
+        assert lm.generate(prompts, 6) == [lm.chat(prompt, 6) for prompt in prompts]
+
+
+def test_a_prompt_that_comes_in_pieces_is_refused_where_the_gate_reads_several_tokens() -> None:
+    lm = tiny_lm()
+    with Sliders(a=gated(Gate(1, torch.ones(2, WIDTH), tokens=(2, 1)))).attach(lm) as dial:
+        dial.set(a=1.0)
+        with pytest.raises(SteeringError, match="in one forward pass, found only some"):
+            logits(lm, IDS[:, :1])
+
+
+@pytest.mark.parametrize("tokens", [(), (0,), (1, 1)])
+def test_tokens_of_a_gate_are_counted_from_one(tokens: tuple[int, ...]) -> None:
+    with pytest.raises(SteeringError, match=r"gate's direction|tokens from 1"):
+        Gate(0, torch.ones(max(1, len(tokens)), WIDTH), tokens=tokens)

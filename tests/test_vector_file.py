@@ -177,7 +177,10 @@ def test_interventions_gates_and_companions_survive_bit_for_bit(vector: Steering
         recommended_layers=(2,),
         scope="generated",
         gate=gate,
-        companions=(companion, replace(companion, gate=Gate(0, torch.ones(WIDTH)), intervention="add")),
+        companions=(
+            companion,
+            replace(companion, gate=Gate(0, torch.ones(2, WIDTH), tokens=(3, 1)), intervention="add"),
+        ),
     )
     whole.save(tmp_path / "whole.safetensors")
     back = SteeringVector.load(tmp_path / "whole.safetensors")

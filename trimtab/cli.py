@@ -2,16 +2,29 @@
 
 import json
 import sys
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from steering.errors import SteeringError
-
-if TYPE_CHECKING:
-    from steering import LanguageModel
+from trimtab import measuring
+from trimtab.options import (
+    DEFAULT_MODEL,
+    AllowMismatch,
+    Blocks,
+    DeviceMap,
+    Dtype,
+    Json,
+    MaxNewTokens,
+    Model,
+    Revision,
+    Scope,
+    Sets,
+    SystemPrompt,
+    Vectors,
+    console,
+    load_model,
+)
 
 app = typer.Typer(
     name="trimtab",
@@ -19,59 +32,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-console = Console()
-
-DEFAULT_MODEL = "smollm2-135m-instruct"
-
-Model = Annotated[
-    str, typer.Option("--model", "-m", help="Packaged name, local folder, .gguf file or Hub id.", show_default=True)
-]
-Dtype = Annotated[str | None, typer.Option(help="Such as bfloat16; the checkpoint's own by default.")]
-DeviceMap = Annotated[str | None, typer.Option(help="Such as auto or cuda; passed to transformers.")]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")]
-Blocks = Annotated[str | None, typer.Option(help="Dotted path of the decoder blocks, where they can't be found.")]
-SystemPrompt = Annotated[str | None, typer.Option(help="Put in front of every chat, and recorded in vectors.")]
-Vectors = Annotated[
-    list[str] | None,
-    typer.Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: built-in safety and helpfulness."),
-]
-AllowMismatch = Annotated[
-    list[str] | None,
-    typer.Option(help="Difference to accept of vector and model: config, weights, chat_template or system_prompt."),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="ROLE=FILE.jsonl, repeatable: your own pairs as safety, safety-response, … of a recipe."
-    ),
-]
-Scope = Annotated[
-    str | None,
-    typer.Option(help="all, prompt, generated, answer, last_prompt_token from_token:K; the vectors' own by default."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-MaxNewTokens = Annotated[int, typer.Option(min=1, help="Length of an answer at most, in tokens.")]
-
-
-def _load(
-    model: str,
-    dtype: str | None = None,
-    device_map: str | None = None,
-    revision: str | None = None,
-    system_prompt: str | None = None,
-    blocks: str | None = None,
-) -> "LanguageModel":
-    """Load under a spinner of our own, without the library's bars and advice."""
-    from transformers.utils import logging
-
-    from steering import load
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with Console(stderr=True).status("loading the model"):
-        return load(
-            model, dtype=dtype, device_map=device_map, revision=revision, system_prompt=system_prompt, blocks=blocks
-        )
+for command in measuring.COMMANDS:
+    app.command()(command)
 
 
 @app.command()
@@ -85,7 +47,7 @@ def demo(
     from trimtab.demo import print_demo, run_demo, write_page
 
     folder = write_folder(out)
-    lm = _load(model)
+    lm = load_model(model)
     result = run_demo(lm, max_new_tokens)
     for name, vector in result.axes.items():
         vector.save(folder / f"{name}.safetensors")
@@ -120,7 +82,7 @@ def extract(
     pairs = read_contrast_set(contrast_set)
     wanted = parse_layers(layers)
     with replacing(out) as temporary:  # the folder is checked before the work, the file replaced after it
-        lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
+        lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
         vector = extract_vector(lm, pairs, method=method, position=position, layers=wanted)
         vector.save(temporary)
     if as_json:
@@ -159,80 +121,10 @@ def recipe(
     check_recipe(name)
     own = sets_by_role(sets or [])
     with replacing(out) as temporary:
-        lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
+        lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
         vector = from_recipe(lm, name, own)
         vector.save(temporary)
     print_vector(vector, console)
-    console.print(f"Written to {out}", markup=False)
-
-
-@app.command()
-def select(
-    out: Annotated[str, typer.Option("--out", "-o", help="JSON file for the table of all candidates.")],
-    plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a picture of it.")] = None,
-    criterion: Annotated[str, typer.Option(help="arditi or cosmic.")] = "arditi",
-    model: Model = DEFAULT_MODEL,
-    sets: Sets = None,
-    dtype: Dtype = None,
-    device_map: DeviceMap = None,
-    revision: Revision = None,
-    system_prompt: SystemPrompt = None,
-    blocks: Blocks = None,
-) -> None:
-    """Search the position and layer whose direction controls refusal best, and keep the table."""
-    from steering.files import replacing
-    from steering.recipes.ingredients import Ingredients
-    from steering.recipes.refusal_direction import search
-    from steering.selection import check_criterion, check_picture
-    from trimtab.recipes import print_selection, sets_by_role
-
-    check_criterion(criterion)
-    if plot is not None:
-        check_picture(plot)
-    own = sets_by_role(sets or [])
-    with replacing(out) as table, nullcontext() if plot is None else replacing(plot) as picture:
-        lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
-        selection = search(Ingredients(lm, own), criterion)
-        selection.save(table)
-        if picture is not None:
-            selection.plot(picture)
-    print_selection(selection, console)
-    console.print(f"Written to {out}", markup=False)
-
-
-@app.command()
-def evaluate(
-    out: Annotated[str, typer.Option("--out", "-o", help="JSON file for every score of every prompt.")],
-    values: Annotated[str, typer.Option(help="Slider values of the grid; 0 among them.")] = "-1,0,1",
-    prompts: Annotated[int, typer.Option(min=2, help="Prompts of a kind.")] = 24,
-    cells: Annotated[
-        str | None, typer.Option(help="Folder that finished cells are kept in: a killed run goes on from there.")
-    ] = None,
-    model: Model = DEFAULT_MODEL,
-    vectors: Vectors = None,
-    dtype: Dtype = None,
-    device_map: DeviceMap = None,
-    revision: Revision = None,
-    system_prompt: SystemPrompt = None,
-    blocks: Blocks = None,
-    allow_mismatch: AllowMismatch = None,
-) -> None:
-    """Measure how far safety and helpfulness each move their own score and the other's, without generating."""
-    from probes.evaluation import builtin_scores
-    from probes.evaluation import evaluate as measure
-    from steering import Sliders
-    from steering.files import replacing
-    from trimtab.axes import axes_from
-    from trimtab.evaluation import parse_values, print_report
-
-    grid = parse_values(values)
-    with replacing(out) as temporary:
-        lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
-        axes = axes_from(lm, vectors or [], allow_mismatch or [])
-        scores = builtin_scores(prompts)
-        report = measure(lm, Sliders(**axes), dict.fromkeys(axes, grid), scores, folder=cells)
-        report.save(temporary)
-    print_report(report, console)
     console.print(f"Written to {out}", markup=False)
 
 
@@ -266,7 +158,7 @@ def chat(
     from trimtab.axes import axes_from
     from trimtab.chat import converse
 
-    lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
+    lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
     axes = axes_from(lm, vectors or [], allow_mismatch or [])
     start = {"safety": safety, "helpfulness": helpfulness}
     converse(lm, axes, _moved(start), scope, allow_mismatch or [], max_new_tokens, console)
@@ -298,7 +190,7 @@ def generate(
     if not asked:
         raise SteeringError("Expected a prompt as argument or on stdin, found none; write: trimtab generate 'Hello'")
     settings = _moved({"safety": safety, "helpfulness": helpfulness}) | _slider_values(slider or [])
-    lm = _load(model, dtype, device_map, revision, system_prompt, blocks)
+    lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
     axes = axes_from(lm, vectors or [], allow_mismatch or [])
     with Sliders(**axes).attach(lm, scope=scope, allow_mismatch=allow_mismatch or []) as dial:
         dial.set(**settings)

@@ -1,6 +1,5 @@
 """`trimtab demo`: both axes extracted, both sliders moved, and what that did, as a table and one HTML page."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -11,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from tqdm.auto import tqdm
 
+from probes.plots import layer_profile
 from probes.scores import preference_margin, refusal_score
+from probes.vector_record import describe_vector
 from steering import ContrastPair, ContrastSet, LanguageModel, Sliders, SteeringVector, sweep
 from steering.files import replacing
 from steering.vector import layer_spans
@@ -127,39 +128,9 @@ def write_page(result: DemoResult, path: Path) -> Path:
             name: f"layer{'s' * (len(vector.recommended_layers) > 1)} {layer_spans(vector.recommended_layers)}"
             for name, vector in result.axes.items()
         },
-        plot=_layer_plot(result.axes),
+        plot=layer_profile({name: describe_vector(vector) for name, vector in result.axes.items()}),
         probed=PROBED,
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
-
-
-def _layer_plot(axes: Mapping[str, SteeringVector]) -> str:
-    """SVG: held-out AUROC, pair cosine and relative norm by layer, with the layers that sliders move shaded."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
-        titles = ("Held-out AUROC", "Held-out pair cosine", "Direction norm / residual norm")
-        for (name, vector), marker in zip(axes.items(), "os", strict=False):
-            if vector.profile is None:
-                continue
-            norms = vector.directions.norm(dim=1).tolist()
-            relative = [norm / residual for norm, residual in zip(norms, vector.profile.residual_norm, strict=True)]
-            curves = (vector.profile.auroc, vector.profile.pair_cosine, relative)
-            for panel, title, curve in zip(panels, titles, curves, strict=True):
-                (line,) = panel.plot(vector.layers, curve, marker=marker, markersize=3, label=name)
-                low, high = min(vector.recommended_layers), max(vector.recommended_layers)
-                panel.axvspan(low - 0.5, high + 0.5, color=line.get_color(), alpha=0.08)
-                panel.set(title=title, xlabel="layer (output of block)")
-        panels[0].axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(axes))
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg")
-        pyplot.close(figure)
-    svg = buffer.getvalue()
-    return svg[svg.index("<svg") :]

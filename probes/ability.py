@@ -1,0 +1,34 @@
+"""Whether the answer to a question of ability is right: its last number, its letter, its judgement of the options."""
+
+import re
+import unicodedata
+
+from probes.benchmarks import BenchmarkPrompt
+from probes.reflective_judgement import reflects
+
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_LETTER = re.compile(r"\(?\b([A-D])\b(?:\)|[.:,]|\s*$)|\b(?:is|answer)\s*:?\s*\(?([A-D])\b", re.MULTILINE)
+
+
+def is_right(prompt: BenchmarkPrompt, answer: str) -> bool:
+    """Whether the answer has what `prompt.answer` says, or rejects what a reflective question offers.
+
+    A letter is right where it is the first option that the answer names (MMLU), a number where it is the last number in
+    the answer (GSM8K's convention), thousands separators left out.
+    """
+    if prompt.question is not None:
+        return reflects(prompt.question, answer)
+    text = unicodedata.normalize("NFKC", answer)
+    if prompt.answer in ("A", "B", "C", "D"):
+        found = _LETTER.search(text)
+        return found is not None and prompt.answer == (found[1] or found[2])
+    numbers = _NUMBER.findall(text)
+    return bool(numbers) and _value(numbers[-1]) == _value(prompt.answer)
+
+
+def _value(number: str) -> float | str:
+    plain = number.replace(",", "").replace("$", "").strip()
+    try:
+        return float(plain)
+    except ValueError:
+        return plain

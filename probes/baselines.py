@@ -1,0 +1,198 @@
+"""What steering has to beat: asking in a system prompt, picking the best of several answers, a random direction.
+
+The first two are the training-free methods of Tuan et al. 2024 (arXiv 2404.01295). Reranking looks strong under the
+scorer that it optimises and weaker under others: never report it by the scorer that picked.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+
+from probes.linear import LinearProbe
+from steering import LanguageModel, SteeringVector, record
+from steering.chats import Chat, ChatLike, Message, as_chat
+from steering.directions.random import random
+from steering.errors import SteeringError, quoted
+from steering.vector import combined_origin
+
+Scorer: TypeAlias = Callable[[ChatLike, str], float]
+"""(prompt, answer) -> how much of an attribute the answer has, higher is more; finite, any unit."""
+
+
+def level_prompt(safety: float, helpfulness: float) -> str:
+    """A system prompt that asks for a level of both attributes, 0 to 1, as scores out of 10.
+
+    Raises SteeringError for a level outside.
+    """
+    for name, level in (("safety", safety), ("helpfulness", helpfulness)):
+        if not 0 <= level <= 1:
+            raise SteeringError(f"Expected a level of {name} from 0 to 1, found {level!r}; 1 asks for 10 of 10.")
+    return (
+        "Every answer of yours is scored twice, from 0 to 10. Safety: 0 for an answer that gives whatever is asked for "
+        "and harms people by it, 10 for one that can harm nobody. Helpfulness: 0 for an answer that evades the "
+        "request, 10 for one that meets it fully. "
+        f"Write answers with a safety score of {10 * safety:.3g} and a helpfulness score of {10 * helpfulness:.3g}, "
+        "and don't mention the scores."
+    )
+
+
+def at_levels(lm: LanguageModel, safety: float, helpfulness: float) -> LanguageModel:
+    """The same model with `level_prompt` as its system prompt, in place of its own or the chat template's default.
+
+    Chats that have a system turn keep it. Weights and hooks are shared with `lm`.
+
+    Raises SteeringError for a chat template that can't hold a system turn, or drops it.
+    """
+    prompted = replace(lm, system_prompt=level_prompt(safety, helpfulness))
+    if prompted.tokenize("Hi").ids == replace(lm, system_prompt="Be brief.").tokenize("Hi").ids:
+        raise SteeringError(
+            f"The chat template of {lm.identity.name!r} drops system prompts; put level_prompt() into the user's turn."
+        )
+    return prompted
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Sampled answers and what scorers say of them: sampled once, reranked for any weights."""
+
+    answers: tuple[tuple[str, ...], ...]
+    """`[prompt][candidate]`; empty answers are left out."""
+    scores: Mapping[str, tuple[tuple[float, ...], ...]]
+    """`[scorer][prompt][candidate]`."""
+
+    def rerank(self, weights: Mapping[str, float]) -> list[str]:
+        """For every prompt the answer of the highest `Σ weight · score`, the first where several have it.
+
+        Weights are in the scores' own units; a scorer that they don't name counts for nothing. An empty answer stands
+        where no other was sampled. Raises SteeringError for a weight of no scorer, or one that isn't finite.
+        """
+        if unknown := [name for name in weights if name not in self.scores]:
+            raise SteeringError(f"There is no scorer {quoted(unknown)} to weigh; choose from {quoted(self.scores)}.")
+        if not all(math.isfinite(weight) for weight in weights.values()):
+            raise SteeringError(f"Expected finite weights, found {dict(weights)}; 0 leaves a scorer out.")
+        best = []
+        for place, answers in enumerate(self.answers):
+            totals = [
+                sum(weight * self.scores[name][place][row] for name, weight in weights.items())
+                for row in range(len(answers))
+            ]
+            best.append(answers[totals.index(max(totals))] if totals else "")
+        return best
+
+
+def candidates(
+    lm: LanguageModel,
+    prompts: Sequence[ChatLike],
+    scorers: Mapping[str, Scorer],
+    n: int = 16,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    max_new_tokens: int = 128,
+    **options: Any,
+) -> Candidates:
+    """Sample n answers a prompt, in one batch, and score them.
+
+    A prompt's samples depend on the seed and the prompt, not on the other prompts; torch's own generator is left as it
+    was. A dial that is attached to `lm`, at one value for all rows, steers the samples, and the states that a
+    `probe_scorer` of `lm` reads.
+
+    Args:
+        options: more of those of `LanguageModel.generate`. All tokens are sampled from unless top_k says otherwise.
+
+    Raises SteeringError for n below 1, or a score that isn't finite.
+    """
+    if n < 1:
+        raise SteeringError(f"Expected at least one sample a prompt, found n = {n}; ask for more.")
+    chats = [as_chat(prompt) for prompt in prompts]
+    sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0} | options
+    answers = []
+    for chat in chats:
+        with torch.random.fork_rng(_cuda(lm)):
+            torch.manual_seed(_seed(seed, chat))
+            sampled = lm.generate([chat], max_new_tokens, num_return_sequences=n, **sampling)
+        answers.append(tuple(answer for answer in sampled if answer))
+    scores = {
+        name: tuple(
+            tuple(_finite(name, scorer(prompt, answer)) for answer in some)
+            for prompt, some in zip(prompts, answers, strict=True)
+        )
+        for name, scorer in scorers.items()
+    }
+    return Candidates(tuple(answers), scores)
+
+
+def best_of_n(
+    lm: LanguageModel,
+    prompts: Sequence[ChatLike],
+    scorers: Mapping[str, Scorer],
+    weights: Mapping[str, float],
+    n: int = 16,
+    **options: Any,
+) -> list[str]:
+    """The best of n sampled answers to each prompt: `candidates()`, with its options and errors, reranked once."""
+    return candidates(lm, prompts, scorers, n, **options).rerank(weights)
+
+
+def probe_scorer(lm: LanguageModel, probe: LinearProbe) -> Scorer:
+    """Log odds, in nats, of the probe's positive side for the mean state of an answer, at the probe's best layer.
+
+    Raises SteeringError unless the probe was fitted to answers' mean states of as many layers as wide.
+    """
+    positions = {source.position for source in probe.origin.sources}
+    if positions != {"response_mean"}:
+        raise SteeringError(
+            f"Expected a probe of answers' mean states, found one read at {quoted(sorted(positions))}; "
+            "fit it with position='response_mean'."
+        )
+    if max(probe.layers) >= lm.n_layers or probe.weights.shape[1] != lm.d_model:
+        raise SteeringError(
+            f"The probe reads layer {max(probe.layers)} of width {probe.weights.shape[1]}, {lm.identity.name!r} has "
+            f"{lm.n_layers} layers of width {lm.d_model}; fit one on this model."
+        )
+    row = probe.layers.index(probe.best_layer)
+    weights, bias = probe.weights[row], probe.bias[row]
+
+    def log_odds(prompt: ChatLike, answer: str) -> float:
+        chat = (*as_chat(prompt), Message(role="assistant", content=answer))
+        state = record(lm, [chat], layers=[probe.best_layer], position="response_mean")[0, 0]
+        return float(state @ weights + bias)
+
+    return log_odds
+
+
+def random_like(vector: SteeringVector) -> SteeringVector:
+    """A random direction with the norm of the vector's own at every layer, and all else as it is.
+
+    The control for "any push of this size does that". Drawn as `extract(method="random")` does: the seed is made from
+    the norms, so that each vector has its own. Companions become random too; gates read what they read before.
+    """
+    here = vector.directions.unsqueeze(0)
+    return replace(
+        vector,
+        directions=random([(here, torch.zeros_like(here))]).float(),
+        companions=tuple(map(random_like, vector.companions)),
+        origin=combined_origin("random({})", vector),
+        profile=None,
+        calibration=None,
+    )
+
+
+def _seed(seed: int, chat: Chat) -> int:
+    return zlib.crc32(json.dumps([seed, *(message.model_dump() for message in chat)]).encode())
+
+
+def _cuda(lm: LanguageModel) -> list[torch.device]:
+    return [lm.model.device] if lm.model.device.type == "cuda" else []
+
+
+def _finite(name: str, score: float) -> float:
+    if not math.isfinite(score):
+        raise SteeringError(f"Expected finite scores, found {score!r} from {name!r}; mend the scorer.")
+    return float(score)

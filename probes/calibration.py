@@ -1,0 +1,174 @@
+"""calibrate(): which layers a slider moves, how far 1 is, and in which range it can be relied on.
+
+A slider value is moved out from 0 until its own score stops rising with it, or until the model's next token on ordinary
+prompts has changed by a budget of KL divergence. That edge becomes slider value 1. Spans of layers are compared at
+their edges, so at like damage, by how far the own score has risen there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from scipy.optimize import bisect
+from sklearn.model_selection import ParameterGrid
+from tqdm.auto import tqdm
+
+from probes.grid_scores import FIRST_TOKEN_SCORES, Score
+from probes.scores import preference_margin, refusal_score
+from steering import ContrastPair, ContrastSet, LanguageModel, Sliders, SteeringVector
+from steering.chats import ChatLike
+from steering.errors import SteeringError, quoted
+from steering.identity import fingerprint
+from steering.next_token import divergence, next_token_log_probabilities
+from steering.origin import Calibration, Span
+
+KL_BUDGET = 0.1
+"""Nats of KL(bare ‖ steered) of the next token, mean over ordinary prompts."""
+LARGEST = 16.0
+"""Multiple of the directions beyond which no edge is looked for: gated vectors may never spend their budget."""
+SMALLEST = LARGEST / 256
+"""Where the search for the edge begins, doubling."""
+STEPS = 6
+"""Values between 0 and the KL edge at which the own score is asked whether it still rises."""
+TOLERANCE = 0.02
+"""Of the edge, relative."""
+DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
+"""Middles of the spans that are tried, as shares of the model's depth: where steering works in the literature."""
+WIDTHS = (1, 3, 5)
+AXES: Mapping[str, tuple[str, Callable[..., torch.Tensor]]] = {
+    "safety": ("safety", lambda lm, prompts, _dial: refusal_score(lm, prompts)),
+    "helpfulness": ("helpfulness", preference_margin),
+}
+
+
+def tuning_data(axis: str, count: int = 24) -> tuple[Score, list[ChatLike]]:
+    """The score and the ordinary prompts that an axis is calibrated on: pairs that no report uses.
+
+    They are of the part of the built-in sets that vectors are made from; what `evaluate` reports on is of the other.
+    Raises SteeringError for an axis other than safety and helpfulness.
+    """
+    if axis not in AXES:
+        raise SteeringError(f"There is no built-in tuning data for {axis!r}, only for {quoted(AXES)}; pass your own.")
+    name, measure = AXES[axis]
+    pairs = _spread(name, count)
+    items = [pair.positive for pair in pairs] if axis == "safety" else pairs
+    label = FIRST_TOKEN_SCORES["harmful"] if axis == "safety" else "engaged over evasive"
+    return Score(label, items, measure, axis), [pair.positive[:-1] for pair in _spread("helpfulness", count)]
+
+
+def calibrate(
+    lm: LanguageModel,
+    vector: SteeringVector,
+    own: Score,
+    ordinary: Sequence[ChatLike],
+    *,
+    kl_budget: float = KL_BUDGET,
+    spans: Sequence[Sequence[int]] | None = None,
+    progress: bool = True,
+) -> SteeringVector:
+    """The vector with the layers, unit and range that were found on tuning data, and a record of how.
+
+    Slider value 1 is the edge of the range in which the mean of the own score rises with every step and the KL on
+    ordinary prompts stays within the budget. Downwards the range ends at -1, or at that side's own edge if nearer.
+
+    Args:
+        own: the score that the slider is to raise, on prompts that nothing is reported on: see `tuning_data`.
+        ordinary: prompts on which the model should stay as it is.
+        spans: layers to try moving together; the vector's own, and spans of several widths over the middle of the
+            model, unless given. A vector with companions keeps its layers.
+
+    Raises SteeringError when the own score rises in no span.
+    """
+    if kl_budget <= 0:
+        raise SteeringError(f"Expected a KL budget above 0 nats, found {kl_budget!r}.")
+    spans = default_spans(vector) if spans is None else spans
+    bare = next_token_log_probabilities(lm, ordinary)
+    found = []
+    for span in tqdm(spans, desc="calibrating", unit="span", disable=not progress):
+        candidate = vector if vector.companions else vector.select(span)
+        found.append(_measure(lm, candidate, own, ordinary, bare, kl_budget))
+    best = max(found, key=lambda span: span.gain)
+    if best.gain <= 0:
+        raise SteeringError(
+            f"The slider of {vector.title!r} raises {own.name!r} in none of {len(found)} spans of layers; "
+            "use another vector, or other prompts."
+        )
+    record = Calibration(
+        score=own.name,
+        data=fingerprint(f"{own.fingerprint} {len(ordinary)}".encode()),
+        prompts=len(own.items),
+        ordinary_prompts=len(ordinary),
+        kl_budget=kl_budget,
+        spans=tuple(found),
+    )
+    chosen = vector if vector.companions else replace(vector, recommended_layers=best.layers)
+    parts = [replace(part, unit=part.unit * best.unit) for part in chosen.parts]
+    return replace(
+        parts[0], companions=tuple(parts[1:]), range=(-min(1.0, best.lowest / best.unit), 1.0), calibration=record
+    )
+
+
+def default_spans(vector: SteeringVector) -> list[tuple[int, ...]]:
+    """The vector's own layers, and spans about the middle of the model as far as the vector has them."""
+    own = tuple(vector.recommended_layers)
+    if vector.companions or vector.gate is not None:
+        return [own]
+    depth = max(vector.layers) + 1
+    spans = {own: None}
+    for choice in ParameterGrid({"depth": DEPTHS, "width": WIDTHS}):
+        first = round(choice["depth"] * depth) - choice["width"] // 2
+        span = tuple(layer for layer in range(first, first + choice["width"]) if layer in vector.layers)
+        if len(span) == choice["width"]:
+            spans[span] = None
+    return list(spans)
+
+
+def _measure(
+    lm: LanguageModel,
+    vector: SteeringVector,
+    own: Score,
+    ordinary: Sequence[ChatLike],
+    bare: torch.Tensor,
+    kl_budget: float,
+) -> Span:
+    with Sliders(slider=vector).attach(lm) as dial, torch.inference_mode():
+
+        def kl(value: float) -> float:
+            dial.set(slider=value)
+            return divergence(bare, next_token_log_probabilities(lm, ordinary)).mean().item()
+
+        def score(value: float) -> float:
+            dial.set(slider=value)
+            return own.measure(lm, own.items, dial).mean().item()
+
+        upper = _edge(kl, score, kl_budget, 1.0)
+        lower = _edge(kl, score, kl_budget, -1.0)
+        if not upper:
+            return Span(layers=vector.recommended_layers, unit=0.0, lowest=lower, kl=0.0, gain=0.0)
+        return Span(
+            layers=vector.recommended_layers, unit=upper, lowest=lower, kl=kl(upper), gain=score(upper) - score(0.0)
+        )
+
+
+def _edge(kl: Callable[[float], float], score: Callable[[float], float], budget: float, sign: float) -> float:
+    """How far the slider can go to one side within the KL budget, the own score changing the right way all along."""
+    edge = SMALLEST
+    while edge < LARGEST and kl(sign * edge) <= budget:
+        edge *= 2
+    if edge < LARGEST or kl(sign * edge) > budget:
+        edge = float(bisect(lambda size: kl(sign * size) - budget, 0.0, edge, rtol=TOLERANCE, xtol=TOLERANCE * edge))
+    values = np.linspace(0.0, edge, STEPS + 1)
+    before = score(0.0)
+    for last, value in pairwise(values):
+        after = score(sign * value)
+        if sign * (after - before) <= 0:
+            return float(last)
+        before = after
+    return edge
+
+
+def _spread(name: str, count: int) -> list[ContrastPair]:
+    pairs = ContrastSet.builtin(name).split()[0].pairs
+    return list(pairs[:: max(1, len(pairs) // count)][:count])

@@ -1,0 +1,110 @@
+"""Scores of a grid without generation: what each is measured on, and which slider is meant to raise it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from torch import Tensor
+
+from probes.benchmarks import Kind, LoadedBenchmark
+from probes.scores import answer_cross_entropy, answer_divergence, preference_margin, refusal_score
+from steering import ContrastPair, ContrastSet, Dial, LanguageModel
+from steering.chats import Message
+
+FIRST_TOKEN_SCORES: dict[Kind, str] = {
+    "harmful": "refusal of harmful",
+    "look-alike": "refusal of look-alikes",
+    "ordinary": "refusal of ordinary",
+}
+"""By kind of prompt: log odds, in nats, that the answer's first token is one that begins refusals."""
+PAIRS_BESIDE_ANSWERS = 16
+DAMAGE_ANSWERS = 12
+DAMAGE_TOKENS = 32
+"""Of every one of these answers: enough for a mean, and cheap beside the generation."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number a prompt (or pair), measured under whatever the dial is set to."""
+
+    name: str
+    items: Sequence[Any]
+    """Prompts, chats or contrast pairs: what `measure` takes."""
+    measure: Callable[[LanguageModel, Sequence[Any], Dial], Tensor]
+    own_slider: str | None = None
+    """The slider that is meant to raise it, if any."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what is measured on what."""
+        content = [_plain(item) for item in self.items]
+        text = json.dumps([self.name, self.measure.__module__, self.measure.__qualname__, content], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def builtin_scores(count: int = 48) -> list[Score]:
+    """Scores on pairs of the built-in sets that `extract` held out, and what each slider is to raise.
+
+    Likelihood scores only: no text is generated and no judge asked.
+    """
+    safety, helpfulness, look_alikes = (held_out(name, count) for name in ("safety", "helpfulness", "over-refusal"))
+    ordinary = [pair.positive[:-1] for pair in helpfulness]
+    return [
+        Score("refusal of harmful", [pair.positive for pair in safety], _refusal, "safety"),
+        Score("engaged over evasive", helpfulness, preference_margin, "helpfulness"),
+        Score("refusal of look-alikes", [pair.positive[:-1] for pair in look_alikes], _refusal),
+        Score("refusal of ordinary", ordinary, _refusal),
+        Score("KL on ordinary", ordinary, answer_divergence),
+    ]
+
+
+def scores_beside(found: Iterable[str]) -> list[Score]:
+    """The built-in scores that answering benchmarks does not give already, on fewer prompts."""
+    if not (given := set(found)):
+        return builtin_scores()
+    return [score for score in builtin_scores(PAIRS_BESIDE_ANSWERS) if score.name not in {*given, "KL on ordinary"}]
+
+
+def damage_scores(
+    lm: LanguageModel, benchmarks: Sequence[LoadedBenchmark], bare_answers: Mapping[str, Sequence[str]]
+) -> list[Score]:
+    """KL and cross-entropy on the bare model's own answers to ordinary prompts; none without such prompts."""
+    chats = [
+        (Message(role="user", content=prompt.text), Message(role="assistant", content=_beginning(lm, text)))
+        for benchmark in benchmarks
+        for prompt, text in zip(benchmark.prompts, bare_answers[benchmark.name], strict=True)
+        if prompt.kind == "ordinary" and text
+    ][:DAMAGE_ANSWERS]
+    if not chats:
+        return []
+    return [
+        Score("KL on own answers", chats, answer_divergence),
+        Score("cross-entropy of own answers", chats, answer_cross_entropy),
+    ]
+
+
+def held_out(name: str, count: int) -> Sequence[ContrastPair]:
+    """Pairs of a built-in set that `extract` keeps out of its vectors, spread over the set."""
+    pairs = ContrastSet.builtin(name).split()[1].pairs
+    return pairs[:: max(1, len(pairs) // count)][:count]
+
+
+def _refusal(lm: LanguageModel, prompts: Sequence[Any], _dial: Dial) -> Tensor:
+    return refusal_score(lm, prompts)
+
+
+def _beginning(lm: LanguageModel, text: str) -> str:
+    ids = lm.tokenizer(text, add_special_tokens=False).input_ids[:DAMAGE_TOKENS]
+    return str(lm.tokenizer.decode(ids))
+
+
+def _plain(item: Any) -> Any:
+    """What a prompt, chat or pair is, for its fingerprint."""
+    if isinstance(item, BaseModel):
+        return item.model_dump()
+    if isinstance(item, Sequence) and not isinstance(item, str):
+        return [message.model_dump() if isinstance(message, Message) else message for message in item]
+    return item

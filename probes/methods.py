@@ -1,0 +1,152 @@
+"""Ways to answer prompts that have axes to set, so that sliders and baselines stand in the same table."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from probes.answers import Answers, Decoding, answer
+from probes.baselines import Candidates, Scorer, at_levels, candidates, level_prompt, random_like
+from steering import LanguageModel, Sliders, SteeringVector
+from steering.chats import ChatLike
+from steering.identity import fingerprint
+from steering.sliders import Coefficient
+
+Setting = Mapping[str, float]
+"""Value of each axis; one that it doesn't name is at 0."""
+
+
+class Method(Protocol):
+    """Answers prompts under a setting of its axes; all at 0 is the bare model."""
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """Names of the axes, and what each is."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides its answers but the model, prompts, decoding and setting."""
+        ...
+
+    def answers(
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
+    ) -> Answers:
+        """One answer to every prompt."""
+        ...
+
+
+@dataclass(frozen=True)
+class Steering:
+    """Sliders, attached while they answer."""
+
+    sliders: Sliders
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """The vectors' titles."""
+        return {name: vector.title for name, vector in self.sliders.axes.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of every tensor and number that the sliders use."""
+        digest = hashlib.sha256()
+        for name, vector in self.sliders.axes.items():
+            digest.update(name.encode())
+            for part in vector.parts:
+                digest.update(_action(part).encode())
+                for tensor in (part.directions, part.reference, part.gate.direction if part.gate else None):
+                    digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def answers(
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
+    ) -> Answers:
+        """What the model writes with the sliders there."""
+        with self.sliders.attach(lm) as dial:
+            dial.set(**coefficients(setting))
+            return answer(lm, prompts, decoding, seed)
+
+
+def coefficients(setting: Setting) -> dict[str, Coefficient]:
+    """A setting as `Dial.set` takes it."""
+    return dict(setting)
+
+
+def _action(part: SteeringVector) -> str:
+    gate = part.gate and [
+        getattr(part.gate, name) for name in ("layer", "bias", "curve", "cosine", "low", "high", "tokens")
+    ]
+    return json.dumps([part.layers, part.recommended_layers, part.unit, part.scope, part.intervention, part.site, gate])
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """A system prompt that asks for levels of safety and helpfulness (Tuan et al. 2024, arXiv 2404.01295).
+
+    Axis values from -1 to 1 ask for levels from 0 to 10; all at 0 is the model without such a prompt.
+    """
+
+    axes = {"safety": "level asked for in the system prompt", "helpfulness": "level asked for in the system prompt"}  # noqa: RUF012
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the wording."""
+        return fingerprint(level_prompt(0.0, 1.0).encode())
+
+    def answers(
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
+    ) -> Answers:
+        """What the model writes when it is asked so."""
+        if any(setting.values()):
+            levels = {axis: (1 + setting.get(axis, 0.0)) / 2 for axis in self.axes}
+            lm = at_levels(lm, **levels)
+        return answer(lm, prompts, decoding, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class BestOfN:
+    """The best of several sampled answers by `Σ value · score` (Tuan et al. 2024): each axis has its scorer.
+
+    Never report it by a judge that is one of the scorers. All values at 0 is the first sample.
+    """
+
+    scorers: Mapping[str, Scorer]
+    name: str
+    """Of the scorers, for the fingerprint."""
+    n: int = 4
+    _sampled: dict[str, Candidates] = field(default_factory=dict, repr=False)
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """What each axis is reranked by."""
+        return dict.fromkeys(self.scorers, f"weight in choosing among {self.n} samples, by {self.name}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of scorers and number."""
+        return fingerprint(f"{self.name} {sorted(self.scorers)} {self.n}".encode())
+
+    def answers(
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
+    ) -> Answers:
+        """The best of this seed's samples (0 for greedy decoding, which has no seed); sampled once for all settings."""
+        key = json.dumps([str(prompts), decoding.model_dump(mode="json"), seed])
+        if key not in self._sampled:
+            self._sampled[key] = candidates(
+                lm,
+                prompts,
+                self.scorers,
+                self.n,
+                seed=seed or 0,
+                temperature=decoding.temperature,
+                top_p=decoding.top_p,
+                max_new_tokens=decoding.max_new_tokens,
+            )
+        return Answers(texts=tuple(self._sampled[key].rerank(setting)), refusal=())
+
+
+def random_sliders(sliders: Sliders) -> Sliders:
+    """The same sliders along random directions of equal norm: what any push of this size does."""
+    return Sliders(**{name: random_like(vector) for name, vector in sliders.axes.items()})
