@@ -71,11 +71,24 @@ def record(
 
     Raises SteeringError for an unknown position or layer, or a chat without a token at the position.
     """
+    return record_positions(lm, chats, [position], layers=layers, site=site, progress=progress)[0]
+
+
+def record_positions(
+    lm: LanguageModel,
+    chats: Sequence[ChatLike],
+    positions: Sequence[str],
+    *,
+    layers: Sequence[int] | None = None,
+    site: str = "block",
+    progress: Callable[[int], object] | None = None,
+) -> Float[Tensor, "positions chats layers d_model"]:
+    """The states of `record` at several positions, from one pass over each chat. Arguments and errors are its own."""
     layers = check_layers(lm, layers)
     tokenized = [lm.tokenize(chat) for chat in chats]
-    spans = [_span(chat, position) for chat in tokenized]
-    prefix = _shared_prefix(lm, [chat.ids for chat in tokenized], spans, layers)
-    states = torch.empty(len(tokenized), len(layers), _width(lm, site))
+    spans = [[_span(chat, position) for position in positions] for chat in tokenized]
+    prefix = _shared_prefix(lm, [chat.ids for chat in tokenized], [span for some in spans for span in some], layers)
+    states = torch.empty(len(positions), len(tokenized), len(layers), _width(lm, site))
     for batch in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
         rows = [tokenized[index].ids for index in batch]
         _read_batch(lm, rows, prefix, layers, site, [spans[index] for index in batch], states, batch)
@@ -204,19 +217,20 @@ def _read_batch(
     prefix: _Prefix,
     layers: list[int],
     site: str,
-    spans: list[tuple[int, int]],
-    states: States,
+    spans: list[list[tuple[int, int]]],
+    states: Float[Tensor, "positions chats layers d_model"],
     places: list[int],
 ) -> None:
-    """Run one right-padded batch and write the mean state over every row's span into `states[places]`."""
+    """Run one right-padded batch and write the mean states over every row's spans into `states[:, places]`."""
     input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device)
     cache = copy.deepcopy(prefix.cache)
     if cache is not None:
         cache.batch_repeat_interleave(len(rows))
 
     def read(slot: int, hidden: Tensor) -> None:
-        for place, row, (start, stop) in zip(places, hidden, spans, strict=True):
-            states[place, slot] = row[start - prefix.length : stop - prefix.length].float().mean(dim=0)
+        for place, row, some in zip(places, hidden, spans, strict=True):
+            for number, (start, stop) in enumerate(some):
+                states[number, place, slot] = row[start - prefix.length : stop - prefix.length].float().mean(dim=0)
 
     handles = [_watch(lm.blocks[layer], site, partial(read, slot)) for slot, layer in enumerate(layers)]
     try:

@@ -39,6 +39,13 @@ class Sliders:
                 )
         self.axes = axes
 
+    @staticmethod
+    def balanced(lm: LanguageModel, progress: bool = True) -> "Sliders":
+        """Safety and helpfulness, as independent of each other as we know how: see `steering.balanced`."""
+        from steering.balanced import balanced
+
+        return balanced(lm, progress)
+
     def attach(
         self,
         model: LanguageModel | PreTrainedModel,

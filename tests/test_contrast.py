@@ -106,7 +106,8 @@ def test_a_missing_file_and_an_unknown_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SteeringError, match="No such file"):
         ContrastSet.read(tmp_path / "none.jsonl")
     with pytest.raises(
-        SteeringError, match="no built-in contrast set 'saftey'; choose from 'helpfulness', 'over-refusal'"
+        SteeringError,
+        match="no built-in contrast set 'saftey'; choose from 'helpfulness', 'look-alikes', 'over-refusal'",
     ):
         ContrastSet.builtin("saftey")
 
@@ -136,7 +137,8 @@ def test_select_takes_groups() -> None:
         safety.select("hidden")
 
 
-SIZES = {"safety": 256, "safety-response": 128, "helpfulness": 256, "over-refusal": 128}
+SIZES = {"safety": 256, "look-alikes": 256, "safety-response": 128, "helpfulness": 256, "over-refusal": 128}
+PROMPTS_ONLY = ("safety", "look-alikes")
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -150,8 +152,7 @@ def test_built_in_sets_are_large_enough_explained_and_clean(name: str) -> None:
 def test_there_are_no_other_built_in_sets() -> None:
     assert set(ContrastSet.builtin_names()) == set(SIZES)
     assert ContrastSet.builtin("safety").groups.keys() == {"explicit", "implicit", "borderline"}
-    assert not ContrastSet.builtin("safety").ends_with_answer
-    assert all(ContrastSet.builtin(name).ends_with_answer for name in SIZES if name != "safety")
+    assert all(ContrastSet.builtin(name).ends_with_answer != (name in PROMPTS_ONLY) for name in SIZES)
 
 
 def test_answers_of_a_pair_are_to_the_same_prompt() -> None:

@@ -26,7 +26,7 @@ from steering.contrast import Header
 from steering.directions import DIRECTIONS
 from steering.directions.difference_in_means import difference_in_means
 from steering.extraction import _recommended
-from steering.recording import stream_pairs
+from steering.recording import record_positions, stream_pairs
 
 
 def prompt_pairs(count: int) -> ContrastSet:
@@ -249,3 +249,15 @@ def test_recommended_layers_start_where_pairs_are_told_apart_and_stop_at_the_all
     assert _recommended(range(24), 24, flat, [0.9] * 24) == (12,)
     assert _recommended(range(24), 24, rising, [0.01] * 24) == (14, 15)
     assert _recommended([1, 3], 10, [0.9, 0.8], [0.01] * 2) == (3,)
+
+
+def test_several_positions_are_read_in_one_pass() -> None:
+    lm = tiny_lm()
+    chats, passes = ["Break the lock", "Paint"], []
+    positions = ["last", "prompt_end:3", "post_instruction"]
+    expected = [record(lm, chats, layers=[0, 2], position=position) for position in positions]
+    handle = lm.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    found = record_positions(lm, chats, positions, layers=[0, 2])
+    handle.remove()
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-6)
+    assert len(passes) == 1
