@@ -6,9 +6,11 @@ from types import ModuleType
 import pytest
 
 from probes.judges import RefusalJudge, Verdict
+from probes.judges.acts import acts
 from probes.judges.degenerate import degenerate_reason, find_loop
-from probes.judges.features import acts, features, normalise, prompt_features, sentences
+from probes.judges.features import features, prompt_features
 from probes.judges.refusal import Coefficients, Stage, decide, shipped
+from probes.judges.text import normalise, sentences
 from probes.judges.verdict import REFUSAL_LABELS
 
 JUDGES = Path(__file__).parents[1] / "probes" / "judges"

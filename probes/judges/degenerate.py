@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from probes.judges.features import normalise
+from probes.judges.text import normalise
 
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
 _ITEM_NUMBER = re.compile(r"^[ \t]*(?:\d+[.):]|[-*•+])[ \t]+", re.M)

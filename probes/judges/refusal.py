@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from probes.judges.acts import ACTS, acts
 from probes.judges.degenerate import degenerate_reason, find_loop
-from probes.judges.features import ACTS, acts, features, normalise, sentences
+from probes.judges.features import features
+from probes.judges.text import normalise, sentences
 from probes.judges.verdict import REFUSAL_LABELS, Verdict
 
 COEFFICIENTS = "refusal_judge.json"

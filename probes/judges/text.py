@@ -1,0 +1,33 @@
+"""The text of an answer: Unicode made plain, and cut into sentences."""
+
+import re
+import unicodedata
+
+_PLAIN = str.maketrans("’‘ʼ′`“”–—‑", "'''''\"\"---")
+
+
+def normalise(text: str) -> str:
+    """Text with compatibility forms folded (NFKC), typographic quotes plain, invisible characters gone."""
+    folded = unicodedata.normalize("NFKC", text).translate(_PLAIN)
+    return "".join(c for c in folded if unicodedata.category(c) != "Cf").replace("\r\n", "\n").strip()
+
+
+_BOUNDARY = re.compile(r"(?<=[.!?])['\")\]]?\s+|\n+")
+_NUMBER = re.compile(r"(?:\d+[.)]|[-*•+])")
+ITEM = re.compile(r"^\s*(?:\d+[.):]|[-*•+]|[a-h][.)])\s+\S|^\s*\*\*\S|^\s*step \d", re.I)
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a normalised text; the number of a list item stays with its item."""
+    parts: list[str] = []
+    for part in _BOUNDARY.split(text):
+        if parts and _NUMBER.fullmatch(parts[-1]):
+            parts[-1] += " " + part.strip()
+        elif part.strip():
+            parts.append(part.strip())
+    return parts
+
+
+def any_of(*patterns: str) -> re.Pattern[str]:
+    """One pattern that is found where any of these is."""
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
