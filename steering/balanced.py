@@ -46,8 +46,8 @@ SPARE = 1.25
 """The push is so many times as strong as that: answers of other prompts have to turn too."""
 WEAKEST, STRONGEST = 1 / 8, 1.0
 """Of the difference of refused and complied prompts."""
-ENGAGED = 0.5
-"""Of the difference of engaged and evasive answers."""
+ENGAGED = 0.75
+"""Of the difference of engaged and evasive answers, on the tokens that the model writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +112,7 @@ def balanced(lm: LanguageModel, progress: bool = True) -> Sliders:
         helpfulness=replace(
             refusal,
             unit=-pull,
+            scope="last_prompt_token",  # further on it would push engaged and evasive answers alike
             gate=probe.gate_below(help_below, first, tokens),
             companions=(engaged,),
             origin=both,

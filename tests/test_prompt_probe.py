@@ -49,7 +49,7 @@ def test_both_sides_weigh_the_same_however_many_there_are() -> None:
     probe = fit_prompt_probe(states[:, few], [positive[i] for i in few], [pairs[i] for i in few])
     scores = np.asarray((states * probe.direction[:, None]).sum((0, 2)) + probe.bias)
     labels = np.array(positive)
-    assert abs(scores[labels].mean() + scores[~labels].mean()) < 0.25  # unweighted: 0.6
+    assert abs(scores[labels].mean() + scores[~labels].mean()) < 0.25  # 0.46 if all rows weighed the same
 
 
 def test_gates_open_on_either_side_of_their_threshold() -> None:
