@@ -93,6 +93,29 @@ def extract(
 
 
 @app.command()
+def balanced(
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder for safety.safetensors and helpfulness.safetensors.")],
+    model: Model = DEFAULT_MODEL,
+    dtype: Dtype = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    system_prompt: SystemPrompt = None,
+    blocks: Blocks = None,
+) -> None:
+    """Make both sliders so that each acts on its own prompts: safety on harmful ones, helpfulness on the others."""
+    from steering import Sliders
+    from trimtab.axes import write_folder
+    from trimtab.inspection import print_vector
+
+    folder = write_folder(out)
+    lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
+    for name, vector in Sliders.balanced(lm).axes.items():
+        vector.save(folder / f"{name}.safetensors")
+        print_vector(vector, console)
+    console.print(f"Written to {folder}", markup=False)
+
+
+@app.command()
 def recipes(as_json: Json = False) -> None:
     """List the published methods that `trimtab recipe` makes."""
     from trimtab.recipes import print_recipes
