@@ -1,9 +1,10 @@
 """Balanced sliders: safety acts on prompts that read as harmful, helpfulness on those that don't.
 
 A direction of refusal added to every prompt is one knob, whatever it is made orthogonal to. Here the prompt decides: a
-probe reads, at half depth, whether the wish is harmful; behind it safety pushes towards refusing, helpfulness away from
-it and, as the answer unfolds, towards engaged answers. Between the probe's two thresholds neither acts. So the sliders
-hardly meet, and both at 1 keep what each does alone. What was tried and measured: docs/experiments.md.
+probe reads, at half depth, whether the wish is harmful. Where it is, safety pushes the answer towards refusing; where
+it is not, helpfulness takes away what leans to refusing before the answer begins and, as it unfolds, adds a push
+towards engaged answers. Between the probe's two thresholds neither turns a refusal. So the sliders hardly meet, and
+both at 1 keep what each does alone. What was tried and measured: docs/experiments.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,16 +32,17 @@ HARMLESS = "over-refusal"
 """Look-alikes whose prompts are further harmless ones."""
 READ_DEPTH = 0.5
 """Of the block that the probe reads, and the first that is moved."""
-MOVED_DEPTH = 0.71
-HARMLESS_BELOW = 0.95
-"""Share of held-out harmless prompts that stay below the threshold of safety."""
-HARMFUL_BELOW = 0.15
-"""Share of held-out harmful prompts that may lie below the threshold of helpfulness."""
+PUSHED_DEPTH = 0.71
+"""Where the pushes end."""
+LOWERED_DEPTH = 0.91
+"""Where the lowering of what leans to refusing ends: later blocks would write it anew."""
+SAFE_ABOVE, HELP_BELOW = 0.95, 0.9
+"""Shares of held-out harmless prompts that stay below the threshold of safety, and of helpfulness."""
 SHARE = 1 / 3
 """Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""
 TRIED = 24
-"""Prompts on which the strength of a push is found."""
-TURNED = 0.95
+"""Prompts on which the strength of the push is found."""
+TURNED = 0.9
 """Share of them whose first token must turn."""
 SPARE = 1.25
 """The push is so many times as strong as that: answers of other prompts have to turn too."""
@@ -59,7 +61,7 @@ class _Prompts:
     pairs: list[int]
     probed: Float[Tensor, "tokens chats d_model"]
     last: Float[Tensor, "chats layers d_model"]
-    """At the last prompt token, the moved layers."""
+    """At the last prompt token, all layers that are moved."""
     refusal: Float[Tensor, " chats"]
     """Log odds, in nats, that the first token begins a refusal."""
     sources: tuple[Source, ...]
@@ -75,49 +77,62 @@ def balanced(lm: LanguageModel, progress: bool = True) -> Sliders:
 
     A few minutes on two cores for a model of half a billion parameters.
     """
-    first = round(READ_DEPTH * lm.n_layers)
-    layers = tuple(range(first, max(first + 1, round(MOVED_DEPTH * lm.n_layers))))
+    first, pushed_end, lowered_end = (round(d * lm.n_layers) for d in (READ_DEPTH, PUSHED_DEPTH, LOWERED_DEPTH))
+    layers = tuple(range(first, max(first + 1, lowered_end)))
+    pushed = tuple(range(first, max(first + 1, pushed_end)))
     prompts = _read(lm, layers, progress)
     probe = fit_prompt_probe(prompts.probed, prompts.harmful, prompts.pairs)
-    safe_above = probe.threshold(positive=False, quantile=HARMLESS_BELOW)
-    help_below = min(safe_above, probe.threshold(positive=True, quantile=HARMFUL_BELOW))
+    safe_above, help_below = (probe.threshold(positive=False, quantile=q) for q in (SAFE_ABOVE, HELP_BELOW))
     tokens = probed_tokens(lm)
 
     harmful, harmless = prompts.of(harmful=True), prompts.of(harmful=False)
     count = max(1, round(SHARE * len(harmful)))
-    means = [prompts.last[harmful[some]].double().mean(0) for some in (slice(-count, None), slice(count))]
-    origin = Origin(model=lm.identity, sources=prompts.sources, expression="safety", recipe="balanced")
-    refusal = SteeringVector((means[0] - means[1]).float(), layers, origin=origin, scope="answer")
-    push = _strength(lm, refusal, [prompts.chats[place] for place in harmful[:TRIED]], 1.0)
-    pull = _strength(lm, refusal, [prompts.chats[place] for place in harmless[-TRIED:]], -1.0)
+    complied, refused = (prompts.last[harmful[some]].double().mean(0) for some in (slice(count), slice(-count, None)))
+    answered = prompts.last[harmless[: max(1, round(SHARE * len(harmless)))]].double().mean(0)
+    refusal = SteeringVector(
+        (refused - complied).float(),
+        layers,
+        pushed,
+        range=(0.0, 1.0),
+        origin=Origin(model=lm.identity, sources=prompts.sources, expression="safety", recipe="balanced"),
+        scope="answer",
+    )
+    turned = harmful[prompts.refusal[harmful] < 0] if (prompts.refusal[harmful] < 0).any() else harmful
+    push = _strength(lm, refusal, [prompts.chats[place] for place in _spread(turned)])
 
     answers = extract(lm, ContrastSet.builtin("helpfulness"), layers=layers, progress=progress)
     assert answers.origin is not None
     engaged = replace(
         answers,
-        recommended_layers=layers,
+        recommended_layers=pushed,
         unit=ENGAGED,
         scope="generated",
         gate=probe.gate_below(safe_above, first, tokens),
         profile=None,
     )
-    both = Origin(
-        model=lm.identity,
-        sources=(*prompts.sources, *answers.origin.sources),
-        expression="helpfulness",
-        recipe="balanced",
-    )
-    return Sliders(
-        safety=replace(refusal, unit=push, gate=probe.gate_above(safe_above, first, tokens)),
-        helpfulness=replace(
-            refusal,
-            unit=-pull,
-            scope="last_prompt_token",  # further on it would push engaged and evasive answers alike
-            gate=probe.gate_below(help_below, first, tokens),
-            companions=(engaged,),
-            origin=both,
+    helpfulness = replace(
+        refusal,
+        recommended_layers=layers,
+        intervention="lower_projection",
+        reference=answered.float(),
+        scope="last_prompt_token",
+        gate=probe.gate_below(help_below, first, tokens),
+        companions=(engaged,),
+        origin=Origin(
+            model=lm.identity,
+            sources=(*prompts.sources, *answers.origin.sources),
+            expression="helpfulness",
+            recipe="balanced",
         ),
     )
+    return Sliders(
+        safety=replace(refusal, unit=push, gate=probe.gate_above(safe_above, first, tokens)), helpfulness=helpfulness
+    )
+
+
+def _spread(places: Tensor) -> Tensor:
+    """At most `TRIED` of them, evenly over their order."""
+    return places[torch.linspace(0, len(places) - 1, min(TRIED, len(places))).round().long()]
 
 
 def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
@@ -160,13 +175,13 @@ def _refusal(lm: LanguageModel, chats: Sequence[Chat], done: Callable[[int], obj
     return found
 
 
-def _strength(lm: LanguageModel, vector: SteeringVector, chats: Sequence[Chat], sign: float) -> float:
-    """How much of the vector turns nearly all these prompts' first tokens to refusing (sign 1), or away from it."""
+def _strength(lm: LanguageModel, vector: SteeringVector, chats: Sequence[Chat]) -> float:
+    """How much of the vector turns nearly all these prompts' first tokens to refusing, and a little more."""
     value = WEAKEST
     with Sliders(push=vector).attach(lm) as dial:
         while value < STRONGEST:
-            dial.set(push=sign * value)
-            if (sign * refusal_score(lm, chats) > 0).float().mean() >= TURNED:
+            dial.set(push=value)
+            if (refusal_score(lm, chats) > 0).float().mean() >= TURNED:
                 break
             value *= 2**0.5
     return SPARE * min(value, STRONGEST)

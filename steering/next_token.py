@@ -12,6 +12,7 @@ from torch import Tensor
 from steering.batching import like_lengths, pad
 from steering.chats import ChatLike
 from steering.language_model import LanguageModel
+from steering.shared_prefix import shared_prefix
 
 TOKENS_PER_BATCH = 2048
 
@@ -37,12 +38,18 @@ def refusal_tokens(lm: LanguageModel) -> list[int]:
 def next_token_log_probabilities(lm: LanguageModel, prompts: Sequence[ChatLike]) -> Float[Tensor, "prompts vocabulary"]:
     """Log-probabilities of the token after each prompt, float32 on the CPU."""
     rows = [lm.tokenize(prompt).ids for prompt in prompts]
+    prefix = shared_prefix(lm, rows, min(map(len, rows), default=1) - 1)
     found: dict[int, Tensor] = {}
     for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
         input_ids, attention_mask = pad([rows[place] for place in places], lm.padding_id, lm.model.device)
-        ends, which = torch.unique(attention_mask.sum(1) - 1, return_inverse=True)
+        cache = prefix.for_rows(len(places))
+        ends, which = torch.unique(attention_mask.sum(1) - 1 - prefix.length, return_inverse=True)
         logits = lm.model(
-            input_ids=input_ids, attention_mask=attention_mask, use_cache=False, logits_to_keep=ends
+            input_ids=input_ids[:, prefix.length :],
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            logits_to_keep=ends,
         ).logits[torch.arange(len(places)), which]
         found |= dict(zip(places, logits.float().log_softmax(-1).cpu(), strict=True))
     return torch.stack([found[place] for place in range(len(rows))])

@@ -3,12 +3,10 @@
 It knows nothing of axes or directions: chats in, one state a chat and layer out.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Protocol, TypeAlias
 
 import torch
@@ -16,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from tqdm.auto import tqdm
-from transformers import DynamicCache
 
 from steering.attention import output_projection, projection_weight
 from steering.batching import like_lengths, pad
@@ -25,6 +22,7 @@ from steering.contrast import ContrastPair
 from steering.decoder_blocks import block_output
 from steering.errors import SteeringError, quoted
 from steering.language_model import LanguageModel, TokenizedChat
+from steering.shared_prefix import Prefix, shared_prefix
 
 States: TypeAlias = Float[Tensor, "chats layers d_model"]
 PairStates: TypeAlias = tuple[States, States]
@@ -87,7 +85,8 @@ def record_positions(
     layers = check_layers(lm, layers)
     tokenized = [lm.tokenize(chat) for chat in chats]
     spans = [[_span(chat, position) for position in positions] for chat in tokenized]
-    prefix = _shared_prefix(lm, [chat.ids for chat in tokenized], [span for some in spans for span in some], layers)
+    longest = min((start for some in spans for start, _ in some), default=0)
+    prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, partial(_stopping_at, lm, layers[-1]))
     states = torch.empty(len(positions), len(tokenized), len(layers), _width(lm, site))
     for batch in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
         rows = [tokenized[index].ids for index in batch]
@@ -177,44 +176,11 @@ def _span(chat: TokenizedChat, position: str) -> tuple[int, int]:
     return start, stop
 
 
-@dataclass(frozen=True)
-class _Prefix:
-    """Tokens that all chats begin with, such as a template's system turn, and their keys and values."""
-
-    length: int
-    cache: DynamicCache | None
-
-
-def _shared_prefix(
-    lm: LanguageModel, rows: list[list[int]], spans: list[tuple[int, int]], layers: list[int]
-) -> _Prefix:
-    """Run what all rows begin with once, up to the first token whose state is wanted.
-
-    Not where somebody watches the model or its blocks, as a dial does: it is to see whole prompts, in the rows that it
-    knows.
-    """
-    length = min(len(_common_prefix(rows)), *(start for start, _ in spans)) if rows else 0
-    watched = lm.model._forward_pre_hooks or any(block._forward_hooks for block in lm.blocks)
-    if length == 0 or len(rows) == 1 or watched:
-        return _Prefix(0, None)
-    cache = DynamicCache(config=lm.model.config)
-    input_ids = torch.tensor([rows[0][:length]], device=lm.model.device)
-    with torch.inference_mode(), _stopping_at(lm, layers[-1]):
-        lm.model(input_ids=input_ids, past_key_values=cache, use_cache=True)
-    return _Prefix(length, cache)
-
-
-def _common_prefix(rows: list[list[int]]) -> list[int]:
-    """What the first and the last row in order begin with, all rows between them begin with too."""
-    first, last = min(rows), max(rows)
-    return [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
-
-
 @torch.inference_mode()
 def _read_batch(
     lm: LanguageModel,
     rows: list[list[int]],
-    prefix: _Prefix,
+    prefix: Prefix,
     layers: list[int],
     site: str,
     spans: list[list[tuple[int, int]]],
@@ -223,9 +189,7 @@ def _read_batch(
 ) -> None:
     """Run one right-padded batch and write the mean states over every row's spans into `states[:, places]`."""
     input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device)
-    cache = copy.deepcopy(prefix.cache)
-    if cache is not None:
-        cache.batch_repeat_interleave(len(rows))
+    cache = prefix.for_rows(len(rows))
 
     def read(slot: int, hidden: Tensor) -> None:
         for place, row, some in zip(places, hidden, spans, strict=True):

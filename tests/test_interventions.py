@@ -14,6 +14,7 @@ from steering.interventions import INTERVENTIONS, NEEDS_REFERENCE
 from steering.interventions.ablate import ablate
 from steering.interventions.add_keeping_norm import add_keeping_norm
 from steering.interventions.add_mapped import add_mapped
+from steering.interventions.lower_projection import lower_projection
 from steering.interventions.rotate import angle_in_plane, rotate
 from steering.interventions.scale_component import scale_component
 from steering.interventions.set_projection import set_projection
@@ -101,6 +102,25 @@ def test_scaling_multiplies_the_component_and_leaves_the_rest(dtype: torch.dtype
 
 
 @each_dtype
+def test_lowering_leaves_nothing_above_the_ceiling_and_everything_below_it(
+    dtype: torch.dtype, tolerance: float
+) -> None:
+    h, r, _ = tensors(dtype)
+    axis = normalize(r, dim=0)
+    before = h.double() @ axis
+    ceiling = before.median().item()
+    after = lower_projection(h, r, ceiling)
+    assert after.dtype == dtype
+    above = before > ceiling
+    assert above.any()
+    assert torch.equal(after[~above], h[~above])
+    close((after.double() @ axis)[above], torch.full_like(before[above], ceiling), tolerance)
+    close(ablate(after, r), ablate(h, r), tolerance)
+    halfway = lower_projection(h, r, ceiling, 0.5).double() @ axis
+    close(halfway[above], ((before + ceiling) / 2)[above], tolerance)
+
+
+@each_dtype
 def test_mapped_addition_is_the_rank_one_map(dtype: torch.dtype, tolerance: float) -> None:
     h, r, w = tensors(dtype)
     expected = h.double() + 0.1 * h.double() @ torch.outer(r, w).T
@@ -141,7 +161,10 @@ def test_every_row_moves_as_the_function_says_and_a_row_at_zero_stays(interventi
         one = bare[row : row + 1]
         expected = INTERVENTIONS[intervention](one, torch.full((1, 1, 1), x), vector[2], reference)
         torch.testing.assert_close(steered[row : row + 1], expected)
-        nothing = (intervention in ("ablate", "add_above") and x < 0) or intervention == "rotate_adaptive"
+        nothing = (intervention in ("ablate", "add_above") and x < 0) or intervention in (
+            "rotate_adaptive",
+            "lower_projection",
+        )
         assert nothing or not torch.allclose(steered[row], bare[row])
     assert torch.equal(steered[0], bare[0])
 
