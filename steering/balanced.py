@@ -48,7 +48,7 @@ SPARE = 1.25
 """The push is so many times as strong as that: answers of other prompts have to turn too."""
 WEAKEST, STRONGEST = 1 / 8, 1.0
 """Of the difference of refused and complied prompts."""
-ENGAGED = 0.75
+ENGAGED = 0.25
 """Of the difference of engaged and evasive answers, on the tokens that the model writes."""
 
 
