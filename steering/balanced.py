@@ -46,8 +46,8 @@ TURNED = 0.9
 """Share of them whose first token must turn."""
 SPARE = 1.25
 """The push is so many times as strong as that: answers of other prompts have to turn too."""
-WEAKEST, STRONGEST = 1 / 8, 1.0
-"""Of the difference of refused and complied prompts."""
+STRENGTHS = tuple(2 ** (-halvings / 2) for halvings in (6, 5, 4, 3, 2))
+"""Of the difference of refused and complied prompts; beyond, a model that knows no refusals loses its language."""
 ENGAGED = 0.25
 """Of the difference of engaged and evasive answers, on the tokens that the model writes."""
 
@@ -177,11 +177,9 @@ def _refusal(lm: LanguageModel, chats: Sequence[Chat], done: Callable[[int], obj
 
 def _strength(lm: LanguageModel, vector: SteeringVector, chats: Sequence[Chat]) -> float:
     """How much of the vector turns nearly all these prompts' first tokens to refusing, and a little more."""
-    value = WEAKEST
     with Sliders(push=vector).attach(lm) as dial:
-        while value < STRONGEST:
-            dial.set(push=value)
+        for strength in STRENGTHS:
+            dial.set(push=strength)
             if (refusal_score(lm, chats) > 0).float().mean() >= TURNED:
-                break
-            value *= 2**0.5
-    return SPARE * min(value, STRONGEST)
+                return SPARE * strength
+    return STRENGTHS[-1]
