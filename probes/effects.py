@@ -3,12 +3,13 @@
 It knows numbers, not models: scores of prompts under slider settings in, slopes with intervals out.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import bootstrap, spearmanr
+from scipy.stats import DegenerateDataWarning, bootstrap, spearmanr
 
 from steering.errors import SteeringError, quoted
 
@@ -127,19 +128,20 @@ def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
 
 
 def mean_with_interval(samples: Sequence[float] | NDArray[np.float64], seed: int | np.random.Generator = 0) -> Estimate:
-    """A mean with its 95 % bootstrap interval (BCa, scipy)."""
+    """A mean with its 95 % bootstrap interval (scipy; BCa, or percentiles where nearly all samples are the same)."""
     samples = np.asarray(samples, dtype=float)
     if np.ptp(samples) <= ROUNDING * max(1.0, np.abs(samples).max()):
         return Estimate(value=float(samples[0]), low=float(samples[0]), high=float(samples[0]))
-    found = bootstrap(
-        (samples,),
-        np.mean,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    )
-    low, high = found.confidence_interval
+    generator = np.random.default_rng(seed)
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DegenerateDataWarning)
+            found = bootstrap(
+                (samples,), np.mean, confidence_level=CONFIDENCE, n_resamples=RESAMPLES, method=method, rng=generator
+            )
+        low, high = found.confidence_interval
+        if np.isfinite([low, high]).all():
+            break
     return Estimate(value=float(samples.mean()), low=float(low), high=float(high))
 
 

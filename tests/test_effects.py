@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probes.effects import CrossEffects, cross_effects, monotonicity, wrong_way_fraction
+from probes.effects import CrossEffects, cross_effects, mean_with_interval, monotonicity, wrong_way_fraction
 from steering import SteeringError
 
 GRID = [{"safety": s, "helpfulness": h} for s in (-1.0, 0.0, 1.0) for h in (-1.0, 0.0, 1.0)]
@@ -88,3 +88,10 @@ def test_ranges_in_which_the_mean_falls_are_named() -> None:
     found = monotonicity(values, bent)
     assert found.falls == ((-0.5, 0.5),)
     assert found.spearman == pytest.approx(0.6)
+
+
+def test_intervals_of_means_are_finite_where_nearly_all_samples_are_the_same() -> None:
+    for samples in ([0.0] * 47 + [1.0], [0.0, 1.0], [1.0] * 5 + [0.0] * 5, [3.0] * 9):
+        found = mean_with_interval(samples)
+        assert found.value == pytest.approx(np.mean(samples))
+        assert found.low <= found.value <= found.high

@@ -1,0 +1,87 @@
+"""A report as Markdown for the docs: outcomes by setting, what each slider changes, matrices and leakage.
+
+python benchmarks/report_table.py REPORT.json [MORE.json …]
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from probes.effects import mean_with_interval
+from probes.frontier import hypervolume
+from probes.html_report import figure, share
+from probes.report import Report, setting_label
+from steering.errors import SteeringError
+
+
+def print_outcomes(report: Report) -> None:
+    """Shares by setting, by benchmark."""
+    rates = report.rates()
+    print("| setting | " + " | ".join(rates[0]) + " |\n|---" + "|---" * len(rates[0]) + "|")
+    for setting, row in zip(report.settings, rates, strict=True):
+        print(f"| {setting_label(setting)} | " + " | ".join(map(share, row.values())) + " |")
+
+
+def print_changes(report: Report) -> None:
+    """Change from the bare model in points, paired by prompt, where every axis is at 0 or at its highest."""
+    highest = {axis: max(setting[axis] for setting in report.settings) for axis in report.settings[0]}
+    found = report.outcomes()
+    print("\n| change from bare, points | " + " | ".join(found) + " |\n|---" + "|---" * len(found) + "|")
+    for place, setting in enumerate(report.settings):
+        if place != report.bare and all(value in (0, highest[axis]) for axis, value in setting.items()):
+            cells = [mean_with_interval(100 * (shares[place] - shares[report.bare])) for shares in found.values()]
+            print(
+                f"| {setting_label(setting)} | "
+                + " | ".join(f"{c.value:+.1f} [{c.low:+.1f}, {c.high:+.1f}]" for c in cells)
+                + " |"
+            )
+
+
+def print_effects(report: Report) -> None:
+    """Both matrices with their leakage."""
+    matrices = [report.cross_effects] if report.own else []
+    try:
+        matrices.append(report.outcome_effects())
+    except SteeringError:
+        print("\n(no outcome for every axis)")
+    for effects in matrices:
+        print("\n| score | " + " | ".join(effects.sliders) + " |\n|---" + "|---" * len(effects.sliders) + "|")
+        for name, row, leaks in zip(effects.scores, effects.slopes, effects.leakage, strict=True):
+            cells = [
+                figure(slope) if name == own else f"{figure(slope)}, leakage {figure(leak)}"
+                for slope, leak, own in zip(row, leaks, effects.scores, strict=True)
+            ]
+            print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def main(
+    paths: Annotated[list[Path], typer.Argument(help="Reports that `trimtab evaluate` or `compare` wrote.")],
+) -> None:
+    """Print one section a report."""
+    for path in paths:
+        report = Report.load(path)
+        print(f"\n## {path.stem}: {report.decoding}, judged by {next(iter(report.verdicts), 'nobody')}\n")
+        if report.verdicts:
+            print_outcomes(report)
+            print_changes(report)
+            if points := report.frontier():
+                print(f"\nhypervolume {hypervolume(points):.3f}")
+        print_effects(report)
+        for axis in report.own:
+            order, wrong = report.monotonicity(axis), report.wrong_way_fraction(axis)
+            print(f"\n{axis}: rank correlation {order.spearman:.2f}, {wrong:.0%} of prompts move the wrong way")
+        for name, rows in report.scores.items():
+            means = ", ".join(
+                f"{setting_label(s)} {np.mean(row):+.3f}" for s, row in zip(report.settings, rows, strict=True)
+            )
+            print(f"\n{name}: {means}")
+        for judge in list(report.verdicts)[1:]:
+            found = report.judges_agree(next(iter(report.verdicts)), judge)
+            if found.share is not None:
+                print(f"\n{judge} agrees on {share(found.share)} of answers")
+
+
+if __name__ == "__main__":
+    typer.run(main)
