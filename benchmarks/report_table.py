@@ -41,7 +41,7 @@ def print_changes(report: Report) -> None:
 
 def print_effects(report: Report) -> None:
     """Both matrices with their leakage."""
-    matrices = [report.cross_effects] if report.own else []
+    matrices = [report.cross_effects] if report.has_own_scores else []
     try:
         matrices.append(report.outcome_effects())
     except SteeringError:

@@ -59,7 +59,7 @@ def evaluate(
     Args:
         method: sliders, or a baseline out of `probes.baselines`, which is measured by its answers alone.
         grid: values of each axis; axes that it leaves out stay at 0. 0 must be among the values of each.
-        scores: without generation, of sliders; the built-in ones unless given.
+        scores: without generation, of sliders; the built-in ones unless given, none for ().
         benchmarks: prompts to answer, such as `builtin_benchmark()`; without any no text is generated.
         judges: of the answers; `RefusalJudge()` unless given. The first is the one that figures are drawn from.
         folder: where finished cells are kept. Nothing is written without it.
@@ -88,7 +88,7 @@ def evaluate(
             scores = [*scores_beside(found), *damage_scores(lm, benchmarks, own_answers)]
         own = {"safety": "refusal of harmful"} if "refusal of harmful" in found and "safety" in grid else {}
         own |= {score.own_slider: score.name for score in scores if score.own_slider}
-        if missing := [axis for axis in grid if axis not in own]:
+        if (missing := [axis for axis in grid if axis not in own]) and scores:
             raise SteeringError(
                 f"Expected for every slider a score that it is meant to raise, found none for {quoted(missing)}."
             )
@@ -139,10 +139,11 @@ class _Run:
         """`[setting][run]`."""
         prompts = [prompt.text for prompt in benchmark.prompts]
         decoding = self.decoding.model_dump(mode="json", exclude={"seeds"})
+        bare = self.key[0], "bare"  # whatever the method: all its axes at 0 are the bare model
         cells = [(setting, seed) for setting in self.settings for seed in self.decoding.runs]
         found = [
             self.cells.get(
-                (*self.key, prompts, decoding, seed, sorted(setting.items())),
+                (*(self.key if any(setting.values()) else bare), prompts, decoding, seed, _moved(setting)),
                 Answers,
                 lambda setting=setting, seed=seed: self.method.answers(  # type: ignore[misc]
                     self.lm, prompts, setting, self.decoding, seed
@@ -194,6 +195,11 @@ class _Run:
         return shown
 
 
+def _moved(setting: Setting) -> list[tuple[str, float]]:
+    """The axes that are not at 0."""
+    return sorted((axis, value) for axis, value in setting.items() if value)
+
+
 def _first_token_scores(
     benchmarks: Sequence[LoadedBenchmark], answers: Mapping[str, Sequence[Sequence[Answers]]]
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
@@ -206,7 +212,7 @@ def _first_token_scores(
             for place, runs in enumerate(answers[benchmark.name]):
                 rows += [[]] * (place == len(rows))
                 rows[place] = rows[place] + [runs[0].refusal[column] for column in wanted if runs[0].refusal]
-        if rows and rows[0]:
+        if rows and all(len(row) == len(rows[0]) > 0 for row in rows):  # none where answers are chosen among several
             found[name] = tuple(map(tuple, rows))
     return found
 

@@ -79,7 +79,7 @@ def figure(estimate: Estimate) -> str:
 def _method(report: Report) -> dict[str, Any]:
     """What the template shows of one method."""
     matrices = []
-    if report.own:
+    if report.has_own_scores:
         matrices.append(_matrix("Scores without generation", report.cross_effects, "bare standard deviations a unit"))
     with suppress(SteeringError):  # not every axis has an outcome, and not every report has answers
         matrices.append(_matrix("Outcomes of answers", report.outcome_effects(), "share of prompts a unit"))

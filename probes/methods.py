@@ -109,7 +109,7 @@ class Prompting:
 class BestOfN:
     """The best of several sampled answers by `Σ value · score` (Tuan et al. 2024): each axis has its scorer.
 
-    Never report it by a judge that is one of the scorers. All values at 0 is the first sample.
+    Never report it by a judge that is one of the scorers. All values at 0 is the bare model, not a sample.
     """
 
     scorers: Mapping[str, Scorer]
@@ -132,6 +132,8 @@ class BestOfN:
         self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
     ) -> Answers:
         """The best of this seed's samples (0 for greedy decoding, which has no seed); sampled once for all settings."""
+        if not any(setting.values()):
+            return answer(lm, prompts, decoding, seed)
         key = json.dumps([str(prompts), decoding.model_dump(mode="json"), seed])
         if key not in self._sampled:
             self._sampled[key] = candidates(

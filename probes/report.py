@@ -69,6 +69,11 @@ class Report(BaseModel):
     """`[judge][benchmark][setting][run][prompt]`."""
 
     @property
+    def has_own_scores(self) -> bool:
+        """Whether every axis has a score that it is meant to raise: what `cross_effects` needs."""
+        return bool(self.own) and set(self.own) == set(self.settings[0])
+
+    @property
     def cross_effects(self) -> CrossEffects:
         """Slope of each axis's own score in every axis, with 95 % intervals and leakage."""
         scores = {name: np.array(self.scores[name]) for name in self.own.values()}

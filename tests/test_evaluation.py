@@ -16,6 +16,7 @@ from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark, builtin_be
 from probes.evaluation import evaluate
 from probes.grid_scores import Score, builtin_scores
 from probes.judges import Verdict
+from probes.methods import Prompting
 from probes.report import Report
 from probes.scores import preference_margin
 from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringError, record
@@ -209,6 +210,21 @@ def test_a_second_run_takes_everything_from_its_cells(tmp_path: Path, monkeypatc
     monkeypatch.setattr(LanguageModel, "generate", None)
     assert run() == first
     assert PlantedJudge.calls == before
+
+
+def test_the_bare_model_answers_once_for_all_methods(tmp_path: Path) -> None:
+    lm = tiny_lm(max_position_embeddings=2048)
+    benchmark, decoding = small_benchmark(), Decoding(max_new_tokens=3)
+    found = []
+    for method in (two_sliders(), Sliders(safety=random_vector(5)), Prompting()):
+        grid = {"safety": [0.0, 1.0]}
+        report = evaluate(lm, method, grid, (), benchmarks=[benchmark], judges=[PlantedJudge()], decoding=decoding,
+                          folder=tmp_path, progress=False)  # fmt: skip
+        found.append(report.answers["small"])
+        assert report.own == {"safety": "refusal of harmful"} or isinstance(method, Prompting)
+    assert found[0][0] == found[1][0] == found[2][0]
+    kept = [file.read_text() for file in tmp_path.iterdir() if 'refusal":[' in file.read_text()]
+    assert len(kept) == 1 + 3
 
 
 def test_benchmarks_and_judges_need_names_of_their_own() -> None:

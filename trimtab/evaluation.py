@@ -73,7 +73,7 @@ def _benchmark(entry: str, count: int) -> LoadedBenchmark:
 
 def print_report(report: Report, console: Console) -> None:
     """The cross-effect matrices, how orderly each slider is, and the means of every setting."""
-    if report.own:
+    if report.has_own_scores:
         unit = "standard deviations of the bare score, a unit of slider"
         _print_matrix(report.cross_effects, f"Cross-effects: slope, in {unit}", console)
     for axis, score in report.own.items():

@@ -197,7 +197,10 @@ def compare(
     blocks: Blocks = None,
     allow_mismatch: AllowMismatch = None,
 ) -> None:
-    """Put several vectors, recipes and baselines into one report: the same prompts, decoding and judge."""
+    """Put several vectors, recipes and baselines into one report: the same prompts, decoding and judge.
+
+    By their answers alone; `trimtab evaluate` also measures scores without generation.
+    """
     from probes.answers import Decoding
     from probes.evaluation import evaluate as measure
     from probes.html_report import write_html
@@ -218,7 +221,7 @@ def compare(
         reports = {}
         for name, one in methods_from(lm, method or [], recipe or [], baseline or [], allow_mismatch or []).items():
             axes = dict.fromkeys(one.axes, grid)
-            reports[name] = measure(lm, one, axes, benchmarks=asked, judges=judges, decoding=decoding, folder=cells)
+            reports[name] = measure(lm, one, axes, (), benchmarks=asked, judges=judges, decoding=decoding, folder=cells)
             if folder is not None:
                 reports[name].save(folder / f"{name}.json")
         write_html(reports, page)
