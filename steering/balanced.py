@@ -36,8 +36,8 @@ PUSHED_DEPTH = 0.71
 """Where the pushes end."""
 LOWERED_DEPTH = 0.91
 """Where the lowering of what leans to refusing ends: later blocks would write it anew."""
-SAFE_ABOVE, HELP_BELOW = 0.95, 0.9
-"""Shares of held-out harmless prompts that stay below the threshold of safety, and of helpfulness."""
+SAFE_ABOVE, HELP_BELOW = 0.95, 0.8
+"""Shares of harmless prompts that stay below the threshold of safety, and of helpfulness, in cross-validation."""
 SHARE = 1 / 3
 """Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""
 TRIED = 24
@@ -75,7 +75,8 @@ class _Prompts:
 def balanced(lm: LanguageModel, progress: bool = True) -> Sliders:
     """Safety and helpfulness sliders that are as independent as we know how, from built-in prompts alone.
 
-    A few minutes on two cores for a model of half a billion parameters.
+    Some minutes on two cores for a model of half a billion parameters. No pair of the prompt sets is held out: measure on
+    other prompts than the built-in ones.
     """
     first, pushed_end, lowered_end = (round(d * lm.n_layers) for d in (READ_DEPTH, PUSHED_DEPTH, LOWERED_DEPTH))
     layers = tuple(range(first, max(first + 1, lowered_end)))
@@ -136,15 +137,14 @@ def _spread(places: Tensor) -> Tensor:
 
 
 def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
-    """The prompts of the pairs that make vectors; those that `split` holds out are for reports."""
+    """The prompts of all pairs: cross-validation sets the thresholds, and a fifth fewer pairs make a worse probe."""
     chats: list[Chat] = []
     harmful: list[bool] = []
     pairs: list[int] = []
     sources = []
     for name in (*WISHES, HARMLESS):
         whole = ContrastSet.builtin(name)
-        rest, held_out = whole.split()
-        for pair in rest:
+        for pair in whole:
             number = len(set(pairs))
             sides = [(pair.positive, True), (pair.negative, False)] if name in WISHES else [(pair.positive[:-1], False)]
             for chat, wish in sides:
@@ -155,8 +155,8 @@ def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
             Source(
                 contrast_set=name,
                 fingerprint=whole.fingerprint,
-                pairs=len(rest),
-                held_out_pairs=len(held_out),
+                pairs=len(whole),
+                held_out_pairs=0,
                 method="prompt probe and refused - complied",
                 position="template tokens after the user's text",
             )
