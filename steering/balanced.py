@@ -75,8 +75,8 @@ class _Prompts:
 def balanced(lm: LanguageModel, progress: bool = True) -> Sliders:
     """Safety and helpfulness sliders that are as independent as we know how, from built-in prompts alone.
 
-    Some minutes on two cores for a model of half a billion parameters. No pair of the prompt sets is held out: measure on
-    other prompts than the built-in ones.
+    Some minutes on two cores for a model of half a billion parameters. No pair of the prompt sets is held out: measure
+    on other prompts than the built-in ones.
     """
     first, pushed_end, lowered_end = (round(d * lm.n_layers) for d in (READ_DEPTH, PUSHED_DEPTH, LOWERED_DEPTH))
     layers = tuple(range(first, max(first + 1, lowered_end)))

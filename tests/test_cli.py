@@ -299,7 +299,19 @@ def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFix
 
 def test_help_is_printed_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--help")[0] == 0
-    for command in ("demo", "extract", "recipes", "recipe", "select", "evaluate", "inspect", "chat", "generate"):
+    for command in (
+        "demo",
+        "extract",
+        "recipes",
+        "recipe",
+        "select",
+        "evaluate",
+        "inspect",
+        "chat",
+        "generate",
+        "serve",
+        "balanced",
+    ):
         code, printed, _ = run(capsys, command, "--help")
         assert code == 0
         assert "Usage: trimtab" in printed or f" {command} " in printed

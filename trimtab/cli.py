@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from steering.errors import SteeringError
-from trimtab import measuring
+from trimtab import measuring, serving
 from trimtab.options import (
     DEFAULT_MODEL,
     AllowMismatch,
@@ -32,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for command in measuring.COMMANDS:
+for command in measuring.COMMANDS + serving.COMMANDS:
     app.command()(command)
 
 

@@ -1,0 +1,1 @@
+"""OpenAI's API with sliders, on plain transformers, for one machine."""
