@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint consumers clean
 
 demo: .venv/installed
 	$(BIN)/trimtab demo --out demo
@@ -17,6 +17,11 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The tools that read our exports, each in an environment of its own (llama.cpp builds for ten minutes and more). One that
+# can't be installed or built is named, and its tests skip.
+consumers: .venv/installed-dev
+	eval "$$(bash tests/consumers/environments.sh)" && $(BIN)/pytest tests/consumers
 
 clean:
 	rm -rf .venv demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from steering.bridges import Bridge, language_model
 from steering.contrast import ContrastSet
 from steering.directions import DIRECTIONS
 from steering.errors import SteeringError, quoted
@@ -21,7 +22,7 @@ AUROC_TOLERANCE = 0.02
 
 
 def extract(
-    lm: LanguageModel,
+    lm: LanguageModel | Bridge,
     contrast_set: ContrastSet,
     *,
     method: str = "difference_in_means",
@@ -45,6 +46,7 @@ def extract(
 
     Raises SteeringError for unknown names, and for a set too small to hold out a pair.
     """
+    lm = language_model(lm)
     if method not in DIRECTIONS:
         raise SteeringError(f"There is no extraction method {method!r}; choose from {quoted(DIRECTIONS)}.")
     position = position or ("response_mean" if contrast_set.ends_with_answer else "last")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from steering.attention import output_projection
+from steering.bridges import Bridge, language_model
 from steering.decoder_blocks import block_output, find_blocks, with_block_output
 from steering.errors import SteeringError, quoted
 from steering.generate_calls import watch_generate
@@ -48,13 +49,15 @@ class Sliders:
 
     def attach(
         self,
-        model: LanguageModel | PreTrainedModel,
+        model: LanguageModel | PreTrainedModel | Bridge,
         *,
         scope: str | Mapping[str, str] | None = None,
         allow_mismatch: Iterable[str] = (),
         blocks: str | None = None,
     ) -> "Dial":
         """Put hooks on the model's blocks, all sliders at 0, and return the dial that moves them.
+
+        A `TransformerBridge` of TransformerLens 4 is a model too: its own forward passes are steered.
 
         Use the dial as a context manager, or call its `detach()`.
 
@@ -65,6 +68,8 @@ class Sliders:
 
         Raises SteeringError when a vector was made on another model.
         """
+        if isinstance(model, Bridge):
+            model = language_model(model)
         if isinstance(model, LanguageModel):
             transformer, found, identity = model.model, model.blocks, model.identity
         else:

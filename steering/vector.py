@@ -246,6 +246,26 @@ class SteeringVector:
             vector.check(lm.identity, allow_mismatch)
         return vector
 
+    @staticmethod
+    def from_pretrained(
+        name: str | Path,
+        axis: str | None = None,
+        lm: "LanguageModel | None" = None,
+        allow_mismatch: Iterable[str] = (),
+        revision: str | None = None,
+    ) -> "SteeringVector":
+        """One axis of a folder that `steering.export.hub` wrote, or of a Hub repository; checked as by `load`.
+
+        The axis may be left out where there is only one. `revision` is a branch, tag or commit of a Hub id.
+        Raises SteeringError when there is no such vector, or it belongs to another model.
+        """
+        from steering.imports.hub import vector_from_pretrained
+
+        vector = vector_from_pretrained(name, axis, revision)
+        if lm is not None:
+            vector.check(lm.identity, allow_mismatch)
+        return vector
+
     def check(self, model: ModelIdentity, allow_mismatch: Iterable[str] = ()) -> None:
         """Raise SteeringError unless the vector was made on this model.
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from test_extraction import prompt_pairs
 from tiny import random_vector, tiny_lm, tiny_model
 from transformer_lens.model_bridge import TransformerBridge
 
-from steering import Sliders, SteeringError, SteeringVector
+from steering import Sliders, SteeringError, SteeringVector, extract
 from steering.export.transformer_lens import forward_hooks
 
 
@@ -40,3 +41,25 @@ def test_what_hooks_can_not_say_is_refused() -> None:
     ):
         with pytest.raises(SteeringError, match="plain addition at blocks for TransformerLens"):
             forward_hooks(Sliders(a=vector), a=1.0)
+
+
+@torch.inference_mode()
+def test_sliders_and_extract_take_a_bridge() -> None:
+    lm = tiny_lm()
+    bridge = TransformerBridge.boot_transformers("tiny", hf_model=tiny_model(), tokenizer=lm.tokenizer)
+    ids = torch.randint(5, 270, (2, 9), generator=torch.Generator().manual_seed(0))
+    vector = extract(bridge, prompt_pairs(10), progress=False)
+    torch.testing.assert_close(vector.directions, extract(lm, prompt_pairs(10), progress=False).directions)
+    vector.check(lm.identity)
+    bare = bridge(ids)
+    with Sliders(a=vector).attach(bridge) as dial:
+        dial.set(a=5.0)
+        steered = bridge(ids)
+    with Sliders(a=vector).attach(lm) as dial:
+        dial.set(a=5.0)
+        torch.testing.assert_close(steered, lm.model(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+    assert (steered - bare).abs().max() > 0.01
+    assert torch.equal(bridge(ids), bare)
+    bridge.enable_compatibility_mode()
+    with pytest.raises(SteeringError, match="compatibility mode"):
+        Sliders(a=vector).attach(bridge)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from steering.errors import SteeringError
-from trimtab import measuring, serving
+from trimtab import exporting, measuring, serving
 from trimtab.options import (
     DEFAULT_MODEL,
     AllowMismatch,
@@ -32,8 +32,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for command in measuring.COMMANDS + serving.COMMANDS:
-    app.command()(command)
+for command in (*measuring.COMMANDS, *exporting.COMMANDS, *serving.COMMANDS):
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 @app.command()
@@ -208,11 +208,12 @@ def generate(
     """Answer prompts under slider settings, greedily."""
     from steering import Sliders
     from trimtab.axes import axes_from, warn_outside_range
+    from trimtab.exporting import slider_values
 
     asked = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     if not asked:
         raise SteeringError("Expected a prompt as argument or on stdin, found none; write: trimtab generate 'Hello'")
-    settings = _moved({"safety": safety, "helpfulness": helpfulness}) | _slider_values(slider or [])
+    settings = _moved({"safety": safety, "helpfulness": helpfulness}) | slider_values(slider or [])
     lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
     axes = axes_from(lm, vectors or [], allow_mismatch or [])
     with Sliders(**axes).attach(lm, scope=scope, allow_mismatch=allow_mismatch or []) as dial:
@@ -228,17 +229,6 @@ def generate(
 def _moved(values: dict[str, float]) -> dict[str, float]:
     """Sliders that the user moved: axes at 0 need not exist."""
     return {name: value for name, value in values.items() if value != 0}
-
-
-def _slider_values(entries: list[str]) -> dict[str, float]:
-    values = {}
-    for entry in entries:
-        name, _, value = entry.partition("=")
-        try:
-            values[name] = float(value)
-        except ValueError:
-            raise SteeringError(f"Expected NAME=VALUE, such as formality=0.5, found {entry!r}.") from None
-    return values
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
+from steering.export.setting import Setting
 from steering.interventions.add import add
 from steering.sliders import Sliders
 
@@ -21,15 +22,8 @@ def forward_hooks(sliders: Sliders, **coefficients: float) -> list[ForwardHook]:
     Sliders that are not named are at 0. Raises SteeringError for an unknown axis, and for a vector that does more than
     add (an intervention, a gate, a scope): these hooks can't say it.
     """
-    sliders.check_axes(coefficients)
-    deltas: dict[int, Tensor] = {}
-    for name, value in coefficients.items():
-        vector = sliders.axes[name]
-        vector.require_plain("for TransformerLens")
-        for layer in vector.recommended_layers:
-            push = value * (vector.unit * vector[layer])
-            deltas[layer] = deltas[layer] + push if layer in deltas else push
-    return [(f"blocks.{layer}.hook_out", _adding(delta)) for layer, delta in sorted(deltas.items())]
+    additions = Setting(sliders, coefficients).additions("TransformerLens")
+    return [(f"blocks.{layer}.hook_out", _adding(delta)) for layer, delta in additions.items()]
 
 
 def _adding(delta: Tensor) -> Callable[[Tensor, object], Tensor]:

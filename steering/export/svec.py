@@ -1,0 +1,62 @@
+"""`.svec`, a JSON file of directions by layer that two tools of IBM read, each in its own way.
+
+AISteer360 adds `directions["12"]` to the **output** of block 12. Activation-steering (CAST) adds it to the **input** of
+block 12, which is the output of block 11, after rounding it to float16. One file can't serve both.
+
+Sources: `aisteer360/algorithms/state_control/_common/steering_vector.py` and `caa/control.py`;
+`activation_steering/steering_vector.py`, `leash_layer.py` and `malleable_model.py`.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from steering.errors import SteeringError
+from steering.export.setting import Steering, as_setting, file_additions
+from steering.files import replacing
+
+
+def to_aisteer360(steering: Steering, path: str | Path) -> None:
+    """Write the file for AISteer360's `SteeringVector.load`, whole or not at all.
+
+    Its control `CAA` moves the one layer that it is told, at a `multiplier` of 1. Raises SteeringError for
+    anything but additions at blocks, and where nobody knows the model type.
+    """
+    additions = file_additions(steering, "AISteer360")
+    _write(path, as_setting(steering).named_architecture("AISteer360"), additions)
+
+
+def to_activation_steering(steering: Steering, path: str | Path) -> None:
+    """Write the file for activation-steering's `SteeringVector.load`: what moves block L's output is its layer L + 1.
+
+    Pass the file's layers as `behavior_layer_ids`, at a `behavior_vector_strength` of 1. Raises SteeringError for
+    anything but additions at blocks, for the last block, and for numbers that float16 can't hold.
+    """
+    consumer = "activation-steering"
+    additions = file_additions(steering, consumer)
+    model = as_setting(steering).model
+    if model and model.n_layers - 1 in additions:
+        raise SteeringError(
+            f"Activation-steering moves the inputs of blocks, so that the output of the last, {model.n_layers - 1}, "
+            "which this vector moves, can't be reached; select other layers."
+        )
+    largest = max(float(push.abs().max()) for push in additions.values())
+    if largest > torch.finfo(torch.float16).max:
+        raise SteeringError(
+            f"Activation-steering holds directions in float16, up to 65504, found {largest:g}; lower the slider."
+        )
+    shifted = {layer + 1: push for layer, push in additions.items()}
+    _write(path, as_setting(steering).named_architecture(consumer), shifted)
+
+
+def _write(path: str | Path, model_type: str, directions: dict[int, Tensor]) -> None:
+    content = {
+        "model_type": model_type,
+        "directions": {str(layer): push.tolist() for layer, push in directions.items()},
+        # Both readers want a number; activation-steering writes 1 itself where nothing was explained.
+        "explained_variances": {str(layer): 1.0 for layer in directions},
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content))
