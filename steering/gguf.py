@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from platformdirs import user_cache_path
-from safetensors.torch import save_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from steering.errors import SteeringError
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Raised when what is written into a cached folder changes, so that older folders are not read."""
 
 
@@ -86,4 +86,15 @@ def _convert(file: Path, dtype: torch.dtype, folder: Path) -> None:
     if model.generation_config is not None:
         model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    save_file(_weights(model), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The model's tensors, those that share memory once: as the embedding, which is where other tools look for it."""
+    embedding = next(model.get_input_embeddings().parameters())
+    own = next(name for name, parameter in model.named_parameters() if parameter is embedding)
+    weights = {own: embedding.detach().contiguous()}
+    for name, tensor in model.state_dict().items():
+        if all(tensor.data_ptr() != other.data_ptr() for other in weights.values()):
+            weights[name] = tensor.contiguous()
+    return weights

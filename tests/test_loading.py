@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import save_folder, tiny_lm, tiny_tokenizer
+from tiny import save_folder, tiny_lm, tiny_model, tiny_tokenizer
 
 from steering import LanguageModel, SteeringError, load
-from steering.gguf import dequantised_folder
+from steering.gguf import _weights, dequantised_folder
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +160,13 @@ def test_every_public_name_resolves() -> None:
         assert getattr(steering, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = steering.nothing
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_converted_weights_stand_under_the_embeddings_name_and_only_once(tied: bool) -> None:
+    """vLLM skips the key `lm_head.weight` of a tied model: its embeddings would be zero."""
+    model = tiny_model(tie_word_embeddings=tied)
+    weights = _weights(model)
+    assert ("lm_head.weight" in weights) != tied
+    assert torch.equal(weights["model.embed_tokens.weight"], model.state_dict()["model.embed_tokens.weight"])
+    assert set(model.state_dict()) - set(weights) == ({"lm_head.weight"} if tied else set())

@@ -1,0 +1,56 @@
+"""New axes while the engine runs: first in every worker, then in the front end that lets requests name them."""
+
+from pathlib import Path
+from typing import Any
+
+from steering.errors import SteeringError
+from steering.serving.vllm.axes import Axes, Axis
+
+RPC = "trimtab_add_axis"
+"""Name of the method that every worker has for `collective_rpc`."""
+
+
+def add_axis(llm: Any, name: str, path: str | Path, scope: str | None = None) -> None:
+    """Register a vector's file under a name in a running `vllm.LLM`; requests may name it from then on.
+
+    The file must be readable in every worker. Raises SteeringError when it can't serve here.
+    """
+    axes = axes_of(llm.llm_engine.input_processor)
+    axis = checked(axes, name, path, scope)
+    llm.collective_rpc(RPC, args=(name, str(path), scope))
+    take_up(axes, axis)
+
+
+async def add_axis_async(engine: Any, name: str, path: str | Path, scope: str | None = None) -> None:
+    """The same for an `AsyncLLM`, such as the one behind the OpenAI server."""
+    axes = axes_of(engine.input_processor)
+    axis = checked(axes, name, path, scope)
+    await engine.collective_rpc(RPC, args=(name, str(path), scope))
+    take_up(axes, axis)
+
+
+def axes_of(processor: Any) -> Axes:
+    """The front end's axes. Raises SteeringError where the engine was started without Trimtab."""
+    axes = getattr(processor, "trimtab", None)
+    if not isinstance(axes, Axes):
+        raise SteeringError(
+            """This engine was started without Trimtab; start it with additional_config={"trimtab": {"vectors": {}}}."""
+        )
+    return axes
+
+
+def checked(axes: Axes, name: str, path: str | Path, scope: str | None) -> Axis:
+    """The axis, read and found fit to be added live."""
+    axis = axes.read(name, path, scope)
+    axes.check_live(axis)
+    known = axes.by_name.get(name)
+    if known is not None and known.digest != axis.digest:
+        axes.add(axis)  # raises
+    return axis
+
+
+def take_up(axes: Axes, axis: Axis) -> list[int]:
+    """Add the axis and pay for it with spare columns; the columns' numbers."""
+    added = axes.add(axis)
+    axes.spare -= len(added)
+    return [number for number, _ in added]

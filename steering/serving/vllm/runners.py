@@ -1,0 +1,88 @@
+"""Where vLLM's two model runners say which token belongs to which request: right before every forward pass."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from steering.errors import SteeringError
+from steering.serving.vllm.plugin import VERSIONS, after
+from steering.serving.vllm.settings import KEY
+from steering.serving.vllm.steps import Batch, StepWriter
+
+Setting: TypeAlias = Mapping[str, float] | None
+
+
+def watch_runner(runner: Any, writer: StepWriter) -> None:
+    """Let the writer fill the buffers before the runner's passes. Raises SteeringError for a runner it doesn't know."""
+    if hasattr(runner, "model_state") and hasattr(runner, "req_states"):
+        _watch_second(runner, writer)
+    elif hasattr(runner, "_model_forward"):
+        _watch_first(runner, writer)
+    else:
+        raise SteeringError(f"Expected a model runner of vLLM {VERSIONS}, found {type(runner).__name__}.")
+
+
+def setting_of(sampling_params: Any) -> Setting:
+    """What admission wrote down; nothing where a request came past it."""
+    setting = (getattr(sampling_params, "extra_args", None) or {}).get(KEY)
+    return setting if isinstance(setting, dict) else None
+
+
+def _watch_first(runner: Any, writer: StepWriter) -> None:
+    """The first runner (`gpu_model_runner.py`): its batch is what the forward pass is about to run."""
+    for holder, name in (
+        (runner, "requests"),
+        (runner, "query_start_loc"),
+        (runner.input_batch, "req_ids"),
+        (runner.input_batch, "num_computed_tokens_cpu"),
+        (runner.input_batch, "num_prompt_tokens"),
+    ):
+        if not hasattr(holder, name):
+            raise SteeringError(f"Expected {name} in vLLM's {type(holder).__name__}; install vLLM {VERSIONS}.")
+    forward = runner._model_forward
+
+    def steered_forward(*args: Any, **kwargs: Any) -> Any:
+        batch = runner.input_batch
+        names = batch.req_ids
+        count = len(names)
+        writer.write(
+            Batch(
+                names,
+                np.diff(runner.query_start_loc.np[: count + 1]),
+                batch.num_computed_tokens_cpu[:count],
+                batch.num_prompt_tokens[:count],
+                [setting_of(runner.requests[name].sampling_params) for name in names],
+            )
+        )
+        return forward(*args, **kwargs)
+
+    runner._model_forward = steered_forward
+
+
+def _watch_second(runner: Any, writer: StepWriter) -> None:
+    """The second runner (`gpu/model_runner.py`): its model state is told of requests and prepares every pass."""
+    known: dict[str, tuple[Setting, int]] = {}
+
+    def added(_state: Any, _result: object, _index: int, request: Any) -> None:
+        known[request.req_id] = setting_of(request.sampling_params), request.prompt_len
+
+    def removed(_state: Any, _result: object, name: str) -> None:
+        known.pop(name, None)
+
+    def prepared(_state: Any, _result: object, batch: Any, _states: object) -> None:
+        found = [known.get(name, (None, 0)) for name in batch.req_ids]  # warm-up passes run requests of their own
+        count = len(found)
+        writer.write(
+            Batch(
+                batch.req_ids,
+                np.diff(batch.query_start_loc_np[: count + 1]),
+                batch.num_computed_tokens_np[:count],
+                np.array([length for _, length in found], dtype=np.int64),
+                [setting for setting, _ in found],
+            )
+        )
+
+    after(runner.model_state, "add_request", added)
+    after(runner.model_state, "remove_request", removed)
+    after(runner.model_state, "prepare_inputs", prepared)

@@ -1,0 +1,108 @@
+"""Which token of a step is moved how far: from the requests of a batch to the contents of the buffers.
+
+Knows nothing of vLLM: requests are names, token counts and settings.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, cast
+
+import numpy as np
+import torch
+
+from steering.scopes import TokenChoice, token_choice
+from steering.serving.vllm.axes import Column
+from steering.serving.vllm.buffers import Buffers
+
+Array: TypeAlias = Any
+"""A numpy array."""
+
+
+class Batch(NamedTuple):
+    """The requests of one step, in the order of their tokens."""
+
+    names: Sequence[str]
+    lengths: Array
+    """(requests,) tokens in this step."""
+    computed: Array
+    """(requests,) tokens before this step."""
+    prompts: Array
+    """(requests,) length of the prompts."""
+    settings: Sequence[Mapping[str, float] | None]
+
+
+class StepWriter:
+    """Fills the buffers before every step."""
+
+    def __init__(self, buffers: Buffers, columns: Sequence[Column]) -> None:
+        self._buffers = buffers
+        self._columns: dict[str, list[int]] = {}
+        self._choices: dict[int, TokenChoice | None] = {}
+        self._slots: OrderedDict[str, int] = OrderedDict()
+        self._written = 0
+        for number, column in enumerate(columns):
+            self.add(number, column)
+
+    def add(self, number: int, column: Column) -> None:
+        """Let settings name the column's axis."""
+        self._columns.setdefault(column.axis, []).append(number)
+        self._choices[number] = token_choice(column.part.scope)
+
+    def write(self, batch: Batch) -> None:
+        """Place the requests' settings at their tokens; everything else is 0."""
+        values = np.zeros((len(batch.names), self._buffers.coefficients.shape[1]), np.float32)
+        steered = False
+        for row, setting in enumerate(batch.settings):
+            for axis, value in (setting or {}).items():
+                for number in self._columns.get(axis, ()):
+                    values[row, number] = value
+                    steered = True
+        self._buffers.busy = steered
+        if not steered:
+            self._clear(0)
+            return
+        starts = np.cumsum(batch.lengths) - batch.lengths
+        within = np.arange(int(batch.lengths.sum())) - np.repeat(starts, batch.lengths)
+        index = within + np.repeat(batch.computed, batch.lengths)
+        prompt = np.repeat(batch.prompts, batch.lengths)
+        coefficients = np.repeat(values, batch.lengths, axis=0)
+        for number, choice in self._choices.items():
+            if choice is not None and values[:, number].any():
+                coefficients[:, number] *= cast("Array", choice)(index, prompt)
+        tokens = len(coefficients)
+        self._buffers.coefficients[:tokens].copy_(torch.from_numpy(coefficients))
+        if self._buffers.readers:
+            self._place_readers(batch, values, index, prompt)
+        self._clear(tokens)
+
+    def _place_readers(self, batch: Batch, values: Array, index: Array, prompt: Array) -> None:
+        nobody = self._buffers.requests
+        columns = [column for column, _ in self._buffers.readers]
+        slots = np.full(len(batch.names), nobody)
+        for row in np.flatnonzero(values[:, columns].any(1)):
+            slots[row] = self._slot(batch.names[int(row)])
+        of_token = np.repeat(slots, batch.lengths)
+        last = [token for _, token in self._buffers.readers]
+        targets = np.where(index[:, None] == prompt[:, None] - np.array(last), of_token[:, None], nobody)
+        self._buffers.slots[: len(of_token)].copy_(torch.from_numpy(of_token))
+        self._buffers.targets[: len(targets)].copy_(torch.from_numpy(targets))
+
+    def _slot(self, name: str) -> int:
+        """The request's slot; a new one takes that of the request that was longest without a step.
+
+        There are twice as many slots as requests may run, and one that is preempted has its prompt read anew.
+        """
+        if name not in self._slots:
+            full = len(self._slots) == self._buffers.requests
+            self._slots[name] = self._slots.popitem(last=False)[1] if full else len(self._slots)
+        self._slots.move_to_end(name)
+        return self._slots[name]
+
+    def _clear(self, tokens: int) -> None:
+        """Zero the rows behind the step's tokens that an earlier step has filled."""
+        if tokens < self._written:
+            rows = slice(tokens, self._written)
+            self._buffers.coefficients[rows].zero_()
+            self._buffers.slots[rows].fill_(self._buffers.requests)
+            self._buffers.targets[rows].fill_(self._buffers.requests)
+        self._written = tokens

@@ -1,0 +1,80 @@
+"""A worker: once its model is loaded, buffers, steered blocks, and the runner that fills them."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from steering.errors import SteeringError, quoted
+from steering.serving.vllm.axes import Axes
+from steering.serving.vllm.buffers import Buffers
+from steering.serving.vllm.live import RPC, checked, take_up
+from steering.serving.vllm.modes import check_modes
+from steering.serving.vllm.plugin import after
+from steering.serving.vllm.runners import watch_runner
+from steering.serving.vllm.steered_block import SteeredBlock, steer_block
+from steering.serving.vllm.steps import StepWriter
+
+
+def when_device_is_ready(wrapper: Any, _result: object) -> None:
+    """Wait for the model, in a worker that was told of vectors."""
+    axes = Axes.configured(wrapper.vllm_config)
+    if axes is not None:
+        check_modes(wrapper.vllm_config, axes)
+        after(wrapper.worker, "load_model", partial(_when_model_is_loaded, axes))
+
+
+def _when_model_is_loaded(axes: Axes, worker: Any, _result: object, **_: object) -> None:
+    SteeredWorker(worker, axes)
+
+
+class SteeredWorker:
+    """The steering of one worker; it lives in the hooks and in the worker's method for live registration."""
+
+    def __init__(self, worker: Any, axes: Axes) -> None:
+        config, runner = worker.vllm_config, worker.model_runner
+        self.axes = axes
+        compilation = config.compilation_config
+        tokens = max(config.scheduler_config.max_num_batched_tokens, compilation.max_cudagraph_capture_size or 0)
+        # Python code runs in every step only where nothing is compiled or captured.
+        skippable = compilation.mode.name == "NONE" and compilation.cudagraph_mode.name == "NONE"
+        self.buffers = Buffers(
+            tokens, axes.columns, axes.spare, 2 * config.scheduler_config.max_num_seqs, worker.device, skippable
+        )
+        self.blocks: list[SteeredBlock] = []
+        for layer, block in enumerate(_blocks(runner.model, axes.n_layers)):
+            if next(block.parameters(), None) is None:
+                continue  # another pipeline stage's
+            steered = SteeredBlock(layer, axes.d_model, axes.columns, self.buffers)
+            steer_block(block, steered, self.buffers)
+            self.blocks.append(steered)
+        self.writer = StepWriter(self.buffers, axes.columns)
+        watch_runner(runner, self.writer)
+        setattr(worker, RPC, self.add_axis)
+        # The key of vLLM's cache of compiled models: another set of vectors gives other code.
+        if isinstance(config.additional_config, dict):
+            config.additional_config["trimtab.digests"] = {name: axis.digest for name, axis in axes.by_name.items()}
+
+    def add_axis(self, name: str, path: str | Path, scope: str | None) -> None:
+        """Take up an axis while requests run; none can name it before the front end knows it too."""
+        axis = checked(self.axes, name, path, scope)
+        for number in take_up(self.axes, axis):
+            for block in self.blocks:
+                block.add(number, self.axes.columns[number])
+            self.writer.add(number, self.axes.columns[number])
+
+
+def _blocks(model: Any, n_layers: int) -> nn.ModuleList:
+    """The decoder blocks: the one outermost list with an entry a layer, in the language model of several."""
+    language_model: Any = model.get_language_model() if hasattr(model, "get_language_model") else model
+    lists = {name: module for name, module in language_model.named_modules() if isinstance(module, nn.ModuleList)}
+    outermost = [blocks for name, blocks in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
+    found = [blocks for blocks in outermost if len(blocks) == n_layers]
+    if len(found) != 1:
+        looked_at = quoted(f"{name} ({len(blocks)} entries)" for name, blocks in lists.items())
+        raise SteeringError(
+            f"Expected one list of {n_layers} decoder blocks in {type(language_model).__name__!r}, found {len(found)} "
+            f"among {looked_at}; this model can't be steered in vLLM."
+        )
+    return found[0]
