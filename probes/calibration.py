@@ -36,7 +36,7 @@ TOLERANCE = 0.02
 """Of the edge, relative."""
 DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Middles of the spans that are tried, as shares of the model's depth: where steering works in the literature."""
-WIDTHS = (1, 3, 5)
+WIDTHS = (1, 3)
 AXES: Mapping[str, tuple[str, Callable[..., torch.Tensor]]] = {
     "safety": ("safety", lambda lm, prompts, _dial: refusal_score(lm, prompts)),
     "helpfulness": ("helpfulness", preference_margin),
