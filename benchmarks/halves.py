@@ -3,7 +3,7 @@
     python benchmarks/halves.py --data FOLDER --out FOLDER
 
 FOLDER of the data holds `harmful_train.jsonl`, `harmful_val.jsonl`, `harmbench_dev.jsonl` (AdvBench, MaliciousInstruct,
-FOLDER holds `harmful_train.jsonl`, `harmful_val.jsonl`, `harmbench_dev.jsonl` (AdvBench, MaliciousInstruct,
+TDC2023, HarmBench), `harmless_val.jsonl` (Alpaca), `or_bench_hard_dev.jsonl` and `xstest_dev.jsonl`, an object a line
 with its `prompt`. A prompt's half is the parity of its SHA-256. Written to `OUT/tune` and `OUT/report`, in the columns
 that each set is published in.
 """

@@ -7,6 +7,7 @@ their edges, so at like damage, by how far the own score has risen there.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 
 from probes.grid_scores import FIRST_TOKEN_SCORES, Score
 from probes.scores import preference_margin, refusal_score
-from steering import ContrastPair, ContrastSet, LanguageModel, Sliders, SteeringVector
+from steering import ContrastSet, LanguageModel, Sliders, SteeringVector
 from steering.chats import ChatLike
 from steering.errors import SteeringError, quoted
 from steering.identity import fingerprint
@@ -52,10 +53,11 @@ def tuning_data(axis: str, count: int = 24) -> tuple[Score, list[ChatLike]]:
     if axis not in AXES:
         raise SteeringError(f"There is no built-in tuning data for {axis!r}, only for {quoted(AXES)}; pass your own.")
     name, measure = AXES[axis]
-    pairs = _spread(name, count)
+    pairs = ContrastSet.builtin(name).split()[0].spread(count)
     items = [pair.positive for pair in pairs] if axis == "safety" else pairs
     label = FIRST_TOKEN_SCORES["harmful"] if axis == "safety" else "engaged over evasive"
-    return Score(label, items, measure, axis), [pair.positive[:-1] for pair in _spread("helpfulness", count)]
+    ordinary = ContrastSet.builtin("helpfulness").split()[0].spread(count)
+    return Score(label, items, measure, axis), [pair.positive[:-1] for pair in ordinary]
 
 
 def calibrate(
@@ -135,10 +137,12 @@ def _measure(
 ) -> Span:
     with Sliders(slider=vector).attach(lm) as dial, torch.inference_mode():
 
+        @cache
         def kl(value: float) -> float:
             dial.set(slider=value)
             return divergence(bare, next_token_log_probabilities(lm, ordinary)).mean().item()
 
+        @cache  # both edges begin at 0, and the gain is between values that they have seen
         def score(value: float) -> float:
             dial.set(slider=value)
             return own.measure(lm, own.items, dial).mean().item()
@@ -167,8 +171,3 @@ def _edge(kl: Callable[[float], float], score: Callable[[float], float], budget:
             return float(last)
         before = after
     return edge
-
-
-def _spread(name: str, count: int) -> list[ContrastPair]:
-    pairs = ContrastSet.builtin(name).split()[0].pairs
-    return list(pairs[:: max(1, len(pairs) // count)][:count])

@@ -110,6 +110,11 @@ class Monotonicity(BaseModel):
     falls: tuple[tuple[float, float], ...]
     """Ranges of the slider in which the mean score falls, joined where they touch."""
 
+    @property
+    def where_it_falls(self) -> str:
+        """`falls` in words: `0.5 to 1`, or `nowhere`."""
+        return ", ".join(f"{low:g} to {high:g}" for low, high in self.falls) or "nowhere"
+
 
 def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
     """Spearman's correlation of the mean score with the slider, and where it goes the wrong way.

@@ -88,8 +88,7 @@ def damage_scores(
 
 def held_out(name: str, count: int) -> Sequence[ContrastPair]:
     """Pairs of a built-in set that `extract` keeps out of its vectors, spread over the set."""
-    pairs = ContrastSet.builtin(name).split()[1].pairs
-    return pairs[:: max(1, len(pairs) // count)][:count]
+    return ContrastSet.builtin(name).split()[1].spread(count)
 
 
 def _refusal(lm: LanguageModel, prompts: Sequence[Any], _dial: Dial) -> Tensor:

@@ -105,7 +105,7 @@ def _order(report: Report, axis: str) -> dict[str, Any]:
         "axis": axis,
         "score": report.own[axis],
         "spearman": order.spearman,
-        "falls": ", ".join(f"{low:g} to {high:g}" for low, high in order.falls) or "nowhere",
+        "falls": order.where_it_falls,
         "wrong_way": report.wrong_way_fraction(axis),
     }
 

@@ -125,6 +125,10 @@ class ContrastSet:
         chosen = {pair.id for pair in ranked[:count]}
         return self._where(lambda pair: pair.id not in chosen), self._where(lambda pair: pair.id in chosen)
 
+    def spread(self, count: int) -> tuple[ContrastPair, ...]:
+        """At most so many pairs, spread over the set and so over its groups."""
+        return self.pairs[:: max(1, len(self) // count)][:count]
+
     def _where(self, wanted: Callable[[ContrastPair], bool]) -> "ContrastSet":
         kept = [(pair, line) for pair, line in zip(self.pairs, self.lines, strict=True) if wanted(pair)]
         return ContrastSet(tuple(pair for pair, _ in kept), self.header, tuple(line for _, line in kept))

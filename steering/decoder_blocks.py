@@ -23,16 +23,19 @@ def find_blocks(model: PreTrainedModel, path: str | None = None) -> nn.ModuleLis
         )
     config = model.config.get_text_config(decoder=True)
     decoder = model.get_decoder()  # type: ignore[no-untyped-call]
+    return only_list_of(config.num_hidden_layers, decoder, "name it, as in blocks='model.layers'")
+
+
+def only_list_of(n_layers: int, decoder: nn.Module, remedy: str) -> nn.ModuleList:
+    """The one outermost `ModuleList` with an entry a layer. Raises SteeringError where there is none, or several."""
     lists = {name: module for name, module in decoder.named_modules() if isinstance(module, nn.ModuleList)}
-    outermost = {
-        name: blocks for name, blocks in lists.items() if not any(name.startswith(f"{other}.") for other in lists)
-    }
-    found = [blocks for blocks in outermost.values() if len(blocks) == config.num_hidden_layers]
+    outermost = [blocks for name, blocks in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
+    found = [blocks for blocks in outermost if len(blocks) == n_layers]
     if len(found) != 1:
         looked_at = quoted(f"{name} ({len(blocks)} entries)" for name, blocks in lists.items())
         raise SteeringError(
-            f"Expected one list of {config.num_hidden_layers} decoder blocks in {type(decoder).__name__!r}, "
-            f"found {len(found)} among {looked_at}; name it, as in blocks='model.layers'."
+            f"Expected one list of {n_layers} decoder blocks in {type(decoder).__name__!r}, "
+            f"found {len(found)} among {looked_at}; {remedy}."
         )
     return found[0]
 

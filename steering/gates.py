@@ -71,7 +71,10 @@ class Gate:
         states = wide(states)
         if self.cosine:
             states = torch.nn.functional.normalize(states, dim=-1)
-        score = states.flatten(1) @ self.direction.flatten().to(states.device, states.dtype) + self.bias
+        return self.opened(states.flatten(1) @ self.direction.flatten().to(states.device, states.dtype) + self.bias)
+
+    def opened(self, score: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+        """The factor of each prompt's score, which has the bias in it; 0 for a score that isn't a number."""
         return CURVES[self.curve](score).nan_to_num(0.0).clamp(self.low, self.high)
 
 

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from tqdm.auto import tqdm
 
+from probes.grid_scores import held_out
 from probes.plots import layer_profile
 from probes.scores import preference_margin, refusal_score
 from probes.vector_record import describe_vector
-from steering import ContrastPair, ContrastSet, LanguageModel, Sliders, SteeringVector, sweep
+from steering import LanguageModel, Sliders, SteeringVector, sweep
 from steering.files import replacing
 from steering.vector import layer_spans
 from trimtab.axes import builtin_axes
@@ -61,8 +62,7 @@ def run_demo(lm: LanguageModel, max_new_tokens: int) -> DemoResult:
 
 
 def _measure(lm: LanguageModel, sliders: Sliders, settings: Sequence[Mapping[str, float]]) -> list[list[float]]:
-    safety = _held_out("safety")
-    helpfulness = _held_out("helpfulness")
+    safety, helpfulness = held_out("safety", PROBED), held_out("helpfulness", PROBED)
     kinds = (
         [pair.positive for pair in safety],
         [pair.negative for pair in safety],
@@ -75,12 +75,6 @@ def _measure(lm: LanguageModel, sliders: Sliders, settings: Sequence[Mapping[str
             row = [refusal_score(lm, prompts).mean().item() for prompts in kinds]
             scores.append([*row, preference_margin(lm, helpfulness, dial).mean().item()])
     return scores
-
-
-def _held_out(name: str) -> list[ContrastPair]:
-    """A few pairs, spread over the groups, that `extract` kept out of the vector."""
-    pairs = ContrastSet.builtin(name).split()[1].pairs
-    return list(pairs[:: len(pairs) // PROBED][:PROBED])
 
 
 def print_demo(result: DemoResult, console: Console) -> None:

@@ -78,9 +78,8 @@ def print_report(report: Report, console: Console) -> None:
         _print_matrix(report.cross_effects, f"Cross-effects: slope, in {unit}", console)
     for axis, score in report.own.items():
         order = report.monotonicity(axis)
-        falls = ", ".join(f"{low:g} to {high:g}" for low, high in order.falls) or "nowhere"
         console.print(
-            f"{axis} on {score!r}: rank correlation {order.spearman:.2f}, falls {falls}; "
+            f"{axis} on {score!r}: rank correlation {order.spearman:.2f}, falls {order.where_it_falls}; "
             f"{report.wrong_way_fraction(axis):.0%} of prompts move the wrong way",
             highlight=False,
             markup=False,

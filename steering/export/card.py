@@ -42,9 +42,9 @@ Steering vectors for activation steering with Trimtab: they move a model while i
 ```python
 from steering import Sliders, SteeringVector, load
 
-lm = load({(base_model or _model_name(axes))!r})
+lm = load({json.dumps(base_model or _model_name(axes))})
 folder = "."  # this folder, or the id of this repository on the Hub
-axes = {{name: SteeringVector.from_pretrained(folder, name) for name in {list(axes)!r}}}
+axes = {{name: SteeringVector.from_pretrained(folder, name) for name in {json.dumps(list(axes))}}}
 with Sliders(**axes).attach(lm) as dial:
     dial.set({next(iter(axes))}=1.0)
     print(lm.chat("Why is the sky blue?"))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from steering.contrast import ContrastPair, ContrastSet
+from steering.contrast import ContrastSet
 from steering.extraction import extract
 from steering.recipes.ingredients import Ingredients, with_directions
 from steering.selection import Selection, read_positions, select_direction
@@ -32,8 +32,8 @@ def search(ingredients: Ingredients, criterion: str = "arditi") -> Selection:
     """The search behind the recipe, on prompts that were held out of the vectors: the table of all candidates."""
     whole = ingredients.contrast_set("safety")
     rest, held_out = whole.split()
-    few = ContrastSet(_spread(rest, PAIRS), whole.header)
-    validation = _spread(held_out, ingredients.validation_pairs)
+    few = ContrastSet(rest.spread(PAIRS), whole.header)
+    validation = held_out.spread(ingredients.validation_pairs)
     lm = ingredients.lm
     return select_direction(
         lm,
@@ -46,8 +46,3 @@ def search(ingredients: Ingredients, criterion: str = "arditi") -> Selection:
         criterion=criterion,
         progress=ingredients.progress,
     )
-
-
-def _spread(pairs: ContrastSet, count: int) -> tuple[ContrastPair, ...]:
-    """At most so many pairs, spread over the set and so over its groups."""
-    return pairs.pairs[:: max(1, len(pairs) // count)][:count]

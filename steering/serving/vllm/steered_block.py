@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
-from steering.gates import CURVES
 from steering.interventions import INTERVENTIONS
 from steering.interventions.projection import wide
 from steering.serving.vllm.axes import Column
@@ -86,8 +85,7 @@ class _GateReader(nn.Module):
         self.number = number
         self.first = next(place for place, (owner, _) in enumerate(buffers.readers) if owner == number)
         self.count = len(gate.tokens)
-        self.cosine, self.bias, self.low, self.high = gate.cosine, gate.bias, gate.low, gate.high
-        self.curve = CURVES[gate.curve]
+        self.cosine, self.bias, self.opened = gate.cosine, gate.bias, gate.opened
         weights = gate.direction.reshape(self.count, -1).T.contiguous().to(buffers.coefficients.device)
         self.register_buffer("weights", weights, persistent=False)
         for name in ("coefficients", "slots", "targets", "scores"):
@@ -104,8 +102,7 @@ class _GateReader(nn.Module):
         if self.cosine:
             states = torch.nn.functional.normalize(states, dim=-1)
         self.scores[:, readers].scatter_(0, self.targets[:tokens, readers], states @ self.weights)
-        score = self.scores[:, readers].sum(1) + self.bias
-        factors = self.curve(score).nan_to_num(0.0).clamp(self.low, self.high)
+        factors = self.opened(self.scores[:, readers].sum(1) + self.bias)
         self.coefficients[:tokens, self.number].mul_(factors[self.slots[:tokens]])
 
 

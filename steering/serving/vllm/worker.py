@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from steering.errors import SteeringError, quoted
+from steering.decoder_blocks import only_list_of
 from steering.serving.vllm.axes import Axes
 from steering.serving.vllm.buffers import Buffers
 from steering.serving.vllm.live import RPC, checked, take_up
@@ -66,15 +66,6 @@ class SteeredWorker:
 
 
 def _blocks(model: Any, n_layers: int) -> nn.ModuleList:
-    """The decoder blocks: the one outermost list with an entry a layer, in the language model of several."""
+    """The decoder blocks, in the language model of several."""
     language_model: Any = model.get_language_model() if hasattr(model, "get_language_model") else model
-    lists = {name: module for name, module in language_model.named_modules() if isinstance(module, nn.ModuleList)}
-    outermost = [blocks for name, blocks in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
-    found = [blocks for blocks in outermost if len(blocks) == n_layers]
-    if len(found) != 1:
-        looked_at = quoted(f"{name} ({len(blocks)} entries)" for name, blocks in lists.items())
-        raise SteeringError(
-            f"Expected one list of {n_layers} decoder blocks in {type(language_model).__name__!r}, found {len(found)} "
-            f"among {looked_at}; this model can't be steered in vLLM."
-        )
-    return found[0]
+    return only_list_of(n_layers, language_model, "this model can't be steered in vLLM")
