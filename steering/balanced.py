@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from steering.chats import Chat
+from steering.chats import Chat, Message
 from steering.contrast import ContrastSet
 from steering.extraction import extract
 from steering.language_model import LanguageModel
@@ -36,7 +36,10 @@ PUSHED_DEPTH = 0.71
 """Where the pushes end."""
 LOWERED_DEPTH = 0.91
 """Where the lowering of what leans to refusing ends: later blocks would write it anew."""
-SAFE_ABOVE, HELP_BELOW = 0.95, 0.8
+END_MARKS = " .?!"
+"""Taken off both sides of every other pair: nearly all built-in prompts end with a mark, and a probe taught by them
+alone can take a missing one for a harmful wish."""
+SAFE_ABOVE, HELP_BELOW = 0.9, 0.7
 """Shares of harmless prompts that stay below the threshold of safety, and of helpfulness, in cross-validation."""
 SHARE = 1 / 3
 """Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""
@@ -148,7 +151,7 @@ def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
             number = len(set(pairs))
             sides = [(pair.positive, True), (pair.negative, False)] if name in WISHES else [(pair.positive[:-1], False)]
             for chat, wish in sides:
-                chats.append(chat)
+                chats.append(_unmarked(chat) if number % 2 else chat)
                 harmful.append(wish)
                 pairs.append(number)
         sources.append(
@@ -167,6 +170,11 @@ def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
         check_finite(states[-1])
         refusal = torch.cat([_refusal(lm, chats[start : start + 64], bar.update) for start in range(0, len(chats), 64)])
     return _Prompts(chats, harmful, pairs, states[:-1, :, 0], states[-1], refusal, tuple(sources))
+
+
+def _unmarked(chat: Chat) -> Chat:
+    """The chat without the mark that its last turn ends with."""
+    return (*chat[:-1], Message(role=chat[-1].role, content=chat[-1].content.rstrip(END_MARKS)))
 
 
 def _refusal(lm: LanguageModel, chats: Sequence[Chat], done: Callable[[int], object]) -> Float[Tensor, " chats"]:

@@ -8,6 +8,7 @@ import torch
 from tiny import tiny_lm
 
 from steering import ContrastSet, LanguageModel, Sliders
+from steering.balanced import END_MARKS, _read
 from steering.next_token import next_token_log_probabilities
 from steering.prompt_probe import probed_tokens
 from steering.recording import record_positions
@@ -70,6 +71,17 @@ def test_each_slider_moves_its_own_prompts_and_leaves_the_others_alone(
         assert name == "helpfulness" or torch.equal(moved, own)  # helpfulness lowers only what leans to refuse
     torch.testing.assert_close(found["both"][safety], found["safety"][safety])
     torch.testing.assert_close(found["both"][helpfulness], found["helpfulness"][helpfulness])
+
+
+def test_half_of_the_pairs_end_without_a_mark_on_both_sides(small_sets: pytest.MonkeyPatch) -> None:
+    lm = tiny_lm(max_position_embeddings=2048)
+    prompts = _read(lm, [1], progress=False)
+    marked = [chat[-1].content[-1] in END_MARKS for chat in prompts.chats]
+    for chat, number, mark in zip(prompts.chats, prompts.pairs, marked, strict=True):
+        assert chat[-1].content
+        assert not (mark and number % 2)
+    assert 0.4 < sum(marked) / len(marked) < 0.6
+    assert len(set(prompts.pairs)) == max(prompts.pairs) + 1
 
 
 def test_the_artifacts_say_what_they_were_made_from(balanced: tuple[LanguageModel, Sliders]) -> None:

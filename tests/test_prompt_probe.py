@@ -65,7 +65,7 @@ def test_gates_open_on_either_side_of_their_threshold() -> None:
     assert torch.equal(below.factors(rows).bool(), scores < threshold)
 
 
-def test_the_tokens_are_the_first_of_the_template_after_the_users_text() -> None:
+def test_the_tokens_are_the_first_of_the_template_after_the_users_text_and_the_last() -> None:
     lm = tiny_lm()
     ids = lm.tokenize("Paint").ids
     tokens = probed_tokens(lm)
