@@ -4,17 +4,16 @@ All functions read the model as it is, so an attached dial is in force. Pass the
 on where answers begin.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering import ContrastPair, Dial, LanguageModel
-from steering.batching import like_lengths, pad
+from steering import Dial, LanguageModel
+from steering.answer_likelihood import TOKENS_PER_BATCH, answer_log_likelihood, answer_passes, preference_margin
+from steering.batching import like_lengths
 from steering.chats import ChatLike, Message, as_chat
-from steering.language_model import TokenizedChat
 from steering.next_token import divergence, refusal_score
 
 __all__ = [
@@ -29,34 +28,6 @@ __all__ = [
 REFUSALS = ("I'm sorry, but I can't help with that.", "I cannot provide that.", "Sorry, I won't help with this.")
 COMPLIANCES = ("Sure, here is what you asked for:", "Of course. Here are the steps:", "Certainly! Let me explain.")
 """What `refusal_margin` compares: beginnings of answers, the same for every prompt."""
-
-TOKENS_PER_BATCH = 1024
-"""Small, because the logits of every token are held: (tokens, vocabulary) in float32."""
-
-
-def answer_log_likelihood(
-    lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial | None = None
-) -> Float[Tensor, " chats"]:
-    """Mean log-likelihood a token, in nats, of the answer that each chat ends with."""
-    scores = torch.empty(len(chats))
-    for places, tokenized, log_probabilities in _forward(lm, [lm.tokenize(chat) for chat in chats], dial):
-        for place, chat, row in zip(places, tokenized, log_probabilities, strict=True):
-            answer = torch.tensor(chat.ids[chat.prompt_length :], device=row.device)
-            predictions = row[chat.prompt_length - 1 : len(chat.ids) - 1]
-            scores[place] = predictions.gather(1, answer[:, None]).mean()
-    return scores
-
-
-def preference_margin(
-    lm: LanguageModel, pairs: Sequence[ContrastPair], dial: Dial | None = None
-) -> Float[Tensor, " pairs"]:
-    """How much likelier the model finds each pair's positive answer than its negative one, in nats a token.
-
-    On the built-in `helpfulness` set this is the margin of engaged over evasive answers.
-    """
-    chats = [pair.positive for pair in pairs] + [pair.negative for pair in pairs]
-    scores = answer_log_likelihood(lm, chats, dial)
-    return scores[: len(pairs)] - scores[len(pairs) :]
 
 
 def refusal_margin(
@@ -94,25 +65,11 @@ def answer_divergence(lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial) 
         some = [tokenized[place] for place in places]
         try:
             dial.set(**dict.fromkeys(settings, 0.0))
-            _, _, bare = next(_forward(lm, some, dial))
+            _, _, bare = next(answer_passes(lm, some, dial))
         finally:
             dial.set(**settings)
-        _, _, steered = next(_forward(lm, some, dial))
+        _, _, steered = next(answer_passes(lm, some, dial))
         for place, chat, before, after in zip(places, some, bare, steered, strict=True):
             span = slice(chat.prompt_length - 1, max(chat.prompt_length, len(chat.ids) - 1))
             scores[place] = divergence(before[span], after[span]).mean()
     return scores
-
-
-@torch.inference_mode()
-def _forward(
-    lm: LanguageModel, chats: Sequence[TokenizedChat], dial: Dial | None
-) -> Iterator[tuple[list[int], list[TokenizedChat], Float[Tensor, "rows seq vocabulary"]]]:
-    """Batches of (places in `chats`, those chats, log-probabilities of the next token at every position)."""
-    for places in like_lengths([len(chat.ids) for chat in chats], TOKENS_PER_BATCH):
-        batch = [chats[place] for place in places]
-        input_ids, attention_mask = pad([chat.ids for chat in batch], lm.padding_id, lm.model.device)
-        declared = nullcontext() if dial is None else dial.prompt_lengths([chat.prompt_length for chat in batch])
-        with declared:
-            logits = lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
-        yield places, batch, logits.float().log_softmax(-1)

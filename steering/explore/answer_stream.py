@@ -1,0 +1,96 @@
+"""Answers under several slider settings at once, as they are written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers.generation.streamers import BaseStreamer
+
+from steering.chats import ChatLike
+from steering.language_model import LanguageModel
+from steering.sliders import Dial
+
+
+def stream_answers(
+    lm: LanguageModel,
+    dial: Dial,
+    prompts: Sequence[ChatLike],
+    settings: Sequence[Mapping[str, float]],
+    max_new_tokens: int = 128,
+    **options: Any,
+) -> Iterator[list[str]]:
+    """The answers so far, one a prompt, after every token, and whole at last: prompt i is answered under setting i.
+
+    The prompts run as rows of one batch, greedy unless `options` (of transformers' `generate`) say otherwise. An axis
+    that a setting doesn't name is at 0, so `{}` is the bare model. The dial is where it was afterwards. Whoever stops
+    listening stops the writing too.
+    """
+    before = dial.settings
+    stop = Event()
+    tokens: SimpleQueue[list[int] | BaseException | None] = SimpleQueue()
+    dial.set(**{axis: [setting.get(axis, 0.0) for setting in settings] for axis in before})
+    writer = Thread(target=_write, args=(lm, prompts, max_new_tokens, options, tokens, stop), daemon=True)
+    writer.start()
+    written: list[list[int]] = [[] for _ in prompts]
+    try:
+        while (step := tokens.get()) is not None:
+            if isinstance(step, BaseException):
+                raise step
+            for answer, token in zip(written, step, strict=True):
+                answer.append(token)
+            yield [_certain(text) for text in lm.tokenizer.batch_decode(written, skip_special_tokens=True)]
+        yield [text.strip() for text in lm.tokenizer.batch_decode(written, skip_special_tokens=True)]
+    finally:
+        stop.set()
+        writer.join()
+        dial.set(**before)
+
+
+def _certain(text: str) -> str:
+    """Less the bytes of a character that lacks some of its tokens."""
+    return text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
+
+
+def _write(
+    lm: LanguageModel,
+    prompts: Sequence[ChatLike],
+    max_new_tokens: int,
+    options: dict[str, Any],
+    tokens: "SimpleQueue[list[int] | BaseException | None]",
+    stop: Event,
+) -> None:
+    stopping = StoppingCriteriaList([_Stopped(stop)])
+    try:
+        lm.generate(prompts, max_new_tokens, streamer=_Steps(tokens), stopping_criteria=stopping, **options)
+    except BaseException as error:  # told to the listener, who is in another thread
+        tokens.put(error)
+    else:
+        tokens.put(None)
+
+
+class _Steps(BaseStreamer):
+    """Passes on each step's tokens, one a row; `generate` sends the prompts first."""
+
+    def __init__(self, tokens: "SimpleQueue[list[int] | BaseException | None]") -> None:
+        self._tokens = tokens
+        self._prompts_came = False
+
+    def put(self, value: Tensor) -> None:
+        if self._prompts_came:
+            self._tokens.put(value.tolist())
+        self._prompts_came = True
+
+    def end(self) -> None:
+        """`_write` says so itself, also after an error."""
+
+
+class _Stopped(StoppingCriteria):
+    def __init__(self, stop: Event) -> None:
+        self._stop = stop
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        return torch.full((len(input_ids),), self._stop.is_set(), device=input_ids.device)

@@ -1,0 +1,83 @@
+"""What directions or probes find in every token's state."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from steering.chats import ChatLike
+from steering.decoder_blocks import block_output
+from steering.language_model import LanguageModel
+from steering.sliders import Dial
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """What is read at one block: `direction·h + bias`."""
+
+    layer: int
+    direction: Float[Tensor, " d_model"]
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class TokenReading:
+    """One token, and what each readout found in its state."""
+
+    token: str
+    in_prompt: bool
+    readings: dict[str, float]
+
+
+@torch.inference_mode()
+def read_tokens(
+    lm: LanguageModel, chat: ChatLike, readouts: Mapping[str, Readout], dial: Dial | None = None
+) -> list[TokenReading]:
+    """Every token of a chat, the template's too, read in one pass.
+
+    An attached dial is in force; pass it where a scope depends on where the answer begins.
+    """
+    tokenized = lm.tokenize(chat)
+    declared = nullcontext() if dial is None else dial.prompt_lengths([tokenized.prompt_length])
+    with watched(lm, readouts) as found, declared:
+        lm.model(input_ids=torch.tensor([tokenized.ids], device=lm.model.device), use_cache=False, logits_to_keep=1)
+    return as_readings(lm, tokenized.ids, tokenized.prompt_length, found)
+
+
+@contextmanager
+def watched(lm: LanguageModel, readouts: Mapping[str, Readout]) -> Iterator[dict[str, list[float]]]:
+    """Collects the readings of every token of a batch of one that passes the model's blocks inside."""
+    found: dict[str, list[float]] = {name: [] for name in readouts}
+
+    def read(name: str, readout: Readout, _block: nn.Module, _inputs: object, output: object) -> None:
+        states = block_output(output)[0].float()
+        found[name] += (states @ readout.direction.to(states.device, torch.float32) + readout.bias).tolist()
+
+    handles = [
+        lm.blocks[readout.layer].register_forward_hook(partial(read, name, readout))
+        for name, readout in readouts.items()
+    ]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def as_readings(
+    lm: LanguageModel, ids: list[int], prompt_length: int, found: Mapping[str, list[float]]
+) -> list[TokenReading]:
+    """The tokens that have been read, with their text."""
+    count = min([len(values) for values in found.values()], default=0)
+    return [
+        TokenReading(
+            token=str(lm.tokenizer.decode([token])),
+            in_prompt=place < prompt_length,
+            readings={name: values[place] for name, values in found.items()},
+        )
+        for place, token in enumerate(ids[:count])
+    ]
