@@ -44,7 +44,7 @@ def main(
     axes: dict[str, SteeringVector] = {
         name: extract(lm, ContrastSet.builtin(name)) for name in ("safety", "helpfulness")
     }
-    print(f"### {Path(lm.identity.name).name}\n")
+    print(f"## {Path(lm.identity.name).name}\n")
     for name, vector in axes.items():
         print(f"- `{name}` moves layers {list(vector.recommended_layers)} of {lm.n_layers}, unit {vector.unit:g}")
 

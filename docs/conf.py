@@ -1,0 +1,17 @@
+"""Sphinx's settings: `make docs` builds the site into `docs/_build`."""
+
+project = "Trimtab"
+copyright = "the Trimtab authors, Apache-2.0"
+html_title = "Trimtab"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+html_theme = "furo"
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["dollarmath", "attrs_inline"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the notebooks are committed with their outputs, which the tests make anew
+
+default_role = "code"  # docstrings write `names` in single backticks
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+napoleon_numpy_docstring = False
