@@ -107,15 +107,16 @@ def test_it_is_killed_and_started_again_and_stopped_after_its_last_answer(folder
     assert KEY not in log
 
 
-def test_answers_that_take_too_long_to_end_are_cut_off(folder: Path) -> None:
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+def test_answers_that_take_too_long_to_end_are_cut_off(folder: Path, stop: signal.Signals, code: int) -> None:
     with (
         started(folder, free_port(), "--shutdown-seconds", "1", "--max-new-tokens", "15000") as (process, client),
         ThreadPoolExecutor() as pool,
     ):
         lost = pool.submit(ask, client, 15_000)
         time.sleep(0.5)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == -signal.SIGTERM
+        process.send_signal(stop)
+        assert process.wait(20) == code
         with pytest.raises((openai.APIConnectionError, openai.InternalServerError)):
             lost.result()
 
