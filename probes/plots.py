@@ -61,6 +61,31 @@ def layer_profile(vectors: Mapping[str, VectorRecord]) -> str:
     return svg[0]
 
 
+def auroc_by_layer(name: str, record: VectorRecord) -> str:
+    """One vector's held-out AUROC; "" where it isn't known."""
+    return "" if record.profile is None else _by_layer(name, record, record.profile.auroc, "held-out AUROC", 0.5)
+
+
+def push_by_layer(name: str, record: VectorRecord, unit: float) -> str:
+    """How long the direction that slider value 1 stands for is."""
+    return _by_layer(name, record, [unit * norm for norm in record.norms], "unit · norm, in residual-stream units")
+
+
+def _by_layer(
+    name: str, record: VectorRecord, values: Sequence[float], unit: str, reference: float | None = None
+) -> str:
+    """One curve over the layers, moved layers shaded."""
+    svg: list[str] = []
+    with _figure(1, 5, 3, svg) as (_, (panel,)):
+        (line,) = panel.plot(record.layers, values, marker="o", markersize=3)
+        for layer in record.recommended_layers:
+            panel.axvspan(layer - 0.5, layer + 0.5, color=line.get_color(), alpha=0.12, linewidth=0)
+        if reference is not None:
+            panel.axhline(reference, color="grey", linewidth=0.8, linestyle=":")
+        panel.set(title=f"{name} (shaded: layers that the slider moves)", xlabel="layer (output of block)", ylabel=unit)
+    return svg[0]
+
+
 def effect_matrix(effects: CrossEffects, unit: str) -> str:
     """The cross-effect matrix as a heat map, every slope with its interval."""
     svg: list[str] = []

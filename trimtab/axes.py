@@ -14,6 +14,11 @@ from steering.identity import fingerprint
 from steering.vector_file import FORMAT_VERSION
 
 BUILTIN_AXES = ("safety", "helpfulness")
+_PACKAGE = Path(__file__).parent
+SHIPPED = next(
+    (folder for folder in (_PACKAGE / "vectors", _PACKAGE.parent / "vectors") if folder.is_dir()), _PACKAGE / "vectors"
+)
+"""Folders of vectors, one a model: inside the installed package, or at the top of a clone."""
 
 
 def axes_from(lm: LanguageModel, files: Sequence[str], allow_mismatch: Sequence[str] = ()) -> dict[str, SteeringVector]:
@@ -31,7 +36,22 @@ def axes_from(lm: LanguageModel, files: Sequence[str], allow_mismatch: Sequence[
 
 def builtin_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
     """Safety and helpfulness on a model."""
-    return {name: _builtin_axis(lm, name) for name in BUILTIN_AXES}
+    return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
+
+
+def shipped_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
+    """The balanced sliders that come with the package, where they were made on this model; else none."""
+    for file in sorted(SHIPPED.glob("*/config.json")):
+        axes = {
+            path.stem: SteeringVector.load(path) for path in sorted(file.parent.glob("*.safetensors"), reverse=True)
+        }
+        try:
+            for vector in axes.values():
+                vector.check(lm.identity)
+        except SteeringError:
+            continue
+        return axes
+    return {}
 
 
 def warn_outside_range(axes: Mapping[str, SteeringVector], values: Mapping[str, float]) -> None:
@@ -42,7 +62,7 @@ def warn_outside_range(axes: Mapping[str, SteeringVector], values: Mapping[str, 
             typer.echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
 
 
-def _builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:
+def builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:
     """A vector from the cache folder, extracted there on first use; keyed by all that it was made from."""
     contrast_set = ContrastSet.builtin(name)
     made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"

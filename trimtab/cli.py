@@ -25,6 +25,7 @@ from trimtab.options import (
     console,
     load_model,
 )
+from trimtab.studio import command as studio
 
 app = typer.Typer(
     name="trimtab",
@@ -32,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for command in (*measuring.COMMANDS, *exporting.COMMANDS, *serving.COMMANDS):
+for command in (*measuring.COMMANDS, *exporting.COMMANDS, *serving.COMMANDS, *studio.COMMANDS):
     app.command(command.__name__.rstrip("_"))(command)
 
 

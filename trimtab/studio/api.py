@@ -1,0 +1,215 @@
+"""The HTTP side of the studio: the page's files, what it asks, and every error as one sentence."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from steering import LanguageModel
+from steering.errors import SteeringError
+from trimtab.axes import BUILTIN_AXES, builtin_axis, shipped_axes
+from trimtab.studio import requests
+from trimtab.studio.axis import PLOTS, plot
+from trimtab.studio.session import Session, report_page, uploaded
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+HEADERS = {
+    # Inline styles are the colours of tokens and of a report's plots; there are no inline scripts.
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+SENT_TYPES = ("application/json", "application/octet-stream")
+"""A page on another site can't send these without asking the browser first, and the answer is no."""
+
+
+class Studio:
+    """The endpoints over one session. Whatever uses the model waits for its turn, in order."""
+
+    def __init__(
+        self, session: Session, load: Callable[[str], LanguageModel], hosts: Iterable[str] | None = None
+    ) -> None:
+        self._session = session
+        self._load = load
+        self._hosts = list(hosts) if hosts is not None else None
+        self._turn = asyncio.Lock()
+
+    def app(self) -> FastAPI:
+        """The application. `hosts` are the names that it answers to; None for any."""
+        app = FastAPI(title="trimtab studio", docs_url=None, redoc_url=None, openapi_url=None)
+        if self._hosts is not None:
+            app.add_middleware(TrustedHostMiddleware, allowed_hosts=self._hosts)
+        app.add_middleware(_Headers)
+        asked: dict[str, tuple[str, Callable[..., Awaitable[Response]]]] = {
+            "/state": ("GET", self._state),
+            "/plots/{axis}/{kind}.svg": ("GET", self._plot),
+            "/vectors/{axis}.safetensors": ("GET", self._vector_file),
+            "/answers": ("POST", self._answers),
+            "/tokens": ("POST", self._tokens),
+            "/export": ("POST", self._export),
+            "/model": ("POST", self._use_model),
+            "/extract/{axis}": ("POST", self._extract),
+            "/vectors": ("POST", self._add_vector),
+            "/vectors/{axis}": ("PUT", self._upload_vector),
+            "/report": ("POST", self._report),
+            "/report/upload": ("PUT", self._upload_report),
+        }
+        for path, (method, endpoint) in asked.items():
+            dependencies = [] if method == "GET" else [Depends(_check_type)]
+            app.add_api_route(path, endpoint, methods=[method], dependencies=dependencies, response_model=None)
+        app.mount("/", StaticFiles(directory=str(resources.files("trimtab.studio") / "page"), html=True))
+        for kind in (Exception, SteeringError, HTTPException, RequestValidationError):
+            app.add_exception_handler(kind, _refuse)
+        return app
+
+    async def _state(self) -> Response:
+        return JSONResponse(self._session.summary())
+
+    async def _plot(self, axis: str, kind: str) -> Response:
+        if kind not in PLOTS:
+            raise HTTPException(404, f"There is no plot {kind!r}.")
+        drawn = await run_sync(plot, axis, self._session.axis(axis), kind)
+        return Response(drawn, media_type="image/svg+xml")
+
+    async def _vector_file(self, axis: str) -> Response:
+        return _download(f"{axis}.safetensors", await run_sync(self._session.vector_file, axis))
+
+    async def _answers(self, asked: requests.Answers) -> Response:
+        return StreamingResponse(self._written(asked), media_type="application/x-ndjson")
+
+    async def _written(self, asked: requests.Answers) -> AsyncIterator[str]:
+        """A line of JSON after every token; the answers end when the page hangs up."""
+        async with self._turn:
+            try:
+                answers = await run_sync(self._session.answers, asked.rows, asked.max_new_tokens)
+                try:
+                    while (texts := await run_sync(next, answers, None)) is not None:
+                        yield json.dumps({"texts": texts}) + "\n"
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await run_sync(answers.close)  # type: ignore[attr-defined]
+            except Exception as error:
+                yield json.dumps({"error": _sentence(error)}) + "\n"
+
+    async def _tokens(self, asked: requests.Tokens) -> Response:
+        return JSONResponse(await self._in_turn(self._session.tokens, asked.chat, asked.setting, asked.axis))
+
+    async def _export(self, asked: requests.Export) -> Response:
+        return _download(*await run_sync(self._session.export, asked.to, asked.setting))
+
+    async def _use_model(self, asked: requests.Model) -> Response:
+        def use() -> None:
+            lm = self._load(asked.name)
+            self._session.use(lm, shipped_axes(lm))
+
+        await self._in_turn(use)
+        return await self._state()
+
+    async def _extract(self, axis: str) -> Response:
+        if axis not in BUILTIN_AXES:
+            raise HTTPException(404, f"There is no built-in axis {axis!r}.")
+
+        def extract() -> None:
+            session = self._session
+            session.use(session.lm, {**session.axes, axis: builtin_axis(session.lm, axis)})
+
+        await self._in_turn(extract)
+        return await self._state()
+
+    async def _add_vector(self, asked: requests.VectorFile) -> Response:
+        await self._in_turn(self._session.add_file, asked.axis, Path(asked.path).expanduser())
+        return await self._state()
+
+    async def _upload_vector(self, axis: str, request: Request) -> Response:
+        if not axis.isidentifier():
+            raise SteeringError(f"Expected an axis name of letters, digits and _, found {axis!r}; choose another.")
+        with uploaded(await _body(request), f"{axis}.safetensors") as path:
+            await self._in_turn(self._session.add_file, axis, path)
+        return await self._state()
+
+    async def _report(self, asked: requests.ReportFile) -> Response:
+        return HTMLResponse(await run_sync(report_page, Path(asked.path).expanduser()))
+
+    async def _upload_report(self, request: Request) -> Response:
+        with uploaded(await _body(request), "report.json") as path:
+            return HTMLResponse(await run_sync(report_page, path))
+
+    async def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
+        async with self._turn:
+            return await run_sync(work, *arguments)
+
+
+async def _body(request: Request) -> bytes:
+    """What was sent, read no further than it may go."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > requests.MAX_BODY_BYTES:
+            raise HTTPException(413, f"Expected a file of {requests.MAX_BODY_BYTES // 1_000_000} MB at most.")
+    return bytes(body)
+
+
+async def _check_type(request: Request) -> None:
+    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if found not in SENT_TYPES:
+        raise HTTPException(415, f"Expected the content type {' or '.join(SENT_TYPES)}, found {found!r}.")
+
+
+class _Headers:
+    """Adds `HEADERS` to every response, streamed ones too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    known = isinstance(error, SteeringError | OSError | HTTPException | RequestValidationError)
+    return JSONResponse({"error": _sentence(error)}, status if known else 500)
+
+
+def _sentence(error: Exception) -> str:
+    """What the page shows; of mistakes that aren't the user's, only their kind."""
+    if isinstance(error, SteeringError):
+        return str(error)
+    if isinstance(error, HTTPException):
+        return str(error.detail)
+    if isinstance(error, RequestValidationError):
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        return f"The studio can't use the request: {place}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    if isinstance(error, OSError):
+        return f"Can't read or write: {error}; check the path, its rights and the space left."
+    logger.error("A request failed.", exc_info=error)
+    return f"The studio failed on this request ({type(error).__name__}); its terminal says more."
+
+
+def _download(name: str, content: bytes) -> Response:
+    disposition = f'attachment; filename="{name}"'
+    return Response(content, media_type="application/octet-stream", headers={"Content-Disposition": disposition})

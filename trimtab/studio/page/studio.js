@@ -1,0 +1,64 @@
+// Puts the page together: settings from the link, the model's axes from the server, then every part.
+
+import { startChat } from "./chat.js";
+import { byId, during, say } from "./elements.js";
+import { showFiles, startFiles } from "./files.js";
+import { fromQuery } from "./link.js";
+import { ask } from "./server.js";
+import { change, settings } from "./settings.js";
+import { showSliders, startSliders } from "./sliders.js";
+import { showSweep, startSweep } from "./sweep.js";
+import { showTokenAxes, startTokens } from "./tokens.js";
+
+let model = "";
+
+/** Show a model and its axes; sliders that are still there stay where they are. */
+function show(state) {
+  const known = new Map(state.axes.map((axis) => [axis.name, axis]));
+  const values = {};
+  for (const [name, { low, high }] of known) {
+    values[name] = Math.min(Math.max(settings.sliders[name] ?? 0, low), high);
+  }
+  const lost = Object.keys(settings.sliders).filter((name) => settings.sliders[name] !== (values[name] ?? 0));
+  if (lost.length) {
+    say("slider-status", `Not as asked: ${lost.join(", ")}, which is missing here or has a smaller range.`, true);
+  }
+  settings.sliders = values;
+  showSliders(state.axes);
+  change({
+    sliders: values,
+    color: known.has(settings.color) ? settings.color : "",
+    sweep: known.has(settings.sweep) ? settings.sweep : "",
+  });
+  if (model && model !== state.model.name) document.dispatchEvent(new Event("model"));
+  model = state.model.name;
+  showSweep(state.axes);
+  showTokenAxes(state.axes);
+  showFiles(state);
+}
+
+async function share() {
+  await navigator.clipboard.writeText(location.href);
+  return "Copied: this page's address has the sliders, prompt and axes in it.";
+}
+
+async function start() {
+  try {
+    Object.assign(settings, fromQuery(location.search));
+  } catch (error) {
+    say("slider-status", error.message, true);
+  }
+  startSliders();
+  startChat();
+  startSweep();
+  startTokens();
+  startFiles(show);
+  byId("share").addEventListener("click", (event) => during(event.target, "share-status", "", share));
+  try {
+    show(await (await ask("state", { method: "GET" })).json());
+  } catch (error) {
+    say("slider-status", error.message, true);
+  }
+}
+
+start();

@@ -1,0 +1,55 @@
+// The same prompt at values along one slider's range, the others where they stand: rows of one batch.
+
+import { byId, during, element, options } from "./elements.js";
+import { answers } from "./server.js";
+import { change, settings, signed } from "./settings.js";
+
+const STEPS = 5;
+let axes = [];
+let stopper = null;
+
+/** Evenly over the range, ends and 0 among them, on the slider's own grid. */
+export function sweepValues({ low, high, step }) {
+  const even = Array.from({ length: STEPS }, (_, place) => low + (place * (high - low)) / (STEPS - 1));
+  const values = [...even, 0].map((value) => Number((Math.round(value / step) * step).toPrecision(12)));
+  return [...new Set(values)].sort((one, other) => one - other);
+}
+
+async function sweep() {
+  const axis = axes.find(({ name }) => name === byId("sweep-axis").value);
+  const prompt = byId("prompt").value.trim();
+  if (!axis) throw new Error("There is no slider yet: add a vector file, or extract the built-in axes.");
+  if (!prompt) throw new Error("Type a question in the chat's box first.");
+  const values = sweepValues(axis);
+  const texts = values.map(() => element("p", { className: "answer" }));
+  const rows = values.map((value) => ({
+    chat: [{ role: "user", content: prompt }],
+    setting: { ...settings.sliders, [axis.name]: value },
+  }));
+  byId("sweep-answers").replaceChildren(
+    ...values.map((value, row) =>
+      element("li", {}, element("h3", {}, `${axis.name} ${signed(value)}`), texts[row]),
+    ),
+  );
+  for await (const answer of answers(rows, settings.length, stopper.signal)) {
+    texts.forEach((text, row) => { text.textContent = answer[row]; });
+  }
+  return "Answered.";
+}
+
+export function showSweep(found) {
+  axes = found;
+  options(byId("sweep-axis"), axes.map(({ name }) => [name, name]), settings.sweep);
+  byId("sweep-answers").replaceChildren();
+}
+
+export function startSweep() {
+  byId("sweep-axis").addEventListener("change", (event) => change({ sweep: event.target.value }));
+  byId("sweep").addEventListener("click", async (event) => {
+    stopper = new AbortController();
+    byId("sweep-stop").disabled = false;
+    await during(event.target, "sweep-status", "Writing…", sweep);
+    byId("sweep-stop").disabled = true;
+  });
+  byId("sweep-stop").addEventListener("click", () => stopper?.abort());
+}

@@ -1,0 +1,69 @@
+"""What the page may ask for. Anything else is refused with the first thing that is wrong."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from steering.chats import Message
+
+MAX_ROWS = 9
+"""Answers that are written at once."""
+MAX_NEW_TOKENS = 512
+"""Length of an answer."""
+MAX_PROMPT_TOKENS = 4096
+"""Length of a chat, with its template's tokens."""
+MAX_BODY_BYTES = 100_000_000
+"""Size of an uploaded file."""
+
+Setting = dict[str, float]
+Axis = Annotated[str, StringConstraints(max_length=100)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Row(_Request):
+    """A chat that ends with the user's turn, and the sliders' values for its answer; `{}` is the bare model."""
+
+    chat: tuple[Message, ...] = Field(min_length=1)
+    setting: Setting
+
+
+class Answers(_Request):
+    """Rows of one batch."""
+
+    rows: tuple[Row, ...] = Field(min_length=1, max_length=MAX_ROWS)
+    max_new_tokens: int = Field(ge=1, le=MAX_NEW_TOKENS)
+
+
+class Tokens(Row):
+    """A chat that ends with its answer, and the axis that its tokens are coloured by."""
+
+    axis: Axis
+
+
+class Export(_Request):
+    """A setting for another tool: a name in `steering.export.EXPORTS`."""
+
+    to: str
+    setting: Setting
+
+
+class Model(_Request):
+    """A model by its packaged name, folder, `.gguf` file or Hub id."""
+
+    name: str = Field(min_length=1)
+
+
+class VectorFile(_Request):
+    """A vector file on the server's disk, and the axis that it becomes."""
+
+    axis: Axis
+    path: str = Field(min_length=1)
+
+
+class ReportFile(_Request):
+    """A report on the server's disk."""
+
+    path: str = Field(min_length=1)

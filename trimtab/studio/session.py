@@ -1,0 +1,147 @@
+"""The studio's model, its sliders, and what the page asks of them. It knows nothing of HTTP; one thread uses it.
+
+Where the sliders stand is the page's business: every request brings its own setting, and the dial stays at 0 between
+them. So several pages can share the model and its vectors.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from probes.report import Report
+from steering import LanguageModel, Sliders, SteeringVector
+from steering.chats import Chat
+from steering.errors import SteeringError, quoted
+from steering.explore.answer_stream import stream_answers
+from steering.explore.token_colors import colored_tokens
+from steering.explore.token_readings import read_tokens
+from steering.export import EXPORTS, SUFFIXES
+from steering.export import Setting as ExportedSetting
+from steering.sliders import Dial
+from trimtab.studio.axis import axis_summary, readout
+from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row, Setting
+
+DOWNLOADS = tuple(name for name in EXPORTS if name != "easysteer")
+"""Exports that are one file; EasySteer's are two, of which one names the other."""
+
+
+class Session:
+    """A model with its sliders attached."""
+
+    def __init__(
+        self, lm: LanguageModel, axes: Mapping[str, SteeringVector], allow_mismatch: Sequence[str] = ()
+    ) -> None:
+        self._allow_mismatch = tuple(allow_mismatch)
+        self._dial: Dial | None = None
+        self.use(lm, axes)
+
+    def use(self, lm: LanguageModel, axes: Mapping[str, SteeringVector]) -> None:
+        """Take another model or other axes. Raises SteeringError where they don't fit, and nothing changes then."""
+        for name in axes:
+            if not name.isidentifier():
+                raise SteeringError(f"Expected an axis name of letters, digits and _, found {name!r}; choose another.")
+        dial = Sliders(**axes).attach(lm, allow_mismatch=self._allow_mismatch) if axes else None
+        if self._dial is not None:
+            self._dial.detach()
+        self.lm, self.axes, self._dial = lm, dict(axes), dial
+
+    def summary(self) -> dict[str, Any]:
+        """The model and its axes, as JSON for the page."""
+        return {
+            "model": {
+                "name": self.lm.identity.name,
+                "type": self.lm.identity.model_type,
+                "layers": self.lm.n_layers,
+                "width": self.lm.d_model,
+            },
+            "axes": [axis_summary(name, vector) for name, vector in self.axes.items()],
+            "exports": DOWNLOADS,
+        }
+
+    def axis(self, name: str) -> SteeringVector:
+        """The vector of an axis. Raises SteeringError where there is none."""
+        if name not in self.axes:
+            raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(self.axes)}.")
+        return self.axes[name]
+
+    def answers(self, rows: Sequence[Row], max_new_tokens: int) -> Iterator[list[str]]:
+        """Every row's answer so far, after each token; the rows are one batch. Greedy."""
+        dial = self._attached([row.setting for row in rows])
+        for row in rows:
+            self._check_length(row.chat, max_new_tokens)
+        return stream_answers(
+            self.lm, dial, [row.chat for row in rows], [row.setting for row in rows], max_new_tokens=max_new_tokens
+        )
+
+    def tokens(self, chat: Chat, setting: Setting, name: str) -> dict[str, Any]:
+        """The chat's tokens as HTML, coloured by what the axis' direction finds in them under the setting."""
+        read = readout(self.axis(name))
+        dial = self._attached([setting])
+        self._check_length(chat, 0)
+        dial.set(**setting)
+        try:
+            readings = read_tokens(self.lm, chat, {name: read}, dial)
+        finally:
+            dial.set(**dict.fromkeys(self.axes, 0.0))
+        values = [reading.readings[name] for reading in readings]
+        return {"html": colored_tokens(readings, name), "layer": read.layer, "low": min(values), "high": max(values)}
+
+    def export(self, to: str, setting: Setting) -> tuple[str, bytes]:
+        """A setting as another tool's file: its name and content. Raises SteeringError for what the tool can't say."""
+        if to not in DOWNLOADS:
+            raise SteeringError(f"There is no download {to!r}; choose from {quoted(DOWNLOADS)}.")
+        self._attached([setting])
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"setting{SUFFIXES[to]}"
+            EXPORTS[to](ExportedSetting(Sliders(**self.axes), setting), path)
+            return path.name, path.read_bytes()
+
+    def vector_file(self, name: str) -> bytes:
+        """An axis as the file that `SteeringVector.load` reads."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "vector.safetensors"
+            self.axis(name).save(path)
+            return path.read_bytes()
+
+    def add_file(self, name: str, path: Path) -> None:
+        """Add an axis, or replace it, from a vector file."""
+        self.use(self.lm, {**self.axes, name: SteeringVector.load(path, self.lm, self._allow_mismatch)})
+
+    def _attached(self, settings: Sequence[Setting]) -> Dial:
+        """The dial, if the settings fit it."""
+        if self._dial is None:
+            raise SteeringError("There is no slider yet: add a vector file, or extract the built-in axes.")
+        for setting in settings:
+            self._dial.sliders.check_axes(setting)
+        return self._dial
+
+    def _check_length(self, chat: Chat, new_tokens: int) -> None:
+        context = getattr(self.lm.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+        limit = min(MAX_PROMPT_TOKENS, (context or MAX_PROMPT_TOKENS + new_tokens) - new_tokens)
+        found = len(self.lm.tokenize(chat).ids)
+        if found > limit:
+            raise SteeringError(
+                f"Expected a chat of {limit} tokens at most, found {found}; clear the chat or ask for shorter answers."
+            )
+
+
+def report_page(path: Path) -> str:
+    """A report of `trimtab evaluate` as its HTML page, which loads nothing. Raises SteeringError for other files."""
+    with TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        Report.load(path).to_html(page)
+        return page.read_text(encoding="utf-8")
+
+
+@contextmanager
+def uploaded(content: bytes, name: str) -> Iterator[Path]:
+    """The content as a file while the body runs, under a name that errors may show."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        try:
+            yield path
+        except SteeringError as error:
+            raise SteeringError(str(error).replace(f"{folder}/", "")) from error
