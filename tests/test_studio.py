@@ -17,17 +17,17 @@ from tiny import LAYERS, random_vector, tiny_lm
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
-from studio_server import studio, write_garbage  # noqa: E402
+from studio_server import studio, write_garbage
 
-from probes.monitor import monitor  # noqa: E402
-from steering import LanguageModel, Sliders, SteeringVector, load  # noqa: E402
-from steering.export import EXPORTS  # noqa: E402
-from steering.gates import Gate  # noqa: E402
-from steering.origin import Profile  # noqa: E402
-from trimtab.axes import shipped_axes  # noqa: E402
-from trimtab.cli import main  # noqa: E402
-from trimtab.studio.axis import axis_summary, readout, slider_grid  # noqa: E402
-from trimtab.studio.session import DOWNLOADS  # noqa: E402
+from probes.monitor import monitor
+from steering import LanguageModel, Sliders, SteeringVector, load
+from steering.export import EXPORTS
+from steering.gates import Gate
+from steering.origin import Profile
+from trimtab.axes import shipped_axes
+from trimtab.cli import main
+from trimtab.studio.axis import axis_summary, readout, slider_grid
+from trimtab.studio.session import DOWNLOADS
 
 PROFILE = Profile(auroc=(0.5, 0.9, 0.8, 0.7), pair_cosine=(0.1,) * LAYERS, residual_norm=(9.0,) * LAYERS)
 AXES = {"safety": replace(random_vector(1), profile=PROFILE), "helpfulness": random_vector(2)}
@@ -199,7 +199,7 @@ def test_a_report_is_the_page_that_the_command_writes(url: str, tmp_path: Path) 
 def test_another_name_for_this_machine_and_other_sites_are_turned_away(url: str) -> None:
     assert httpx.get(f"{url}/state", headers={"Host": "evil.example"}).status_code == 400
     response = httpx.get(url)
-    assert "script" not in response.headers["content-security-policy"]
+    assert response.headers["content-security-policy"].startswith("default-src 'self'; ")
     assert "access-control-allow-origin" not in response.headers
     assert not re.search(r"https?://", response.text)
 

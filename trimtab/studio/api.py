@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from importlib import resources
 from pathlib import Path
@@ -76,7 +77,7 @@ class Studio:
             dependencies = [] if method == "GET" else [Depends(_check_type)]
             app.add_api_route(path, endpoint, methods=[method], dependencies=dependencies, response_model=None)
         app.mount("/", StaticFiles(directory=str(resources.files("trimtab.studio") / "page"), html=True))
-        for kind in (Exception, SteeringError, HTTPException, RequestValidationError):
+        for kind in (Exception, OSError, SteeringError, HTTPException, RequestValidationError):
             app.add_exception_handler(kind, _refuse)
         return app
 
@@ -135,7 +136,7 @@ class Studio:
         return await self._state()
 
     async def _add_vector(self, asked: requests.VectorFile) -> Response:
-        await self._in_turn(self._session.add_file, asked.axis, Path(asked.path).expanduser())
+        await self._in_turn(self._session.add_file, asked.axis, _path(asked.path))
         return await self._state()
 
     async def _upload_vector(self, axis: str, request: Request) -> Response:
@@ -146,7 +147,7 @@ class Studio:
         return await self._state()
 
     async def _report(self, asked: requests.ReportFile) -> Response:
-        return HTMLResponse(await run_sync(report_page, Path(asked.path).expanduser()))
+        return HTMLResponse(await run_sync(report_page, _path(asked.path)))
 
     async def _upload_report(self, request: Request) -> Response:
         with uploaded(await _body(request), "report.json") as path:
@@ -155,6 +156,11 @@ class Studio:
     async def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
         async with self._turn:
             return await run_sync(work, *arguments)
+
+
+def _path(text: str) -> Path:
+    """A path as typed, `~` and all."""
+    return Path(os.path.expanduser(text))
 
 
 async def _body(request: Request) -> bytes:

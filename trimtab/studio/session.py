@@ -95,7 +95,7 @@ class Session:
         self._attached([setting])
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"setting{SUFFIXES[to]}"
-            EXPORTS[to](ExportedSetting(Sliders(**self.axes), setting), path)
+            EXPORTS[to](ExportedSetting(Sliders(**self.axes), setting, self.lm.identity.model_type), path)
             return path.name, path.read_bytes()
 
     def vector_file(self, name: str) -> bytes:
