@@ -23,7 +23,7 @@ function chatOf(turn, side, whole = false) {
 /** The last turn's whole chats, for whoever reads their tokens; null before the first. */
 export function lastChats() {
   const turn = turns.at(-1);
-  return turn && turn.bare && turn.steered
+  return turn
     ? { bare: chatOf(turn, "bare", true), steered: chatOf(turn, "steered", true), setting: turn.setting }
     : null;
 }

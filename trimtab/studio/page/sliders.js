@@ -1,6 +1,6 @@
 // The sliders and the pad: two views of the same values.
 
-import { byId, element } from "./elements.js";
+import { byId, element, say } from "./elements.js";
 import { moveSliders, settings, signed } from "./settings.js";
 
 let padAxes = []; // [across, up]
@@ -107,6 +107,8 @@ export function startSliders() {
     moveSliders(Object.fromEntries(Object.keys(settings.sliders).map((name) => [name, 0])));
   });
   document.addEventListener("settings", (event) => {
-    if ("sliders" in event.detail) update();
+    if (!("sliders" in event.detail)) return;
+    say("slider-status", "");
+    update();
   });
 }

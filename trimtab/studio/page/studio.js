@@ -20,9 +20,6 @@ function show(state) {
     values[name] = Math.min(Math.max(settings.sliders[name] ?? 0, low), high);
   }
   const lost = Object.keys(settings.sliders).filter((name) => settings.sliders[name] !== (values[name] ?? 0));
-  if (lost.length) {
-    say("slider-status", `Not as asked: ${lost.join(", ")}, which is missing here or has a smaller range.`, true);
-  }
   settings.sliders = values;
   showSliders(state.axes);
   change({
@@ -30,6 +27,9 @@ function show(state) {
     color: known.has(settings.color) ? settings.color : "",
     sweep: known.has(settings.sweep) ? settings.sweep : "",
   });
+  if (lost.length) {
+    say("slider-status", `Not as asked: ${lost.join(", ")}, which is missing here or has a smaller range.`, true);
+  }
   if (model && model !== state.model.name) document.dispatchEvent(new Event("model"));
   model = state.model.name;
   showSweep(state.axes);
@@ -38,15 +38,20 @@ function show(state) {
 }
 
 async function share() {
-  await navigator.clipboard.writeText(location.href);
+  try {
+    await navigator.clipboard.writeText(location.href);
+  } catch {
+    throw new Error("The browser gives no clipboard here; copy the page's address instead.");
+  }
   return "Copied: this page's address has the sliders, prompt and axes in it.";
 }
 
 async function start() {
+  let unusable = null;
   try {
     Object.assign(settings, fromQuery(location.search));
   } catch (error) {
-    say("slider-status", error.message, true);
+    unusable = error;
   }
   startSliders();
   startChat();
@@ -56,6 +61,7 @@ async function start() {
   byId("share").addEventListener("click", (event) => during(event.target, "share-status", "", share));
   try {
     show(await (await ask("state", { method: "GET" })).json());
+    if (unusable) throw unusable;
   } catch (error) {
     say("slider-status", error.message, true);
   }
