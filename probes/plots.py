@@ -68,7 +68,7 @@ def auroc_by_layer(name: str, record: VectorRecord) -> str:
 
 def push_by_layer(name: str, record: VectorRecord, unit: float) -> str:
     """How long the direction that slider value 1 stands for is."""
-    return _by_layer(name, record, [unit * norm for norm in record.norms], "unit · norm, in residual-stream units")
+    return _by_layer(name, record, [unit * norm for norm in record.norms], "push norm (residual-stream units)")
 
 
 def _by_layer(
@@ -83,6 +83,7 @@ def _by_layer(
         if reference is not None:
             panel.axhline(reference, color="grey", linewidth=0.8, linestyle=":")
         panel.set(title=f"{name} (shaded: layers that the slider moves)", xlabel="layer (output of block)", ylabel=unit)
+        panel.xaxis.get_major_locator().set_params(integer=True)
     return svg[0]
 
 

@@ -250,6 +250,10 @@ def test_the_default_model_has_its_vectors_at_hand() -> None:
     ("arguments", "sentence"),
     [
         (["-m", "/no/model", "--port", "0", "--no-browser"], "There is no folder '/no/model'"),
+        (
+            ["-m", "/no/model", "--port", "0", "--host", "0.0.0.0"],
+            "Warning: anybody who reaches 0.0.0.0 can use this page",
+        ),
         (["--host", "no.such.host.invalid"], "Can't listen on no.such.host.invalid port 8321"),
     ],
 )

@@ -52,6 +52,7 @@ class Studio:
         self._load = load
         self._hosts = list(hosts) if hosts is not None else None
         self._turn = asyncio.Lock()
+        self._drawing = asyncio.Lock()  # matplotlib's pyplot isn't made for several threads
 
     def app(self) -> FastAPI:
         """The application. `hosts` are the names that it answers to; None for any."""
@@ -87,7 +88,8 @@ class Studio:
     async def _plot(self, axis: str, kind: str) -> Response:
         if kind not in PLOTS:
             raise HTTPException(404, f"There is no plot {kind!r}.")
-        drawn = await run_sync(plot, axis, self._session.axis(axis), kind)
+        async with self._drawing:
+            drawn = await run_sync(plot, axis, self._session.axis(axis), kind)
         return Response(drawn, media_type="image/svg+xml")
 
     async def _vector_file(self, axis: str) -> Response:
@@ -147,10 +149,14 @@ class Studio:
         return await self._state()
 
     async def _report(self, asked: requests.ReportFile) -> Response:
-        return HTMLResponse(await run_sync(report_page, _path(asked.path)))
+        return await self._report_page(_path(asked.path))
 
     async def _upload_report(self, request: Request) -> Response:
         with uploaded(await _body(request), "report.json") as path:
+            return await self._report_page(path)
+
+    async def _report_page(self, path: Path) -> Response:
+        async with self._drawing:
             return HTMLResponse(await run_sync(report_page, path))
 
     async def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:

@@ -9,6 +9,7 @@ let showState = () => {};
 
 export function showFiles({ model, axes, exports }) {
   byId("model-line").textContent = `${model.name}: ${model.type}, ${model.layers} layers of width ${model.width}`;
+  byId("model-name").value = model.name;
   options(byId("export-to"), exports.map((name) => [name, name]), byId("export-to").value || "gguf");
   byId("layer-plots").replaceChildren(...axes.map(profile));
   byId("vector-links").replaceChildren(
