@@ -14,6 +14,8 @@ from probes.effects import CrossEffects, Estimate
 from probes.frontier import hypervolume
 from probes.report import Report, setting_label
 from steering.errors import SteeringError
+from steering.explore.html_views import paragraph, table
+from steering.explore.pictures import as_image
 from steering.files import replacing
 
 EXAMPLES = 3
@@ -57,6 +59,30 @@ def write_html(reports: Mapping[str, Report], path: str | Path) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
+def summary_html(report: Report) -> str:
+    """What a notebook shows of a report: its cross-effect matrices, else the rates of answers by setting."""
+    matrices = _matrices(report)
+    shown = [
+        paragraph(f"{matrix['title']}, {matrix['unit']}:", "") + as_image(matrix["plot"], _spoken(matrix["effects"]))
+        for matrix in matrices
+    ]
+    if (rates := _rates(report)) and not matrices:
+        cells = [[label, *map(share, row)] for label, row in rates["rows"]]
+        shown.append(table(["setting", *rates["names"]], cells))
+    axes, prompts = ", ".join(report.axes), sum(len(b.prompts) for b in report.benchmarks.values())
+    answered = f", {prompts} prompts answered" if prompts else ""
+    head = f"{report.model.name}, {len(report.settings)} settings of {axes}{answered}"
+    return paragraph("Report", head) + "".join(shown)
+
+
+def _spoken(effects: CrossEffects) -> str:
+    return "; ".join(
+        f"{slider} on {score}: {estimate}"
+        for score, row in zip(effects.scores, effects.slopes, strict=True)
+        for slider, estimate in zip(effects.sliders, row, strict=True)
+    )
+
+
 def check_comparable(reports: Mapping[str, Report]) -> None:
     """Raise SteeringError unless there are reports, and all of one model."""
     if not reports:
@@ -78,15 +104,10 @@ def figure(estimate: Estimate) -> str:
 
 def _method(report: Report) -> dict[str, Any]:
     """What the template shows of one method."""
-    matrices = []
-    if report.has_own_scores:
-        matrices.append(_matrix("Scores without generation", report.cross_effects, "bare standard deviations a unit"))
-    with suppress(SteeringError):  # not every axis has an outcome, and not every report has answers
-        matrices.append(_matrix("Outcomes of answers", report.outcome_effects(), "share of prompts a unit"))
     return {
         "axes": report.axes,
         "vectors": report.vectors,
-        "matrices": matrices,
+        "matrices": _matrices(report),
         "orders": [_order(report, axis) for axis in report.own],
         "curves": plots.dose_response(_curves(report)) if report.own else "",
         "rates": _rates(report),
@@ -95,8 +116,17 @@ def _method(report: Report) -> dict[str, Any]:
     }
 
 
+def _matrices(report: Report) -> list[dict[str, Any]]:
+    matrices = []
+    if report.has_own_scores:
+        matrices.append(_matrix("Scores without generation", report.cross_effects, "bare standard deviations a unit"))
+    with suppress(SteeringError):  # not every axis has an outcome, and not every report has answers
+        matrices.append(_matrix("Outcomes of answers", report.outcome_effects(), "share of prompts a unit"))
+    return matrices
+
+
 def _matrix(title: str, effects: CrossEffects, unit: str) -> dict[str, Any]:
-    return {"title": title, "effects": effects, "plot": plots.effect_matrix(effects, unit)}
+    return {"title": title, "unit": unit, "effects": effects, "plot": plots.effect_matrix(effects, unit)}
 
 
 def _order(report: Report, axis: str) -> dict[str, Any]:

@@ -1,64 +1,15 @@
 """The pictures of reports, as SVG text to put into a page (matplotlib; colours that the colour-blind tell apart)."""
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probes.effects import CrossEffects, mean_with_interval
 from probes.frontier import Frontier, Point, or_bench_points
-from probes.vector_record import VectorRecord
+from steering.explore.pictures import COLOURS, MARKERS, layer_profile, svg_figure
 
-STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "trimtab", "font.family": "sans-serif"}
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, the yellow left out: it is too light on white."""
-MARKERS = "osD^vPX"
-
-
-@contextmanager
-def _figure(columns: int, width: float, height: float, svg: list[str], rows: int = 1) -> Iterator[tuple[Any, Any]]:
-    """A figure and its panels, written to `svg` at the end."""
-    import matplotlib
-    from cycler import cycler
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    with pyplot.rc_context(STYLE | {"axes.prop_cycle": cycler(color=COLOURS)}):
-        figure, panels = pyplot.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
-        try:
-            yield figure, panels.ravel()
-            buffer = io.StringIO()
-            figure.savefig(buffer, format="svg", metadata={"Date": None})
-        finally:
-            pyplot.close(figure)
-    text = buffer.getvalue()
-    svg.append(text[text.index("<svg") :])
-
-
-def layer_profile(vectors: Mapping[str, VectorRecord]) -> str:
-    """Held-out AUROC, pair cosine and relative norm by layer, moved layers shaded; "" where nothing is known."""
-    known = {name: record for name, record in vectors.items() if record.profile is not None}
-    if not known:
-        return ""
-    svg: list[str] = []
-    titles = ("Held-out AUROC", "Held-out pair cosine", "Direction norm / residual norm")
-    with _figure(3, 12, 3.4, svg) as (figure, panels):
-        for (name, record), marker in zip(known.items(), MARKERS * len(known), strict=False):
-            profile = record.profile
-            assert profile is not None
-            relative = [norm / residual for norm, residual in zip(record.norms, profile.residual_norm, strict=True)]
-            for panel, title, curve in zip(panels, titles, (profile.auroc, profile.pair_cosine, relative), strict=True):
-                (line,) = panel.plot(record.layers, curve, marker=marker, markersize=3, label=name)
-                for layer in record.recommended_layers:
-                    panel.axvspan(layer - 0.5, layer + 0.5, color=line.get_color(), alpha=0.08, linewidth=0)
-                panel.set(title=title, xlabel="layer (output of block)")
-        panels[0].axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(known))
-    return svg[0]
+__all__ = ["Curve", "dose_response", "effect_matrix", "frontier", "layer_profile"]
 
 
 def auroc_by_layer(name: str, record: VectorRecord) -> str:
@@ -91,7 +42,7 @@ def effect_matrix(effects: CrossEffects, unit: str) -> str:
     """The cross-effect matrix as a heat map, every slope with its interval."""
     svg: list[str] = []
     values = np.array([[estimate.value for estimate in row] for row in effects.slopes])
-    with _figure(1, 2.6 + 1.9 * len(effects.sliders), 1.3 + 0.75 * len(effects.scores), svg) as (figure, (panel,)):
+    with svg_figure(1, 2.6 + 1.9 * len(effects.sliders), 1.3 + 0.75 * len(effects.scores), svg) as (figure, (panel,)):
         limit = max(float(np.abs(values).max()), 1e-9)
         image = panel.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
         for i, row in enumerate(effects.slopes):
@@ -110,7 +61,7 @@ def frontier(methods: Mapping[str, Sequence[Point]]) -> str:
     """Share of harmful prompts refused against share of look-alikes answered, with OR-Bench's published models."""
     svg: list[str] = []
     published = or_bench_points()
-    with _figure(1, 8, 5.6, svg) as (_, (panel,)):
+    with svg_figure(1, 8, 5.6, svg) as (_, (panel,)):
         panel.scatter(
             [point.helpfulness for point in published],
             [point.safety for point in published],
@@ -150,7 +101,7 @@ def dose_response(curves: Mapping[str, Mapping[str, Curve]]) -> str:
     svg: list[str] = []
     names = list(dict.fromkeys(score for scores in curves.values() for score in scores))
     columns = len(curves)
-    with _figure(columns, 4.6 * columns, 2.4 * len(names), svg, rows=len(names)) as (_, panels):
+    with svg_figure(columns, 4.6 * columns, 2.4 * len(names), svg, rows=len(names)) as (_, panels):
         for row, name in enumerate(names):
             for column, (slider, scores) in enumerate(curves.items()):
                 panel = panels[row * columns + column]

@@ -21,6 +21,7 @@ from probes.judges.verdict import REFUSED, Verdict
 from probes.repetition import repeated_ngrams
 from probes.vector_record import VectorRecord
 from steering.errors import SteeringError, quoted
+from steering.explore.setting_label import setting_label as setting_label
 from steering.files import replacing
 from steering.identity import ModelIdentity
 
@@ -193,6 +194,11 @@ class Report(BaseModel):
 
         write_html({"report": self}, path)
 
+    def _repr_html_(self) -> str:
+        from probes.html_report import summary_html
+
+        return summary_html(self)
+
     def _share(self, judge: str | None, kind: Kind, labels: Sequence[str]) -> NDArray[np.float64]:
         """(settings, prompts of the kind): share of runs with one of the labels."""
         columns = []
@@ -214,10 +220,3 @@ class Report(BaseModel):
 
 
 _KINDS: tuple[Kind, ...] = ("harmful", "look-alike", "ordinary")
-
-
-def setting_label(setting: Mapping[str, float]) -> str:
-    """`safety +1, helpfulness 0`; `bare` where all are at 0."""
-    if not any(setting.values()):
-        return "bare"
-    return ", ".join(f"{name} {value:+g}" if value else f"{name} 0" for name, value in setting.items())

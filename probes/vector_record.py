@@ -27,7 +27,7 @@ def describe_vector(vector: SteeringVector) -> VectorRecord:
         description=vector.describe(),
         layers=vector.layers,
         recommended_layers=vector.recommended_layers,
-        norms=tuple(vector.directions.norm(dim=1).tolist()),
+        norms=vector.norms,
         profile=vector.profile,
         origin=vector.origin,
         calibration=vector.calibration,

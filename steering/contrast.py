@@ -129,6 +129,11 @@ class ContrastSet:
         """At most so many pairs, spread over the set and so over its groups."""
         return self.pairs[:: max(1, len(self) // count)][:count]
 
+    def _repr_html_(self) -> str:
+        from steering.explore.html_views import contrast_set_html
+
+        return contrast_set_html(self)
+
     def _where(self, wanted: Callable[[ContrastPair], bool]) -> "ContrastSet":
         kept = [(pair, line) for pair, line in zip(self.pairs, self.lines, strict=True) if wanted(pair)]
         return ContrastSet(tuple(pair for pair, _ in kept), self.header, tuple(line for _, line in kept))

@@ -145,3 +145,8 @@ class LanguageModel:
     def padding_id(self) -> int:
         """A token id to fill padded positions with; its value has no effect under the attention mask."""
         return int(self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0)
+
+    def _repr_html_(self) -> str:
+        from steering.explore.html_views import model_html
+
+        return model_html(self)

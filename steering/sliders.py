@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from importlib.util import find_spec
 from types import TracebackType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,10 @@ from steering.language_model import LanguageModel
 from steering.moves import Addition, GateReading, Move, Operation
 from steering.token_tracker import TokenTracker
 from steering.vector import SteeringVector
+
+if TYPE_CHECKING:
+    from steering.explore.text_view import TextView
+    from steering.explore.widget import WidgetView
 
 Coefficient: TypeAlias = float | Sequence[float] | Tensor
 """A slider's value: one number, or one a row of the batch."""
@@ -80,6 +85,29 @@ class Sliders:
         scopes = dict.fromkeys(self.axes, scope) if isinstance(scope, str) else scope or {}
         self.check_axes(scopes)
         return Dial(self, transformer, found, scopes)
+
+    def widget(
+        self, lm: LanguageModel, prompt: str = "Why is the sky blue?", max_new_tokens: int = 64
+    ) -> "WidgetView | TextView":
+        """Live sliders for a notebook: answers bare and steered side by side, tokens coloured, scores that follow.
+
+        Show it as a cell's last line; `close()` takes the sliders off the model, as does another widget on the same
+        model. Without ipywidgets (`pip install 'trimtab[notebook]'`) it is a view that compares in text.
+
+        Raises SteeringError when a vector was made on another model.
+        """
+        if find_spec("ipywidgets") is None:
+            from steering.explore.text_view import TextView
+
+            return TextView(self, lm, prompt, max_new_tokens)
+        from steering.explore.widget import WidgetView
+
+        return WidgetView(self, lm, prompt, max_new_tokens)
+
+    def _repr_html_(self) -> str:
+        from steering.explore.html_views import sliders_html
+
+        return sliders_html(self.axes)
 
     def check_axes(self, names: Iterable[str]) -> None:
         """Raise SteeringError unless every name is one of the axes."""

@@ -127,6 +127,11 @@ class SteeringVector:
         """Width of the residual stream that the vector belongs to."""
         return self.directions.shape[1]
 
+    @property
+    def norms(self) -> tuple[float, ...]:
+        """Of the direction at each layer."""
+        return tuple(self.directions.norm(dim=1).tolist())
+
     def __getitem__(self, layer: int) -> Float[Tensor, " d_model"]:
         """The direction at block `layer`."""
         if layer not in self.layers:
@@ -333,6 +338,11 @@ class SteeringVector:
                 f"norm {self[best].norm():.2f} of a residual norm of {self.profile.residual_norm[row]:.1f}"
             )
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from steering.explore.html_views import vector_html
+
+        return vector_html(self)
 
     def auroc_at(self, layer: int) -> float:
         """Held-out AUROC at a layer. Raises SteeringError for a vector without a profile."""

@@ -1,6 +1,6 @@
 """Answers under several slider settings at once, as they are written."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
@@ -22,7 +22,7 @@ def stream_answers(
     settings: Sequence[Mapping[str, float]],
     max_new_tokens: int = 128,
     **options: Any,
-) -> Iterator[list[str]]:
+) -> Generator[list[str], None, None]:
     """The answers so far, one a prompt, after every token, and whole at last: prompt i is answered under setting i.
 
     The prompts run as rows of one batch, greedy unless `options` (of transformers' `generate`) say otherwise. An axis

@@ -13,18 +13,20 @@ SPREADS = 3.0
 """Readings so many spreads from the middle have the palette's end colours."""
 
 
-def colored_tokens(readings: Sequence[TokenReading], name: str) -> str:
+def colored_tokens(readings: Sequence[TokenReading], name: str, beside: Sequence[TokenReading] | None = None) -> str:
     """The tokens as HTML spans, coloured by one readout; its figure shows on hovering.
 
     Colours are relative to the tokens shown: the middle is their median, the spread 1.4826 median deviations (the
-    standard deviation of a normal distribution), so that the first token's huge state doesn't drown the rest.
+    standard deviation of a normal distribution), so that the first token's huge state doesn't drown the rest. Texts
+    that are to be compared need one scale: give the tokens of all of them as `beside`.
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
     values = np.array([reading.readings[name] for reading in readings])
-    middle = np.median(values) if len(values) else 0.0
-    spread = 1.4826 * np.median(np.abs(values - middle)) if len(values) else 1.0
+    compared = values if beside is None else np.array([reading.readings[name] for reading in beside])
+    middle = np.median(compared) if len(compared) else 0.0
+    spread = 1.4826 * np.median(np.abs(compared - middle)) if len(compared) else 1.0
     places = 0.5 + (values - middle) / (2 * SPREADS * max(spread, 1e-12))
     return "".join(
         _span(reading.token, to_hex(color), f"{name} {value:+.2f}")

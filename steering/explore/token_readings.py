@@ -13,6 +13,7 @@ from steering.chats import ChatLike
 from steering.decoder_blocks import block_output
 from steering.language_model import LanguageModel
 from steering.sliders import Dial
+from steering.vector import SteeringVector
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,16 @@ class Readout:
     layer: int
     direction: Float[Tensor, " d_model"]
     bias: float = 0.0
+
+
+def axis_readout(vector: SteeringVector) -> Readout:
+    """Along the axis, in the residual stream's units, where it tells held-out pairs apart best of the layers it moves.
+
+    At the first of them where nothing is known of its layers.
+    """
+    layers = vector.recommended_layers
+    layer = layers[0] if vector.profile is None else max(layers, key=vector.auroc_at)
+    return Readout(layer, torch.nn.functional.normalize(vector[layer], dim=0))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""What `Sliders.widget` opens where ipywidgets isn't installed."""
+
+from steering.explore.html_views import range_text
+from steering.explore.setting_label import setting_label
+from steering.explore.tendencies import held_out_pairs, tendencies
+from steering.language_model import LanguageModel
+from steering.sliders import Sliders
+
+
+class TextView:
+    """Compares in text what a widget would show, and says so when it is shown."""
+
+    def __init__(self, sliders: Sliders, lm: LanguageModel, prompt: str, max_new_tokens: int) -> None:
+        self._sliders, self._lm, self._prompt, self._max_new_tokens = sliders, lm, prompt, max_new_tokens
+
+    def compare(self, prompt: str | None = None, **setting: float) -> str:
+        """Scores and answer of the bare model and under a setting, to print.
+
+        Raises SteeringError for an unknown axis or a value that isn't finite.
+        """
+        prompt = self._prompt if prompt is None else prompt
+        pairs = held_out_pairs()
+        blocks = [f"prompt: {prompt}"]
+        with self._sliders.attach(self._lm) as dial:
+            for values in (dict.fromkeys(setting, 0.0), setting):
+                dial.set(**values)
+                found = tendencies(self._lm, dial, prompt, pairs)
+                answer = self._lm.chat(prompt, self._max_new_tokens)
+                blocks.append(f"{setting_label(values)}: {found}\n{answer}")
+        return "\n\n".join(blocks)
+
+    def close(self) -> None:
+        """As of the widget; here nothing is attached between comparisons."""
+
+    def __repr__(self) -> str:
+        axes = self._sliders.axes
+        name, vector = next(iter(axes.items()))
+        return "\n".join(
+            [
+                "ipywidgets isn't installed, so there is nothing to drag: run pip install 'trimtab[notebook]' and then "
+                "the cell again. Until then, with this object as `view` and its sliders as `sliders`:",
+                f"    print(view.compare({self._prompt!r}, {name}={vector.range[1]:g}))",
+                f"    dial = sliders.attach(lm); dial.set({name}={vector.range[1]:g}); …; dial.detach()",
+                *(f"{axis}: {range_text(vector)}" for axis, vector in axes.items()),
+            ]
+        )

@@ -1,0 +1,246 @@
+"""Sliders to drag in a notebook, with core ipywidgets controls only: JupyterLab, VS Code and Colab show them alike.
+
+The dial belongs to the thread that moves the sliders; answers are written in another, so that Stop is heard. Whatever
+moves the dial stops the writing first.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from html import escape
+from math import ceil, floor, log10
+from threading import Event, Thread
+from typing import Any
+from weakref import WeakValueDictionary
+
+import ipywidgets as widgets
+
+from steering.chats import Message, as_chat
+from steering.errors import SteeringError
+from steering.explore.answer_stream import stream_answers
+from steering.explore.html_views import range_text
+from steering.explore.pictures import as_image, score_moves
+from steering.explore.setting_label import setting_label
+from steering.explore.tendencies import Tendencies, held_out_pairs, tendencies
+from steering.explore.token_colors import colored_tokens
+from steering.explore.token_readings import TokenReading, axis_readout, read_tokens
+from steering.language_model import LanguageModel
+from steering.sliders import Sliders
+from steering.vector import SteeringVector
+
+NO_COLOURS = "nothing"
+STEPS = 100
+"""A slider has at least so many steps; they are powers of ten, so that 0 is one of them."""
+
+
+class WidgetView:
+    """Sliders, a prompt, and what the model answers without and with them. A cell that ends with it shows it.
+
+    A model has one at a time, the latest: the moves of two would add up.
+    """
+
+    def __init__(self, sliders: Sliders, lm: LanguageModel, prompt: str, max_new_tokens: int) -> None:
+        if (before := _open.get(id(lm.model))) is not None:
+            before.close()
+        _open[id(lm.model)] = self
+        self.dial = sliders.attach(lm)
+        self._lm, self._max_new_tokens = lm, max_new_tokens
+        self._pairs = held_out_pairs()
+        self._bare: dict[str, Tendencies] = {}
+        self._readouts = {name: axis_readout(vector) for name, vector in sliders.axes.items()}
+        self._texts, self._answered = ("", ""), dict.fromkeys(sliders.axes, 0.0)
+        self._readings: tuple[list[TokenReading], list[TokenReading]] | None = None
+        self._stopped, self._writer = Event(), Thread()
+
+        self.sliders = {name: _slider(name, vector) for name, vector in sliders.axes.items()}
+        self.prompt = widgets.Textarea(
+            prompt, description="Prompt", rows=2, continuous_update=False, layout=widgets.Layout(width="100%")
+        )
+        self.answer_button = widgets.Button(description="Answer", button_style="primary")
+        self.stop_button = widgets.Button(description="Stop", disabled=True)
+        self.reset_button = widgets.Button(description="All to 0")
+        self.colours = widgets.Dropdown(
+            options=[NO_COLOURS, *sliders.axes], value=next(iter(sliders.axes)), description="Colour by"
+        )
+        self.status, self.scores, self.legend = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.bare, self.steered = (widgets.HTML(layout=widgets.Layout(flex="1 1 20em")) for _ in range(2))
+        self.box = self._laid_out(sliders.axes)
+
+        for slider in self.sliders.values():
+            slider.observe(self._moved, "value")
+        self.prompt.observe(self._moved, "value")
+        self.colours.observe(lambda _: self._show(), "value")
+        self.answer_button.on_click(lambda _: self._answer_in_background())
+        self.stop_button.on_click(lambda _: self.stop())
+        self.reset_button.on_click(lambda _: self._reset())
+        self._show()
+        self._score()
+
+    @property
+    def setting(self) -> dict[str, float]:
+        """The sliders' values."""
+        return {name: float(slider.value) for name, slider in self.sliders.items()}
+
+    def answer(self) -> tuple[str, str]:
+        """Write both answers, as the button does, and return them: the bare model's and the steered one's."""
+        self.stop()
+        self._write()
+        return self._texts
+
+    def stop(self) -> None:
+        """End the writing; what is there stays."""
+        self._stopped.set()
+        if self._writer.is_alive():
+            self._writer.join()
+        self._stopped.clear()
+
+    def close(self) -> None:
+        """Take the sliders off the model and the widget off the page."""
+        self.stop()
+        self.dial.detach()
+        _close(self.box)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.box._repr_mimebundle_(**options)
+
+    def _moved(self, _change: object) -> None:
+        self.stop()
+        self.dial.set(**self.setting)
+        self._score()
+
+    def _reset(self) -> None:
+        for slider in self.sliders.values():
+            slider.value = 0.0
+
+    def _score(self) -> None:
+        """Both scores beside the bare model's."""
+        prompt = self.prompt.value
+        if prompt not in self._bare:
+            self.dial.set(**dict.fromkeys(self.sliders, 0.0))
+            self._bare = {prompt: tendencies(self._lm, self.dial, prompt, self._pairs)}
+            self.dial.set(**self.setting)
+        bare = self._bare[prompt]
+        now = tendencies(self._lm, self.dial, prompt, self._pairs) if any(self.setting.values()) else bare
+        picture = score_moves(
+            [
+                ("Refusal of this prompt, nats", bare.refusal, now.refusal, 2.0),
+                (
+                    f"Engaged over evasive ({len(self._pairs)} pairs), nats a token",
+                    bare.helpfulness,
+                    now.helpfulness,
+                    0.2,
+                ),
+            ]
+        )
+        self.scores.value = as_image(picture, f"bare: {bare}; now: {now}")
+
+    def _answer_in_background(self) -> None:
+        self.stop()
+        self._writer = Thread(target=self._write_unwatched, daemon=True)
+        self._writer.start()
+
+    def _write_unwatched(self) -> None:
+        try:
+            self._write()
+        except Exception as error:  # nobody waits for this thread
+            self._say(str(error))
+
+    def _write(self) -> None:
+        """Stream both answers, then read their tokens. The dial is where the sliders are afterwards."""
+        prompt, self._answered = self.prompt.value, self.setting
+        self._texts, self._readings = ("", ""), None
+        self.answer_button.disabled, self.stop_button.disabled = True, False
+        self._say("Writing …")
+        try:
+            if not prompt.strip():
+                raise SteeringError("The prompt is empty; type one.")
+            settings: list[dict[str, float]] = [{}, self._answered]
+            answers = stream_answers(self._lm, self.dial, [prompt] * 2, settings, self._max_new_tokens)
+            with closing(answers):
+                for bare, steered in answers:
+                    self._texts = bare, steered
+                    self._show()
+                    if self._stopped.is_set():
+                        break
+            bare_setting = dict.fromkeys(self.sliders, 0.0)
+            self._readings = (
+                self._read(prompt, self._texts[0], bare_setting),
+                self._read(prompt, self._texts[1], self._answered),
+            )
+            self._say("Stopped." if self._stopped.is_set() else "")
+        finally:
+            self.dial.set(**self.setting)
+            self.answer_button.disabled, self.stop_button.disabled = False, True
+            self._show()
+
+    def _read(self, prompt: str, answer: str, setting: Mapping[str, float]) -> list[TokenReading]:
+        """The answer's tokens, read as they were written."""
+        self.dial.set(**setting)
+        chat = (*as_chat(prompt), Message(role="assistant", content=answer))
+        readings = read_tokens(self._lm, chat, self._readouts, self.dial)
+        return [reading for reading in readings if not reading.in_prompt]
+
+    def _show(self) -> None:
+        """Both answers, coloured once they have been read."""
+        axis = self.colours.value
+        titles = "bare", setting_label(self._answered)
+        if self._readings is None or axis == NO_COLOURS:
+            contents = [f'<span style="white-space:pre-wrap">{escape(text)}</span>' for text in self._texts]
+            self.legend.value = ""
+        else:
+            beside = [reading for side in self._readings for reading in side]
+            contents = [colored_tokens(side, axis, beside) for side in self._readings]
+            self.legend.value = (
+                f"<small>Colour: the {escape(axis)} direction's reading of each token after block "
+                f"{self._readouts[axis].layer}, in the residual stream's units; violet below the median of both "
+                "answers, orange above. Point at a token for its figure.</small>"
+            )
+        for pane, title, content in zip((self.bare, self.steered), titles, contents, strict=True):
+            pane.value = f'<div style="line-height:1.6"><b>{escape(title)}</b><br>{content}</div>'
+
+    def _say(self, text: str) -> None:
+        self.status.value = escape(text)
+
+    def _laid_out(self, axes: Mapping[str, SteeringVector]) -> widgets.VBox:
+        lines = [
+            widgets.HBox([slider, widgets.HTML(f"<small>{escape(range_text(axes[name]))}</small>")])
+            for name, slider in self.sliders.items()
+        ]
+        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
+        buttons = [self.answer_button, self.stop_button, self.reset_button, self.colours, self.status]
+        answers = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="1.5em")
+        return widgets.VBox(
+            [
+                self.prompt,
+                widgets.HBox([widgets.VBox(lines), self.scores], layout=wrap),
+                widgets.HBox(buttons, layout=wrap),
+                widgets.HBox([self.bare, self.steered], layout=answers),
+                self.legend,
+            ]
+        )
+
+
+_open: "WeakValueDictionary[int, WidgetView]" = WeakValueDictionary()
+"""By the model's id."""
+
+
+def _close(widget: widgets.Widget) -> None:
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    widget.close()
+
+
+def _slider(name: str, vector: SteeringVector) -> widgets.FloatSlider:
+    """From end to end of the vector's range, and to 0 where that lies outside; beyond it nobody has looked."""
+    low, high = min(vector.range[0], 0.0), max(vector.range[1], 0.0)
+    step = 10.0 ** floor(log10((high - low) / STEPS)) if high > low else 0.1
+    return widgets.FloatSlider(
+        value=0.0,
+        min=ceil(round(low / step, 6)) * step,
+        max=floor(round(high / step, 6)) * step,
+        step=step,
+        description=name,
+        continuous_update=False,
+        readout_format="+.2f",
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="24em"),
+    )
