@@ -56,7 +56,7 @@ class Header(BaseModel):
     licence: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ContrastSet:
     """An ordered collection of contrast pairs, with its header."""
 
@@ -128,6 +128,9 @@ class ContrastSet:
     def spread(self, count: int) -> tuple[ContrastPair, ...]:
         """At most so many pairs, spread over the set and so over its groups."""
         return self.pairs[:: max(1, len(self) // count)][:count]
+
+    def __repr__(self) -> str:
+        return f"ContrastSet({self.name!r}, {len(self)} pairs)"
 
     def _repr_html_(self) -> str:
         from steering.explore.html_views import contrast_set_html

@@ -30,7 +30,7 @@ class TokenizedChat:
     """Tokens up to the end of the last user turn's text; what follows in the prompt is the template's."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LanguageModel:
     """A causal language model that `load()` loaded, or that the user wraps: `LanguageModel(model, tokenizer)`."""
 
@@ -145,6 +145,9 @@ class LanguageModel:
     def padding_id(self) -> int:
         """A token id to fill padded positions with; its value has no effect under the attention mask."""
         return int(self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0)
+
+    def __repr__(self) -> str:
+        return f"LanguageModel({self.identity.name!r}, {self.n_layers} layers of width {self.d_model})"
 
     def _repr_html_(self) -> str:
         from steering.explore.html_views import model_html

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SITES = ("block", "attention")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SteeringVector:
     """Directions of one axis, in the coordinates of the residual stream at the blocks' outputs.
 
@@ -338,6 +338,9 @@ class SteeringVector:
                 f"norm {self[best].norm():.2f} of a residual norm of {self.profile.residual_norm[row]:.1f}"
             )
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"SteeringVector({self.title!r}, layers {layer_spans(self.layers)} of width {self.d_model})"
 
     def _repr_html_(self) -> str:
         from steering.explore.html_views import vector_html

@@ -92,7 +92,7 @@ def score_moves(scores: Sequence[tuple[str, float, float, float]]) -> str:
         scores: (name with its unit, bare, now, how far the axis reaches to both sides of the bare value at least).
     """
     svg: list[str] = []
-    with svg_figure(1, 4.6, 1.15 * len(scores), svg, rows=len(scores)) as (_, panels):
+    with svg_figure(1, 4.8, 0.95 * len(scores), svg, rows=len(scores)) as (_, panels):
         for panel, (name, bare, now, reach) in zip(panels, scores, strict=True):
             panel.axvline(bare, color="grey", linewidth=0.8, linestyle=":")
             panel.plot([bare, now], [0, 0], color=COLOURS[0], linewidth=2)
@@ -100,7 +100,7 @@ def score_moves(scores: Sequence[tuple[str, float, float, float]]) -> str:
             panel.plot(now, 0, marker="D", markersize=7, color=COLOURS[1])
             reach = max(reach, 1.25 * abs(now - bare))
             panel.set(xlim=(bare - reach, bare + reach), ylim=(-1, 1), yticks=[])
-            panel.set_title(f"{name}: bare ○ {bare:+.2f}, now ◆ {now:+.2f}", fontsize=9, loc="left")
+            panel.set_title(f"{name}: bare ○ {bare:+.2f}, now ◆ {now:+.2f}", fontsize=8, loc="left")
             panel.tick_params(labelsize=8)
             panel.spines[["left", "right", "top"]].set_visible(False)
     return svg[0]

@@ -53,7 +53,7 @@ class WidgetView:
 
         self.sliders = {name: _slider(name, vector) for name, vector in sliders.axes.items()}
         self.prompt = widgets.Textarea(
-            prompt, description="Prompt", rows=2, continuous_update=False, layout=widgets.Layout(width="100%")
+            prompt, description="Prompt", rows=2, continuous_update=False, layout=widgets.Layout(width="auto")
         )
         self.answer_button = widgets.Button(description="Answer", button_style="primary")
         self.stop_button = widgets.Button(description="Stop", disabled=True)
@@ -122,13 +122,8 @@ class WidgetView:
         now = tendencies(self._lm, self.dial, prompt, self._pairs) if any(self.setting.values()) else bare
         picture = score_moves(
             [
-                ("Refusal of this prompt, nats", bare.refusal, now.refusal, 2.0),
-                (
-                    f"Engaged over evasive ({len(self._pairs)} pairs), nats a token",
-                    bare.helpfulness,
-                    now.helpfulness,
-                    0.2,
-                ),
+                ("Refusal of this prompt (nats)", bare.refusal, now.refusal, 2.0),
+                ("Engaged over evasive (nats a token)", bare.helpfulness, now.helpfulness, 0.2),
             ]
         )
         self.scores.value = as_image(picture, f"bare: {bare}; now: {now}")
@@ -189,10 +184,12 @@ class WidgetView:
         else:
             beside = [reading for side in self._readings for reading in side]
             contents = [colored_tokens(side, axis, beside) for side in self._readings]
+            layer = self._readouts[axis].layer
             self.legend.value = (
-                f"<small>Colour: the {escape(axis)} direction's reading of each token after block "
-                f"{self._readouts[axis].layer}, in the residual stream's units; violet below the median of both "
-                "answers, orange above. Point at a token for its figure.</small>"
+                '<div style="line-height:1.4;font-size:smaller">'
+                f"Colour: what the {escape(axis)} direction reads in each token after block {layer}, in the "
+                " residual stream's units; violet below the median of both answers, orange above. "
+                "Point at a token for its figure.</div>"
             )
         for pane, title, content in zip((self.bare, self.steered), titles, contents, strict=True):
             pane.value = f'<div style="line-height:1.6"><b>{escape(title)}</b><br>{content}</div>'
@@ -241,6 +238,6 @@ def _slider(name: str, vector: SteeringVector) -> widgets.FloatSlider:
         description=name,
         continuous_update=False,
         readout_format="+.2f",
-        style={"description_width": "initial"},
-        layout=widgets.Layout(width="24em"),
+        style={"description_width": "7em"},
+        layout=widgets.Layout(width="26em"),
     )
