@@ -194,6 +194,9 @@ class Report(BaseModel):
 
         write_html({"report": self}, path)
 
+    def __repr__(self) -> str:
+        return f"Report({self.model.name!r}, {len(self.settings)} settings of {', '.join(self.axes)})"
+
     def _repr_html_(self) -> str:
         from probes.html_report import summary_html
 

@@ -130,6 +130,13 @@ def test_a_report_shows_its_cross_effect_matrix() -> None:
     assert "<script" not in svg
 
 
+def test_plain_reprs_are_one_line() -> None:
+    assert repr(ContrastSet.builtin("safety")).startswith("ContrastSet('safety', 4")
+    assert repr(tiny_lm()) == "LanguageModel('tiny-Llama', 4 layers of width 32)"
+    assert repr(random_vector()) == "SteeringVector('unnamed', layers 0-3 of width 32)"
+    assert repr(report(tiny_lm())) == f"Report('tiny-Llama', 4 settings of safety, {HOSTILE})"
+
+
 def test_drawing_leaves_a_notebooks_own_backend_alone(vector: SteeringVector) -> None:
     import matplotlib
 

@@ -28,8 +28,8 @@ from steering.sliders import Sliders
 from steering.vector import SteeringVector
 
 NO_COLOURS = "nothing"
-STEPS = 100
-"""A slider has at least so many steps; they are powers of ten, so that 0 is one of them."""
+STEPS = 20
+"""A slider has at least so many steps, few enough for arrow keys; powers of ten, so that 0 is one of them."""
 
 
 class WidgetView:
