@@ -4,7 +4,7 @@ Every move has `set(coefficients)`, called when a slider moves, and `apply(h, tr
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -34,29 +34,52 @@ class Move(Protocol):
 
 
 class Addition:
-    """`h + Σ coefficient · direction` of plain vectors in one scope, summed when a slider moves."""
+    """`h + Σ coefficient · direction` of plain vectors in one scope, summed when a slider moves.
 
-    def __init__(self, directions: Mapping[str, Tensor], scope: str) -> None:
+    The sum stands ready on the block's device in its dtype. It is written over in place, so that code which
+    `torch.compile` made goes on with the tensor that it knows.
+    """
+
+    def __init__(self, directions: Mapping[str, Tensor], scope: str, block: nn.Module) -> None:
         self._directions = directions
         self._choice = token_choice(scope)
-        self._delta = self._placed = torch.empty(0)
+        self._exact = torch.empty(0)
+        self._delta = torch.empty(0, **_placement(block))
+        self._by_row = False
 
     def set(self, coefficients: Coefficients) -> None:
-        """Work out the sum, (1 or rows, 1, d_model) in float32."""
+        """Work out the sum, (1 or rows, 1, d_model) in float32, and round it to the block's dtype."""
         parts = [coefficients[name].reshape(-1, 1, 1) * direction for name, direction in self._directions.items()]
         delta = sum(parts[1:], start=parts[0])
         # A zero is added as -0.0, the only number that changes neither 0.0 nor -0.0: sliders at 0 are exact.
-        self._delta = self._placed = torch.where(delta == 0, -0.0, delta)
+        self._exact = torch.where(delta == 0, -0.0, delta)
+        self._by_row = len(delta) > 1
+        if self._delta.shape == delta.shape:
+            with torch.inference_mode():  # no gradient is to flow into what the slider writes
+                self._delta.copy_(self._exact)
+        else:
+            self._place(self._delta)
 
     def apply(self, h: Tensor, tracker: TokenTracker) -> Tensor:
         """One addition in the dtype of `h`."""
-        delta = self._placed
-        if delta.dtype != h.dtype or delta.device != h.device:
-            self._placed = delta = self._delta.to(h.device, h.dtype)
-        if len(delta) > 1:
+        if self._delta.dtype != h.dtype or self._delta.device != h.device:
+            self._place(h)
+        delta = self._delta
+        if self._by_row:
             delta = delta.repeat_interleave(tracker.rows_per_caller_row(len(h), len(delta)), dim=0)
         moved = add(h, delta)
         return moved if self._choice is None else torch.where(tracker.chosen(self._choice, h), moved, h)
+
+    def _place(self, like: Tensor) -> None:
+        with torch.inference_mode(False):  # inference tensors could not be written over later
+            self._delta = self._exact.to(like.device, like.dtype, copy=True)
+
+
+def _placement(block: nn.Module) -> dict[str, Any]:
+    """Device and dtype that a block most likely returns: those of its weights."""
+    weights = (weight for weight in block.parameters() if weight.is_floating_point() and not weight.is_meta)
+    found = next(weights, torch.empty(0))
+    return {"device": found.device, "dtype": found.dtype}
 
 
 class GateReading:
@@ -116,13 +139,17 @@ class Operation:
         self._choice = token_choice(scope)
         self._gate = gate
         self._coefficient = torch.empty(0)
+        self._idle = True
 
     def set(self, coefficients: Coefficients) -> None:
         """Take over the slider's value, (1 or rows, 1, 1)."""
         self._coefficient = coefficients[self._name].reshape(-1, 1, 1) * self._unit
+        self._idle = not self._coefficient.any()
 
     def apply(self, h: Tensor, tracker: TokenTracker) -> Tensor:
         """The intervention where value, gate and scope let it act; elsewhere exactly `h`."""
+        if self._idle:
+            return h
         x = self._coefficient.to(h.device)
         if len(x) > 1:
             x = x.repeat_interleave(tracker.rows_per_caller_row(len(h), len(x)), dim=0)

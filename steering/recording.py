@@ -86,7 +86,7 @@ def record_positions(
     tokenized = [lm.tokenize(chat) for chat in chats]
     spans = [[_span(chat, position) for position in positions] for chat in tokenized]
     longest = min((start for some in spans for start, _ in some), default=0)
-    prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, partial(_stopping_at, lm, layers[-1]))
+    prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, partial(stopping_at, lm, layers[-1]))
     states = torch.empty(len(positions), len(tokenized), len(layers), _width(lm, site))
     for batch in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
         rows = [tokenized[index].ids for index in batch]
@@ -198,7 +198,7 @@ def _read_batch(
 
     handles = [_watch(lm.blocks[layer], site, partial(read, slot)) for slot, layer in enumerate(layers)]
     try:
-        with _stopping_at(lm, layers[-1]):
+        with stopping_at(lm, layers[-1]):
             lm.model(
                 input_ids=input_ids[:, prefix.length :],
                 attention_mask=attention_mask,
@@ -228,7 +228,7 @@ class _LastLayerReached(Exception):  # noqa: N818 - a signal, no error
 
 
 @contextmanager
-def _stopping_at(lm: LanguageModel, layer: int) -> Iterator[None]:
+def stopping_at(lm: LanguageModel, layer: int) -> Iterator[None]:
     """End forward passes inside when a block is done, below the layers and the LM head that nobody asked for."""
 
     def stop(_module: nn.Module, _inputs: object, _output: object) -> None:

@@ -22,6 +22,8 @@ _SCOPES: dict[str, TokenChoice] = {
     "last_prompt_token": lambda index, prompt_length: index == prompt_length - 1,
 }
 SCOPES = ("all", *_SCOPES, "from_token:K")
+ANSWER_SCOPES = ("generated", "answer", "last_prompt_token")
+"""Scopes that leave alone what comes before a prompt's last token."""
 
 
 def from_prompt_end(token: int) -> TokenChoice:

@@ -41,14 +41,19 @@ def shared_prefix(
     Args:
         within: a context for the forward pass, such as one that ends it early.
     """
-    length = min(len(_common_prefix(rows)), longest) if rows else 0
+    length = min(len(common_prefix(rows)), longest) if rows else 0
     if length == 0 or len(rows) == 1 or is_watched(lm):
         return Prefix(0, None)
     cache = DynamicCache(config=lm.model.config)
-    input_ids = torch.tensor([rows[0][:length]], device=lm.model.device)
-    with torch.inference_mode(), within():
-        lm.model(input_ids=input_ids, past_key_values=cache, use_cache=True)
+    with within():
+        run_into(lm, cache, rows[0][:length])
     return Prefix(length, cache)
+
+
+@torch.inference_mode()
+def run_into(lm: LanguageModel, cache: DynamicCache, ids: list[int]) -> None:
+    """Add the keys and values of one row's next tokens to its cache."""
+    lm.model(input_ids=torch.tensor([ids], device=lm.model.device), past_key_values=cache, use_cache=True)
 
 
 def is_watched(lm: LanguageModel) -> bool:
@@ -56,7 +61,7 @@ def is_watched(lm: LanguageModel) -> bool:
     return bool(lm.model._forward_pre_hooks) or any(block._forward_hooks for block in lm.blocks)
 
 
-def _common_prefix(rows: Sequence[list[int]]) -> list[int]:
+def common_prefix(rows: Sequence[list[int]]) -> list[int]:
     """What the first and the last row in order begin with, all rows between them begin with too."""
     first, last = min(rows), max(rows)
     return [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]

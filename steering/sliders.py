@@ -1,8 +1,8 @@
 """Sliders: named axes with live coefficients, as forward hooks on a model's decoder blocks."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from types import TracebackType
@@ -123,32 +123,30 @@ class Dial:
         self, sliders: Sliders, model: PreTrainedModel, blocks: nn.ModuleList, scopes: Mapping[str, str]
     ) -> None:
         self.sliders = sliders
+        self.parts: list[Part] = [
+            (name, part, scopes.get(name, part.scope)) for name, axis in sliders.axes.items() for part in axis.parts
+        ]
         self._coefficients = {name: torch.zeros(1) for name in sliders.axes}
         self._tracker = TokenTracker(model)
         self._undo: list[Callable[[], None]] = []
-        self._moves: dict[tuple[str, int], list[Move]] = {}
+        self._moves: dict[nn.Module, list[Move]] = {}
         try:
-            self._hook(model, blocks, scopes)
+            self._hook(model, blocks)
         except BaseException:
             self.detach()
             raise
 
-    def _hook(self, model: PreTrainedModel, blocks: nn.ModuleList, scopes: Mapping[str, str]) -> None:
-        parts = [
-            (name, part, scopes.get(name, part.scope))
-            for name, axis in self.sliders.axes.items()
-            for part in axis.parts
-        ]
-        readings = {part: GateReading(part.gate, self._tracker) for _, part, _ in parts if part.gate is not None}
+    def _hook(self, model: PreTrainedModel, blocks: nn.ModuleList) -> None:
+        readings = {part: GateReading(part.gate, self._tracker) for _, part, _ in self.parts if part.gate is not None}
         for part, reading in readings.items():  # before the moves at the same block, so that it reads what comes in
             assert part.gate is not None
             self._undo.append(blocks[part.gate.layer].register_forward_hook(reading.read).remove)
-        self._moves = _moves_by_place(parts, readings)
+        torch.compiler.reset()  # code compiled before would run on without the hooks
+        self._moves = _moves_by_place(self.parts, readings, blocks)
         self.set()
-        for (site, layer), moves in self._moves.items():
-            module = blocks[layer] if site == "block" else output_projection(blocks[layer])
+        for module, moves in self._moves.items():
             self._undo.append(module.register_forward_hook(partial(self._steer, moves)).remove)
-        if readings or any(scope != "all" for _, _, scope in parts):
+        if readings or any(scope != "all" for _, _, scope in self.parts):
             self._undo.append(model.register_forward_pre_hook(self._tracker.pass_begins, with_kwargs=True).remove)
             self._undo.append(model.register_forward_hook(self._tracker.pass_ends, always_call=True).remove)
         self._undo.append(watch_generate(model, self._tracker.generating))
@@ -181,6 +179,16 @@ class Dial:
         """
         return self._tracker.prompts_of(torch.as_tensor(lengths))
 
+    @contextmanager
+    def one_prompt(self, length: int) -> Iterator[None]:
+        """Around passes over parts of one prompt of so many tokens, given as one row.
+
+        With a value for each of several rows, the row becomes so many where the first slider moves. Models whose
+        positions belong to rows (ALiBi) can't spread.
+        """
+        with self.prompt_lengths([length]), self._tracker.spreading():
+            yield
+
     def detach(self) -> None:
         """Take every hook off the model. Doing it twice does no harm."""
         while self._undo:
@@ -206,20 +214,21 @@ Part: TypeAlias = tuple[str, SteeringVector, str]
 
 
 def _moves_by_place(
-    parts: Sequence[Part], readings: Mapping[SteeringVector, GateReading]
-) -> dict[tuple[str, int], list[Move]]:
-    """What happens at every (site, layer): first the plain additions, summed by scope, then the others in order."""
+    parts: Sequence[Part], readings: Mapping[SteeringVector, GateReading], blocks: nn.ModuleList
+) -> dict[nn.Module, list[Move]]:
+    """What happens at every module that moves: first the plain additions, summed by scope, then the others in order."""
     places = sorted({(vector.site, layer) for _, vector, _ in parts for layer in vector.recommended_layers})
-    moves: dict[tuple[str, int], list[Move]] = {}
+    moves: dict[nn.Module, list[Move]] = {}
     for site, layer in places:
+        module = blocks[layer] if site == "block" else output_projection(blocks[layer])
         here = [part for part in parts if part[1].site == site and layer in part[1].recommended_layers]
         plain: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for name, vector, scope in here:
             if vector.is_plain:
                 before = plain[scope].get(name, torch.tensor(0.0))
                 plain[scope][name] = before + vector[layer] * vector.unit
-        moves[site, layer] = [Addition(directions, scope) for scope, directions in plain.items()]
-        moves[site, layer] += [
+        moves[module] = [Addition(directions, scope, module) for scope, directions in plain.items()]
+        moves[module] += [
             Operation(name, vector, layer, scope, readings.get(vector))
             for name, vector, scope in here
             if not vector.is_plain

@@ -26,6 +26,7 @@ class TokenTracker:
         self._generating_rows: int | None = None
         self._prompt_mask: Tensor | None = None  # (caller's rows, prompt columns), 1 for real tokens
         self._given_lengths: Tensor | None = None
+        self._spreading = False
         self.token_index: Tensor | None = None
         """(rows, seq): number of real tokens before each position in its row, -1 for padding; None between passes."""
         self.prompt_length: Tensor | None = None
@@ -61,11 +62,23 @@ class TokenTracker:
         finally:
             self._given_lengths = before
 
+    @contextmanager
+    def spreading(self) -> Iterator[None]:
+        """Let passes of one row inside become a row for each coefficient where the first slider moves."""
+        self._spreading = True
+        try:
+            yield
+        finally:
+            self._spreading = False
+
     def rows_per_caller_row(self, rows: int, coefficients: int) -> int:
         """How often each row of the caller's batch is repeated (for beams) in a pass of `rows` rows.
 
+        Once where a single row spreads over the coefficients: adding them makes the rows.
         Raises SteeringError when `coefficients` isn't the caller's number of rows.
         """
+        if self._spreading and rows == 1:
+            return 1
         caller_rows = rows if self._generating_rows is None else self._generating_rows
         if coefficients != caller_rows or rows % caller_rows:
             raise SteeringError(

@@ -144,12 +144,11 @@ def test_gates_of_two_sliders_are_read_each_for_itself() -> None:
 def test_a_prompt_that_was_never_read_to_its_end_is_refused() -> None:
     lm = tiny_lm()
     gate, _ = splitting_gate()
-    with (
-        Sliders(a=gated(gate)).attach(lm) as dial,
-        dial.prompt_lengths([99, 99, 99]),
-        pytest.raises(SteeringError, match="read the prompts of 3 rows, found 0"),
-    ):
-        logits(lm)
+    with Sliders(a=gated(gate)).attach(lm) as dial, dial.prompt_lengths([99, 99, 99]):
+        logits(lm)  # at 0 nobody asks the gate
+        dial.set(a=1.0)
+        with pytest.raises(SteeringError, match="read the prompts of 3 rows, found 0"):
+            logits(lm)
 
 
 def test_no_prompt_is_steered_by_the_reading_of_another() -> None:

@@ -1,13 +1,15 @@
 """Steering inside `generate`: caches, padding, batches, beams and scopes change nothing but what they should."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from tiny import random_vector, tiny_lm
+from tiny import LAYERS, random_vector, tiny_lm
 from torch import Tensor
 
 from steering import LanguageModel, Sliders, SteeringError, sweep
+from steering.gates import Gate
 from steering.scopes import SCOPES
 
 PROMPTS = ["Hi", "What is the tide?", "Tell me of boats."]
@@ -237,13 +239,73 @@ def test_a_sweep_refuses_an_unknown_axis() -> None:
         sweep(tiny_lm(), Sliders(a=random_vector()), PROMPTS, [{"b": 1.0}], progress=False)
 
 
-def test_a_sweep_gives_the_answers_of_single_runs() -> None:
+def plain_loop(
+    lm: LanguageModel, sliders: Sliders, settings: list[dict[str, float]], tokens: int, **options: Any
+) -> list[list[str]]:
+    """The answers of one `generate` call a prompt and setting."""
+    answers = []
+    with sliders.attach(lm, scope=options.pop("scope", None)) as dial:
+        for prompt in PROMPTS:
+            answers.append([])
+            for setting in settings:
+                dial.set(**dict.fromkeys(sliders.axes, 0.0) | setting)
+                answers[-1].append(lm.chat(prompt, tokens, **options))
+    return answers
+
+
+SETTINGS = [{}, {"a": 1.0}, {"a": -1.0, "b": 0.5}]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("scope", [*NAMED_SCOPES, {"a": "all", "b": "generated"}])
+@pytest.mark.parametrize("rows_per_batch", [2, 7])
+def test_a_sweep_gives_the_answers_of_single_runs(family: str, scope: Any, rows_per_batch: int) -> None:
+    lm = tiny_lm(family)
+    operation = replace(random_vector(2, layers=(1, 3)), intervention="add_keeping_norm")
+    sliders = Sliders(a=random_vector(1, layers=(2,)), b=operation)
+    answers = sweep(
+        lm, sliders, PROMPTS, SETTINGS, max_new_tokens=5, rows_per_batch=rows_per_batch, scope=scope, progress=False
+    )
+    assert answers == plain_loop(lm, sliders, SETTINGS, 5, scope=scope)
+    assert any(len(set(row)) > 1 for row in answers)
+
+
+@pytest.mark.parametrize("scope", ["all", "answer", "last_prompt_token", "generated"])
+def test_a_sweep_of_gated_sliders_gives_the_answers_of_single_runs(scope: str) -> None:
+    lm = tiny_lm()
+    gate = Gate(1, torch.randn(2, 32, generator=torch.Generator().manual_seed(4)), curve="probability", tokens=(1, 3))
+    sliders = Sliders(a=replace(random_vector(1, layers=(1, 2)), gate=gate), b=random_vector(2))
+    answers = sweep(lm, sliders, PROMPTS, SETTINGS, max_new_tokens=5, scope=scope, progress=False)
+    assert answers == plain_loop(lm, sliders, SETTINGS, 5, scope=scope)
+
+
+@pytest.mark.parametrize("options", [{"num_beams": 2}, {"use_cache": False}, {"eos_token_id": 70}])
+def test_a_sweep_passes_options_on(options: dict[str, Any]) -> None:
     lm = tiny_lm()
     sliders = Sliders(a=random_vector(1), b=random_vector(2))
-    settings = [{}, {"a": 1.0}, {"a": -1.0, "b": 0.5}]
-    answers = sweep(lm, sliders, PROMPTS, settings, max_new_tokens=6, rows_per_batch=4, progress=False)
-    with sliders.attach(lm) as dial:
-        for prompt, row in zip(PROMPTS, answers, strict=True):
-            for setting, answer in zip(settings, row, strict=True):
-                dial.set(**{"a": 0.0, "b": 0.0} | setting)
-                assert lm.chat(prompt, 6) == answer
+    answers = sweep(lm, sliders, PROMPTS, SETTINGS, max_new_tokens=5, progress=False, **options)
+    assert answers == plain_loop(lm, sliders, SETTINGS, 5, **options)
+
+
+@pytest.mark.parametrize(("scope", "shared_layers"), [("all", 2), ("answer", LAYERS)])
+def test_a_sweep_runs_what_the_settings_share_once(scope: str, shared_layers: int) -> None:
+    """Tokens that every block saw: the prompt once below the first move, once a setting from there on."""
+    lm = tiny_lm()
+    common = lm.tokenize("").ids[:-2]  # the template's opening; its last two tokens follow the text
+    prompt_tokens = sum(len(lm.tokenize(prompt).ids) - 1 - len(common) for prompt in PROMPTS) + len(common)
+    seen = [0] * LAYERS
+    handles = [
+        block.register_forward_pre_hook(
+            lambda _block, inputs, layer=layer: seen.__setitem__(layer, seen[layer] + inputs[0].shape[:2].numel())
+        )
+        for layer, block in enumerate(lm.blocks)
+    ]
+    sliders = Sliders(a=random_vector(layers=(1, 2)))
+    settings = [{"a": value} for value in (-1.0, 0.0, 1.0, 2.0)]
+    sweep(lm, sliders, PROMPTS, settings, max_new_tokens=3, scope=scope, progress=False, eos_token_id=None)
+    for handle in handles:
+        handle.remove()
+    decoded = 3 * len(PROMPTS) * len(settings)  # the last prompt token and two new ones
+    assert seen == [
+        decoded + prompt_tokens * (1 if layer < shared_layers else len(settings)) for layer in range(LAYERS)
+    ]
