@@ -42,7 +42,8 @@ def extract(
             answers, unless given.
         layers: block indices; all by default.
         held_out: share of the pairs kept for the profile.
-        read: where the states come from; `steering.kept_states.KeptStates` reads a set once for several vectors.
+        read: where the states come from; `steering.kept_states.KeptStates` reads a set once for several vectors, and
+            `partial(stream_pairs, ranks=ranks)` inside `Ranks.together()` with all processes of `torchrun`.
 
     Raises SteeringError for unknown names, and for a set too small to hold out a pair.
     """

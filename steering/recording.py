@@ -22,6 +22,7 @@ from steering.contrast import ContrastPair
 from steering.decoder_blocks import block_output
 from steering.errors import SteeringError, quoted
 from steering.language_model import LanguageModel, TokenizedChat
+from steering.sharding import ALONE, Ranks
 from steering.shared_prefix import Prefix, shared_prefix
 
 States: TypeAlias = Float[Tensor, "chats layers d_model"]
@@ -43,8 +44,9 @@ POSITIONS: dict[str, Position] = {
 SITES = ("block", "heads")
 """What is read at a layer: the output of its block, or its attention heads' outputs, side by side."""
 TOKENS_PER_BATCH = 2048
-BUFFER_BYTES = 64 << 20
-"""Size of the states that `stream_pairs` holds at once."""
+BUFFER_BYTES = 16 << 20
+"""Size of the states that `stream_pairs` holds at once, or those of so many pairs in a model where that is few:"""
+LEAST_PAIRS = 32
 
 
 def record(
@@ -55,6 +57,7 @@ def record(
     position: str = "last",
     site: str = "block",
     progress: Callable[[int], object] | None = None,
+    ranks: Ranks = ALONE,
 ) -> States:
     """States of chats at the outputs of decoder blocks, in float32 on the CPU: (chats, layers, d_model).
 
@@ -66,10 +69,11 @@ def record(
         position: a name in `POSITIONS`.
         site: a name in `SITES`; the states of "heads" are as wide as all heads together.
         progress: called with the number of chats that a batch has added.
+        ranks: processes that share the batches; each gets all states.
 
     Raises SteeringError for an unknown position or layer, or a chat without a token at the position.
     """
-    return record_positions(lm, chats, [position], layers=layers, site=site, progress=progress)[0]
+    return record_positions(lm, chats, [position], layers=layers, site=site, progress=progress, ranks=ranks)[0]
 
 
 def record_positions(
@@ -80,6 +84,7 @@ def record_positions(
     layers: Sequence[int] | None = None,
     site: str = "block",
     progress: Callable[[int], object] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Float[Tensor, "positions chats layers d_model"]:
     """The states of `record` at several positions, from one pass over each chat. Arguments and errors are its own."""
     layers = check_layers(lm, layers)
@@ -87,12 +92,13 @@ def record_positions(
     spans = [[_span(chat, position) for position in positions] for chat in tokenized]
     longest = min((start for some in spans for start, _ in some), default=0)
     prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, partial(stopping_at, lm, layers[-1]))
-    states = torch.empty(len(positions), len(tokenized), len(layers), _width(lm, site))
-    for batch in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
+    states = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, site))
+    for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH)):
         rows = [tokenized[index].ids for index in batch]
         _read_batch(lm, rows, prefix, layers, site, [spans[index] for index in batch], states, batch)
         if progress is not None:
-            progress(len(batch))
+            progress(len(batch) * ranks.size)
+    ranks.combine(states)
     return states
 
 
@@ -122,16 +128,19 @@ def stream_pairs(
     site: str = "block",
     progress: bool = True,
     description: str = "reading states",
+    ranks: Ranks = ALONE,
 ) -> Iterator[PairStates]:
     """States of contrast pairs, some pairs at a time, so that memory does not grow with their number."""
     layers = check_layers(lm, layers)
-    window = max(1, BUFFER_BYTES // (2 * len(layers) * _width(lm, site) * 4))
+    window = max(LEAST_PAIRS, BUFFER_BYTES // (2 * len(layers) * _width(lm, site) * 4))
     iterator = iter(pairs)
     total = 2 * len(pairs) if isinstance(pairs, Sequence) else None
-    with tqdm(total=total, desc=description, unit="chat", disable=not progress) as bar:
+    with tqdm(total=total, desc=description, unit="chat", disable=not (progress and ranks.is_first)) as bar:
         while some := list(islice(iterator, window)):
             chats = [pair.positive for pair in some] + [pair.negative for pair in some]
-            states = record(lm, chats, layers=layers, position=position, site=site, progress=bar.update)
+            states = record(
+                lm, chats, layers=layers, position=position, site=site, progress=bar.update, ranks=ranks
+            )
             yield states[: len(some)], states[len(some) :]
 
 
@@ -192,9 +201,12 @@ def _read_batch(
     cache = prefix.for_rows(len(rows))
 
     def read(slot: int, hidden: Tensor) -> None:
-        for place, row, some in zip(places, hidden, spans, strict=True):
-            for number, (start, stop) in enumerate(some):
-                states[number, place, slot] = row[start - prefix.length : stop - prefix.length].float().mean(dim=0)
+        for number, some in enumerate(zip(*spans, strict=True)):
+            means = [
+                row[start - prefix.length : stop - prefix.length].mean(0, dtype=torch.float32)
+                for row, (start, stop) in zip(hidden, some, strict=True)
+            ]
+            states[number, places, slot] = torch.stack(means).cpu()  # one transfer from the device
 
     handles = [_watch(lm.blocks[layer], site, partial(read, slot)) for slot, layer in enumerate(layers)]
     try:

@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from steering.language_model import LanguageModel
 
@@ -20,11 +23,36 @@ class Prefix:
     cache: DynamicCache | None
 
     def for_rows(self, count: int) -> DynamicCache | None:
-        """A cache of its own for a batch of so many rows; None where nothing is shared."""
+        """A cache for one pass of a batch of so many rows; None where nothing is shared."""
+        if self.cache is None:
+            return None
+        if all(map(_keeps_tokens, self.cache.layers)):
+            return _PassedBy(self.cache)
         cache = copy.deepcopy(self.cache)
-        if cache is not None:
-            cache.batch_repeat_interleave(count)
+        cache.batch_repeat_interleave(count)
         return cache
+
+
+class _PassedBy(DynamicCache):
+    """Gives a pass the prefix' keys and values before its own, and keeps none of them: nobody reads on from there."""
+
+    def __init__(self, prefix: DynamicCache) -> None:
+        super().__init__()
+        self.layers = prefix.layers
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The layer's keys and values, the prefix' for every row and then the pass' own."""
+        layer, rows = self.layers[layer_idx], len(key_states)
+        before = (states.expand(rows, -1, -1, -1) for states in (layer.keys, layer.values))
+        keys, values = (torch.cat(both, dim=-2) for both in zip(before, (key_states, value_states), strict=True))
+        return keys, values
+
+
+def _keeps_tokens(layer: object) -> bool:
+    """Whether a layer of a cache holds keys and values by token, and not a running state."""
+    return type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
 
 
 def shared_prefix(

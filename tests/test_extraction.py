@@ -178,6 +178,7 @@ def test_a_direction_planted_in_a_model_is_extracted(lm: LanguageModel) -> None:
 
 
 def test_extract_is_the_difference_of_the_mean_states(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "LEAST_PAIRS", 1)
     monkeypatch.setattr(recording, "BUFFER_BYTES", 5 * 2 * LAYERS * WIDTH * 4)  # five pairs at a time
     pairs = prompt_pairs(24)
     vector = extract(lm, pairs, progress=False)
@@ -210,6 +211,7 @@ def test_extract_records_what_it_made_the_vector_from(lm: LanguageModel) -> None
 def test_memory_is_bounded_by_the_buffer_and_not_by_the_number_of_pairs(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recording, "LEAST_PAIRS", 1)
     monkeypatch.setattr(recording, "BUFFER_BYTES", 3 * 2 * WIDTH * 4)
     consumed: list[int] = []
 

@@ -74,18 +74,26 @@ def extract(
     blocks: Blocks = None,
     as_json: Json = False,
 ) -> None:
-    """Make a vector from a contrast set."""
+    """Make a vector from a contrast set; under torchrun, with all its processes."""
+    from functools import partial
+
     from steering import extract as extract_vector
     from steering.files import replacing
+    from steering.recording import stream_pairs
+    from steering.sharding import Ranks
     from trimtab.axes import parse_layers
     from trimtab.inspection import print_vector, read_contrast_set, vector_summary
 
     pairs = read_contrast_set(contrast_set)
     wanted = parse_layers(layers)
-    with replacing(out) as temporary:  # the folder is checked before the work, the file replaced after it
+    with Ranks.together() as ranks, ranks.first_only(replacing(out)) as temporary:
         lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
-        vector = extract_vector(lm, pairs, method=method, position=position, layers=wanted)
-        vector.save(temporary)
+        read = partial(stream_pairs, ranks=ranks)
+        vector = extract_vector(lm, pairs, method=method, position=position, layers=wanted, read=read)
+        if temporary is not None:  # the folder was checked before the work, the file is replaced after it
+            vector.save(temporary)
+    if temporary is None:
+        return
     if as_json:
         typer.echo(json.dumps(vector_summary(vector)))
     else:

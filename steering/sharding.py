@@ -1,0 +1,65 @@
+"""Several processes that read states together, as `torchrun` starts them.
+
+Every process runs its share of the batches that one process would run, and then has the states of all: whatever is made
+of them is the same to the last bit, in every process, by every method. What travels is one state a chat and layer.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process' place among those that work together. Each has the whole model."""
+
+    rank: int = 0
+    size: int = 1
+
+    @staticmethod
+    @contextmanager
+    def together() -> Iterator["Ranks"]:
+        """The processes of `torchrun` inside, one where there are no others; each takes the GPU of its number, if any.
+
+        A process group that is there already is used and left alone.
+        """
+        joins = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+        if joins:
+            if torch.cuda.is_available():
+                torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            dist.init_process_group()
+        try:
+            yield Ranks(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Ranks()
+        finally:
+            if joins:
+                dist.destroy_process_group()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def first_only(self, context: AbstractContextManager[T]) -> AbstractContextManager[T | None]:
+        """A context that only the first process enters, such as one that replaces a file."""
+        return context if self.is_first else nullcontext()
+
+    def share(self, batches: Iterable[T]) -> Iterable[T]:
+        """Every so manieth batch, beginning with the process' own number."""
+        return islice(batches, self.rank, None, self.size)
+
+    def combine(self, states: Tensor) -> None:
+        """Fill in, in place, what other processes have read: all numbers but the own ones are 0."""
+        if self.size > 1:
+            dist.all_reduce(states)
+
+
+ALONE = Ranks()
