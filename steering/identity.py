@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 _CONFIG_KEYS = (
@@ -92,6 +93,8 @@ def _weights_fingerprint(model: PreTrainedModel, blocks: nn.ModuleList) -> str |
     for weight in (next(embeddings.parameters()), middle):
         if weight.is_meta:
             return None
-        flat = weight.detach().flatten()
+        # Tensor parallel: every process holds a part.
+        whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
+        flat = whole.detach().flatten()
         signs.append(flat[:: max(1, flat.numel() // 16384)].signbit().cpu().numpy())
     return fingerprint(np.packbits(np.concatenate(signs)).tobytes())

@@ -93,12 +93,16 @@ def record_positions(
     longest = min((start for some in spans for start, _ in some), default=0)
     prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, partial(stopping_at, lm, layers[-1]))
     states = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, site))
+    unread = len(tokenized)
     for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH)):
         rows = [tokenized[index].ids for index in batch]
         _read_batch(lm, rows, prefix, layers, site, [spans[index] for index in batch], states, batch)
+        unread -= len(batch)
         if progress is not None:
-            progress(len(batch) * ranks.size)
+            progress(len(batch))
     ranks.combine(states)
+    if progress is not None and unread:
+        progress(unread)
     return states
 
 
@@ -138,9 +142,7 @@ def stream_pairs(
     with tqdm(total=total, desc=description, unit="chat", disable=not (progress and ranks.is_first)) as bar:
         while some := list(islice(iterator, window)):
             chats = [pair.positive for pair in some] + [pair.negative for pair in some]
-            states = record(
-                lm, chats, layers=layers, position=position, site=site, progress=bar.update, ranks=ranks
-            )
+            states = record(lm, chats, layers=layers, position=position, site=site, progress=bar.update, ranks=ranks)
             yield states[: len(some)], states[len(some) :]
 
 

@@ -45,6 +45,9 @@ class _PassedBy(DynamicCache):
     ) -> tuple[Tensor, Tensor]:
         """The layer's keys and values, the prefix' for every row and then the pass' own."""
         layer, rows = self.layers[layer_idx], len(key_states)
+        assert isinstance(layer, DynamicLayer)
+        assert layer.keys is not None
+        assert layer.values is not None
         before = (states.expand(rows, -1, -1, -1) for states in (layer.keys, layer.values))
         keys, values = (torch.cat(both, dim=-2) for both in zip(before, (key_states, value_states), strict=True))
         return keys, values

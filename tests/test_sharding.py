@@ -1,5 +1,6 @@
 """Real processes under torchrun, and models split over devices: the same vectors, the same steering."""
 
+import json
 import os
 import subprocess
 import sys
@@ -17,13 +18,14 @@ from steering import Sliders, SteeringVector
 from steering.sharding import ALONE, Ranks
 
 ROOT = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
 
 
 def torchrun(*command: object) -> subprocess.CompletedProcess[str]:
     """Two processes that work together; fails with what they wrote where one fails."""
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *map(str, command)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=300,
@@ -54,8 +56,8 @@ def test_trimtab_extract_under_torchrun_writes_one_file(tmp_path: Path) -> None:
     prompt_pairs(30).write(tmp_path / "pairs.jsonl")
     command = ["-m", "trimtab", "extract", tmp_path / "pairs.jsonl", "--model", model, "--json", "--out"]
     done = torchrun(*command, tmp_path / "two.safetensors")
-    assert done.stdout.count("toy") == 1
-    subprocess.run([sys.executable, *map(str, command), str(tmp_path / "one.safetensors")], check=True, cwd=ROOT)
+    assert json.loads(done.stdout)["title"] == "toy"  # one process spoke
+    subprocess.run([sys.executable, *map(str, command), str(tmp_path / "one.safetensors")], check=True, env=ENVIRONMENT)
     one, two = (SteeringVector.load(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     assert torch.equal(one.directions, two.directions)
     assert one.profile == two.profile

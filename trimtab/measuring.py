@@ -1,5 +1,6 @@
-"""The commands that measure: select, calibrate, evaluate, compare."""
+"""The commands that measure: select, calibrate, evaluate, compare, bench."""
 
+import json
 from contextlib import nullcontext
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from trimtab.options import (
     Blocks,
     DeviceMap,
     Dtype,
+    Json,
     MaxNewTokens,
     Model,
     Revision,
@@ -229,4 +231,27 @@ def compare(
     console.print(f"Written to {html}", markup=False)
 
 
-COMMANDS = (select, calibrate, evaluate, compare)
+def bench(
+    model: Model = DEFAULT_MODEL,
+    rounds: Annotated[int, typer.Option(min=1, help="Pairs of runs for each ratio; the sweep runs once.")] = 7,
+    tokens: Annotated[int, typer.Option(min=1, help="New tokens of the decoding runs.")] = 64,
+    compiled: Annotated[bool, typer.Option(help="Also compile a copy of the model.")] = False,
+    dtype: Dtype = None,
+    device_map: DeviceMap = None,
+    blocks: Blocks = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what steering, extraction and sweeps cost on this machine, beside the bare model."""
+    from dataclasses import asdict
+
+    from trimtab.bench import bench as measure
+    from trimtab.bench import print_bench
+
+    result = measure(load_model(model, dtype, device_map, blocks=blocks), rounds, tokens, compiled)
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+    else:
+        print_bench(result, console)
+
+
+COMMANDS = (select, calibrate, evaluate, compare, bench)

@@ -1,0 +1,288 @@
+"""What steering costs on this machine: measures in pairs, ours beside the bare model or the plain loop.
+
+Both sides of a pair run one after the other, first one and then the other, so that a machine that is now faster and now
+slower disturbs their ratio less. A figure is the median of the ratios, with the lowest and the highest.
+"""
+
+import copy
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, StaticCache
+
+from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
+from steering.batching import like_lengths, pad
+from steering.recording import TOKENS_PER_BATCH
+from steering.shared_prefix import shared_prefix
+
+PAIRS = 128
+"""Of the built-in safety set, both sides prompts."""
+PUSH = 0.01
+"""Standard deviation of the random vectors that are added at every layer: the time doesn't depend on it."""
+GRID = (-1.0, -0.5, 0.0, 0.5, 1.0)
+SWEEP_PROMPTS, SWEEP_TOKENS = 8, 32
+PROMPT = "Why is the sky blue?"
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One line of the table."""
+
+    name: str
+    ratio: float
+    """Median over the rounds of the reference's seconds over ours: above 1, ours is faster."""
+    lowest: float
+    highest: float
+    ours_seconds: float
+    reference_seconds: float
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """All that a run found, and where."""
+
+    model: str
+    dtype: str
+    machine: str
+    versions: str
+    threads: int
+    rounds: int
+    start_up_seconds: float
+    """Of a new process that imports what `load`, `extract` and `Sliders` need."""
+    extraction_peak_mb: float | None
+    """Highest memory while extracting, above the loaded model; None where the system doesn't say (not Linux)."""
+    ratios: list[Ratio]
+    sweep_is_identical: bool
+    """Whether the sweep gave the answers of the loop."""
+
+
+def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchResult:
+    """All measures, with a progress bar."""
+    vectors = torch.randn(2, lm.n_layers, lm.d_model, generator=torch.Generator().manual_seed(0)) * PUSH
+    sliders = Sliders(first=SteeringVector(vectors[0]), second=SteeringVector(vectors[1]))
+    pairs = ContrastSet.builtin("safety")
+    pairs = ContrastSet(pairs.pairs[:PAIRS], pairs.header)
+    peak = _peak_mb(lambda: extract(lm, pairs, progress=False))
+    with tqdm(total=5 if compiled else 4, unit="measure") as bar:
+
+        def measure(name: str, ours: Work, reference: Work, times: int = rounds) -> Ratio:
+            found = paired(name, ours, reference, times)
+            bar.update()
+            return found
+
+        ratios = [
+            measure(
+                f"extraction, {len(pairs)} pairs, all layers / forward passes of their distinct tokens",
+                lambda: extract(lm, pairs, progress=False),
+                _forward_passes(lm, pairs),
+            )
+        ]
+        for rows in (1, 16):
+            bare = _decoding(lm, rows, tokens)
+            name = f"decoding {tokens} tokens, batch {rows}, two axes on all layers / bare"
+            ratios.append(measure(name, _steered(lm, sliders, bare), bare))
+        if compiled:
+            ratios.append(_compiled_decoding(lm, sliders, tokens, measure))
+        cells = _Cells(lm, sliders, pairs)
+        name = f"sweep of {len(GRID)}x{len(GRID)} settings, {SWEEP_PROMPTS} prompts, {SWEEP_TOKENS} tokens / loop"
+        ratios.append(measure(name, cells.sweep, cells.loop, 1))
+    return BenchResult(
+        model=lm.identity.name,
+        dtype=str(lm.model.dtype).removeprefix("torch."),
+        machine=_machine(),
+        versions=f"torch {torch.__version__}, transformers {version('transformers')}",
+        threads=torch.get_num_threads(),
+        rounds=rounds,
+        start_up_seconds=_start_up(),
+        extraction_peak_mb=peak,
+        ratios=ratios,
+        sweep_is_identical=cells.are_identical,
+    )
+
+
+def paired(name: str, ours: Work, reference: Work, rounds: int) -> Ratio:
+    """Seconds of both in turn, after one run of each that isn't counted where there are several rounds."""
+    if rounds > 1:
+        ours()
+        reference()
+    seconds: dict[Work, list[float]] = {ours: [], reference: []}
+    for number in range(rounds):
+        for work in (ours, reference) if number % 2 else (reference, ours):
+            start = time.perf_counter()
+            work()
+            seconds[work].append(time.perf_counter() - start)
+    ratios = [theirs / own for theirs, own in zip(seconds[reference], seconds[ours], strict=True)]
+    medians = [statistics.median(seconds[work]) for work in (ours, reference)]
+    return Ratio(name, statistics.median(ratios), min(ratios), max(ratios), *medians)
+
+
+def _forward_passes(lm: LanguageModel, pairs: ContrastSet) -> Work:
+    """What extraction can't do without: the decoder over batches of like length, the shared prefix once, no head."""
+    rows = [lm.tokenize(chat).ids for pair in pairs for chat in (pair.positive, pair.negative)]
+
+    @torch.inference_mode()
+    def run() -> None:
+        prefix = shared_prefix(lm, rows, min(map(len, rows)) - 1)
+        for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
+            ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.model.device)
+            cache = prefix.for_rows(len(places))
+            decoder = lm.model.get_decoder()  # type: ignore[no-untyped-call]
+            decoder(
+                input_ids=ids[:, prefix.length :],
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+
+    return run
+
+
+def _decoding(lm: LanguageModel, rows: int, tokens: int) -> Work:
+    return lambda: lm.generate([PROMPT] * rows, tokens, min_new_tokens=tokens)
+
+
+def _steered(lm: LanguageModel, sliders: Sliders, work: Work) -> Work:
+    def run() -> None:
+        with sliders.attach(lm) as dial:
+            dial.set(first=1.0, second=-0.5)
+            work()
+
+    return run
+
+
+def _compiled_decoding(lm: LanguageModel, sliders: Sliders, tokens: int, measure: Callable[..., Ratio]) -> Ratio:
+    """Compiled with a static cache, steered beside bare: a copy of the model, attached before both are compiled."""
+    copied = copy.deepcopy(lm.model)
+    ids = torch.tensor([lm.tokenize(PROMPT).ids], device=lm.model.device)
+
+    def decoding(model: PreTrainedModel) -> Work:
+        forward = torch.compile(model, fullgraph=True)
+
+        @torch.inference_mode()
+        def run() -> None:
+            cache = StaticCache(config=model.config, max_cache_len=ids.shape[1] + tokens)
+            step = ids
+            for _ in range(tokens):
+                step = forward(input_ids=step, past_key_values=cache, use_cache=True).logits[:, -1:].argmax(-1)
+
+        return run
+
+    with sliders.attach(copied) as dial:
+        dial.set(first=1.0, second=-0.5)
+        name = f"compiled decoding {tokens} tokens, static cache, two axes on all layers / compiled bare"
+        return measure(name, decoding(copied), decoding(lm.model))
+
+
+class _Cells:
+    """The same grid as one sweep and as a loop of calls."""
+
+    def __init__(self, lm: LanguageModel, sliders: Sliders, pairs: ContrastSet) -> None:
+        middle = range(lm.n_layers // 2, max(lm.n_layers // 2 + 1, lm.n_layers * 2 // 3))
+        self._lm = lm
+        self._sliders = Sliders(**{name: vector.select(middle) for name, vector in sliders.axes.items()})
+        self._prompts = [pair.positive for pair in pairs.pairs[:SWEEP_PROMPTS]]
+        self._settings = [{"first": first, "second": second} for first, second in product(GRID, GRID)]
+        self._answers: list[list[list[str]]] = []
+
+    def sweep(self) -> None:
+        self._answers.append(
+            sweep(
+                self._lm,
+                self._sliders,
+                self._prompts,
+                self._settings,
+                max_new_tokens=SWEEP_TOKENS,
+                progress=False,
+            )
+        )
+
+    def loop(self) -> None:
+        with self._sliders.attach(self._lm) as dial:
+            answers: list[list[str]] = []
+            for prompt in self._prompts:
+                answers.append([])
+                for setting in self._settings:
+                    dial.set(**setting)
+                    answers[-1].append(self._lm.chat(prompt, SWEEP_TOKENS))
+        self._answers.append(answers)
+
+    @property
+    def are_identical(self) -> bool:
+        return all(answers == self._answers[0] for answers in self._answers)
+
+
+def _start_up() -> float:
+    start = time.perf_counter()
+    code = "import steering; steering.load, steering.extract, steering.Sliders"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - start
+
+
+def _peak_mb(work: Work) -> float | None:
+    """By how many megabytes the work's highest memory is above what was taken before it."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    Path("/proc/self/clear_refs").write_text("5")  # begin the highest anew
+    before = _status("VmRSS")
+    work()
+    return (_status("VmHWM") - before) / 1e3
+
+
+def _status(name: str) -> int:
+    """Kilobytes that Linux says of this process."""
+    return next(int(line.split()[1]) for line in _lines(Path("/proc/self/status")) if line.startswith(name))
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in _lines(cpuinfo) if line.startswith("model name")]
+    return f"{len(names) or os.cpu_count()} x {names[0] if names else platform.machine()}"
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def print_bench(result: BenchResult, console: Console) -> None:
+    """The table, and what it was measured on."""
+    table = Table(title=f"{result.model}, {result.dtype}")
+    for column in ("ours / reference", "times as fast", "lowest to highest", "ours, s", "reference, s"):
+        table.add_column(column)
+    for line in result.ratios:
+        table.add_row(
+            line.name,
+            f"{line.ratio:.3f}",
+            f"{line.lowest:.3f} to {line.highest:.3f}",
+            f"{line.ours_seconds:.2f}",
+            f"{line.reference_seconds:.2f}",
+        )
+    console.print(table)
+    peak = "" if result.extraction_peak_mb is None else f"{result.extraction_peak_mb:.0f} MB above the loaded model; "
+    console.print(
+        f"Sweep and loop gave {'the same answers' if result.sweep_is_identical else 'DIFFERENT answers'}. "
+        f"Extraction: {peak}start-up: {result.start_up_seconds:.1f} s.\n"
+        f"{result.machine}, {result.threads} threads, {result.versions}, {result.rounds} rounds.",
+        markup=False,
+    )
