@@ -77,6 +77,9 @@ def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchR
     sliders = Sliders(first=SteeringVector(vectors[0]), second=SteeringVector(vectors[1]))
     pairs = ContrastSet.builtin("safety")
     pairs = ContrastSet(pairs.pairs[:PAIRS], pairs.header)
+    import sklearn.metrics  # noqa: F401 - the library's own memory isn't extraction's
+
+    lm.generate([PROMPT], 2)  # weights that are mapped from a file come into memory when they are first used
     peak = _peak_mb(lambda: extract(lm, pairs, progress=False))
     with tqdm(total=5 if compiled else 4, unit="measure") as bar:
 
@@ -104,7 +107,7 @@ def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchR
     return BenchResult(
         model=lm.identity.name,
         dtype=str(lm.model.dtype).removeprefix("torch."),
-        machine=_machine(),
+        machine=machine(),
         versions=f"torch {torch.__version__}, transformers {version('transformers')}",
         threads=torch.get_num_threads(),
         rounds=rounds,
@@ -253,7 +256,8 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) for line in _lines(Path("/proc/self/status")) if line.startswith(name))
 
 
-def _machine() -> str:
+def machine() -> str:
+    """The processor that computes."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     cpuinfo = Path("/proc/cpuinfo")

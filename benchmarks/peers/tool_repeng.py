@@ -1,0 +1,38 @@
+"""repeng: wraps the blocks; one control for all axes, their sum."""
+
+import torch
+from common import Bare
+from repeng import ControlModel, ControlVector, DatasetEntry
+
+
+class Adapter(Bare):
+    """Principal components of pair differences: other directions than mean differences, so only times compare."""
+
+    def extract(self) -> None:
+        """All layers, last token, its default batch of 32."""
+        dataset = [DatasetEntry(positive, negative) for positive, negative in self.pairs]
+        layers = range(self.model.config.num_hidden_layers)
+        ControlVector.train(self.model, self.tokenizer, dataset, hidden_layers=layers)
+
+    def steered(self, rows: int, a: float = 1.0, b: float = -0.5, ids=None, tokens=None) -> list[list[int]]:
+        """Decoding with both axes on all layers."""
+        control = ControlModel(self.model, range(self.model.config.num_hidden_layers))
+        delta = a * self.directions[0] + b * self.directions[1]
+        try:
+            control.set_raw_control(dict(enumerate(delta)))
+            with torch.inference_mode():
+                return self.decode(rows, ids, tokens)
+        finally:
+            control.unwrap()
+
+    def steered_1(self) -> list[list[int]]:
+        """Batch 1."""
+        return self.steered(1)
+
+    def steered_16(self) -> list[list[int]]:
+        """Batch 16."""
+        return self.steered(16)
+
+    def sweep(self) -> list[list[int]]:
+        """The loop that its user writes: one setting holds for a whole batch."""
+        return [self.steered(1, a, b, ids, self.jobs["sweep_tokens"])[0] for ids, a, b in self.grid()]
