@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from probes.scores import preference_margin, refusal_score
-from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringVector, extract, load, record
+from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringVector, extract, load, record, sweep
 
 pytestmark = pytest.mark.real
 
@@ -93,6 +93,21 @@ def test_sliders_at_zero_and_detached_leave_the_answers_alone(
         dial.set(safety=1.0, helpfulness=-2.0)
         assert smollm2.generate(prompts, 16) != bare
     assert smollm2.generate(prompts, 16) == bare
+
+
+@pytest.mark.parametrize("scope", ["all", "answer"])
+def test_a_sweep_gives_the_answers_of_a_loop(
+    smollm2: LanguageModel, axes: dict[str, SteeringVector], scope: str
+) -> None:
+    prompts = ["Why is the sky blue?", "Name three fruits that grow in the north."]
+    sliders, settings = Sliders(**axes), [{}, {"safety": 2.0}, {"safety": -2.0, "helpfulness": 2.0}]
+    answers = sweep(smollm2, sliders, prompts, settings, max_new_tokens=12, scope=scope, progress=False)
+    with sliders.attach(smollm2, scope=scope) as dial:
+        for prompt, row in zip(prompts, answers, strict=True):
+            for setting, answer in zip(settings, row, strict=True):
+                dial.set(**dict.fromkeys(axes, 0.0) | setting)
+                assert smollm2.chat(prompt, 12) == answer
+    assert len({answer for row in answers for answer in row}) > len(prompts)
 
 
 def test_artifacts_come_back_and_fit_the_model(

@@ -1,0 +1,62 @@
+"""Memory of extraction against the number of pairs, on a tiny random model: the figures in docs/speed.md.
+
+python benchmarks/many_pairs.py --pairs 1000 --pairs 10000 --pairs 100000
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from steering import ContrastPair, ContrastSet, LanguageModel, extract, load
+from steering.chats import Message
+from steering.contrast import Header
+
+
+def kilobytes(name: str) -> int:
+    """What Linux says of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def made_up(count: int) -> Iterable[ContrastPair]:
+    """Pairs of prompts of some fifteen tokens besides the template's."""
+    for number in range(count):
+        texts = (f"Please {verb} door number {number} of the long corridor, quietly." for verb in ("open", "close"))
+        positive, negative = ((Message(role="user", content=text),) for text in texts)
+        yield ContrastPair(id=str(number), group="doors", positive=positive, negative=negative)
+
+
+def main(pairs: Annotated[list[int], typer.Option(help="Numbers of pairs, in turn.")]) -> None:
+    """Print the figures as Markdown."""
+    tokenizer = load("smollm2-135m-instruct").tokenizer
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=8,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    lm = LanguageModel(LlamaForCausalLM(config).eval(), tokenizer)
+    extract(lm, ContrastSet(tuple(made_up(10)), Header(name="doors")), progress=False)
+    print("| pairs | the set itself, MB | peak while extracting, MB | minutes |\n|---|---|---|---|")
+    for count in pairs:
+        before = kilobytes("VmRSS")
+        contrast = ContrastSet(tuple(made_up(count)), Header(name="doors"))
+        held = kilobytes("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")
+        start = time.perf_counter()
+        extract(lm, contrast, progress=False)
+        minutes = (time.perf_counter() - start) / 60
+        above = (kilobytes("VmHWM") - held) / 1e3
+        print(f"| {count:,} | {(held - before) / 1e3:.0f} | {above:.0f} | {minutes:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
