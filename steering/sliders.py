@@ -129,7 +129,7 @@ class Dial:
         self._coefficients = {name: torch.zeros(1) for name in sliders.axes}
         self._tracker = TokenTracker(model)
         self._undo: list[Callable[[], None]] = []
-        self._moves: dict[nn.Module, list[Move]] = {}
+        self._moves: dict[tuple[str, int], list[Move]] = {}
         try:
             self._hook(model, blocks)
         except BaseException:
@@ -144,7 +144,8 @@ class Dial:
         torch.compiler.reset()  # code compiled before would run on without the hooks
         self._moves = _moves_by_place(self.parts, readings, blocks)
         self.set()
-        for module, moves in self._moves.items():
+        for place, moves in self._moves.items():
+            module = _module(blocks, *place)
             self._undo.append(module.register_forward_hook(partial(self._steer, moves)).remove)
         if readings or any(scope != "all" for _, _, scope in self.parts):
             self._undo.append(model.register_forward_pre_hook(self._tracker.pass_begins, with_kwargs=True).remove)
@@ -215,25 +216,29 @@ Part: TypeAlias = tuple[str, SteeringVector, str]
 
 def _moves_by_place(
     parts: Sequence[Part], readings: Mapping[SteeringVector, GateReading], blocks: nn.ModuleList
-) -> dict[nn.Module, list[Move]]:
-    """What happens at every module that moves: first the plain additions, summed by scope, then the others in order."""
+) -> dict[tuple[str, int], list[Move]]:
+    """What happens at every (site, layer): first the plain additions, summed by scope, then the others in order."""
     places = sorted({(vector.site, layer) for _, vector, _ in parts for layer in vector.recommended_layers})
-    moves: dict[nn.Module, list[Move]] = {}
+    moves: dict[tuple[str, int], list[Move]] = {}
     for site, layer in places:
-        module = blocks[layer] if site == "block" else output_projection(blocks[layer])
+        module = _module(blocks, site, layer)
         here = [part for part in parts if part[1].site == site and layer in part[1].recommended_layers]
         plain: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for name, vector, scope in here:
             if vector.is_plain:
                 before = plain[scope].get(name, torch.tensor(0.0))
                 plain[scope][name] = before + vector[layer] * vector.unit
-        moves[module] = [Addition(directions, scope, module) for scope, directions in plain.items()]
-        moves[module] += [
+        moves[site, layer] = [Addition(directions, scope, module) for scope, directions in plain.items()]
+        moves[site, layer] += [
             Operation(name, vector, layer, scope, readings.get(vector))
             for name, vector, scope in here
             if not vector.is_plain
         ]
     return moves
+
+
+def _module(blocks: nn.ModuleList, site: str, layer: int) -> nn.Module:
+    return blocks[layer] if site == "block" else output_projection(blocks[layer])
 
 
 def _as_rows(name: str, value: Coefficient) -> Tensor:
