@@ -25,5 +25,5 @@ environment() {
     echo "export $variable='$folder/bin/python'"
 }
 
-environment steering-vectors TRIMTAB_STEERING_VECTORS_PYTHON steering-vectors==0.12.2
-environment repeng TRIMTAB_REPENG_PYTHON repeng==0.4.0 'transformers<5' 'numpy<2' # its code names what NumPy 2 removed
+environment steering-vectors TRIMTAB_STEERING_VECTORS_PYTHON --no-deps steering-vectors==0.12.2
+environment repeng TRIMTAB_REPENG_PYTHON --no-deps repeng==0.4.0

@@ -1,8 +1,12 @@
 """repeng: wraps the blocks; one control for all axes, their sum."""
 
+import numpy
 import torch
 from common import Bare
-from repeng import ControlModel, ControlVector, DatasetEntry
+
+numpy.float_ = numpy.float64  # repeng 0.4.0 names it in its annotations, and NumPy 2 took it away
+
+from repeng import ControlModel, ControlVector, DatasetEntry  # noqa: E402
 
 
 class Adapter(Bare):
