@@ -140,6 +140,8 @@ def main(
             ratio = one.start_up / workers["trimtab"].start_up
             print(f"| start-up with the model | {tool} | {ratio:.2f} | | {one.start_up:.1f} | | |", flush=True)
         for work, title in WORKS.items():
+            if work == "extract_default" and "steering_vectors" not in workers:  # the others have one batch size
+                continue
             found: dict[str, list[dict[str, Any]]] = {tool: [] for tool in workers}
             for number in range(1 if work == "sweep" else rounds):
                 order = [*workers][number % len(workers) :] + [*workers][: number % len(workers)]
