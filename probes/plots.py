@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from probes.effects import CrossEffects, mean_with_interval
 from probes.frontier import Frontier, Point, or_bench_points
+from probes.vector_record import VectorRecord
 from steering.explore.pictures import COLOURS, MARKERS, layer_profile, svg_figure
 
 __all__ = ["Curve", "dose_response", "effect_matrix", "frontier", "layer_profile"]
@@ -27,7 +28,7 @@ def _by_layer(
 ) -> str:
     """One curve over the layers, moved layers shaded."""
     svg: list[str] = []
-    with _figure(1, 5, 3, svg) as (_, (panel,)):
+    with svg_figure(1, 5, 3, svg) as (_, (panel,)):
         (line,) = panel.plot(record.layers, values, marker="o", markersize=3)
         for layer in record.recommended_layers:
             panel.axvspan(layer - 0.5, layer + 0.5, color=line.get_color(), alpha=0.12, linewidth=0)
