@@ -34,7 +34,8 @@ def test_committed_outputs_are_those_of_one_run_in_order(path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_clean_kernel_runs_it_and_shows_as_much(path: Path) -> None:
-    """The same kinds of outputs in every cell; their content may differ from machine to machine."""
+    """The same kinds of outputs in every cell; their content may differ from machine to machine, as may warnings."""
     saved = code_cells(nbformat.read(path, as_version=4))
     for cell, before in zip(code_cells(executed(path)), saved, strict=True):
-        assert [output.output_type for output in cell.outputs] == [output.output_type for output in before.outputs]
+        shown = [output.output_type for output in cell.outputs if output.get("name") != "stderr"]
+        assert shown == [output.output_type for output in before.outputs]
