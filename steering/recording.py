@@ -43,8 +43,9 @@ POSITIONS: dict[str, Position] = {
 
 SITES = ("block", "heads")
 """What is read at a layer: the output of its block, or its attention heads' outputs, side by side."""
-TOKENS_PER_BATCH = 2048
-BUFFER_BYTES = 16 << 20
+TOKENS_PER_BATCH = 512
+"""On a CPU, which gains nothing from larger batches, while unlike lengths cost padding; eight times that elsewhere."""
+BUFFER_BYTES = 8 << 20
 """Size of the states that `stream_pairs` holds at once, or those of so many pairs in a model where that is few:"""
 LEAST_PAIRS = 32
 
@@ -94,7 +95,8 @@ def record_positions(
     prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, partial(stopping_at, lm, layers[-1]))
     states = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, site))
     unread = len(tokenized)
-    for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH)):
+    tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.model.device.type == "cpu" else 8)
+    for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch)):
         rows = [tokenized[index].ids for index in batch]
         _read_batch(lm, rows, prefix, layers, site, [spans[index] for index in batch], states, batch)
         unread -= len(batch)
