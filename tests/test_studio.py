@@ -21,12 +21,14 @@ from studio_server import studio, write_garbage
 
 from probes.monitor import monitor
 from steering import LanguageModel, Sliders, SteeringVector, load
+from steering.explore.slider_grid import slider_grid
+from steering.explore.token_readings import axis_readout
 from steering.export import EXPORTS
 from steering.gates import Gate
 from steering.origin import Profile
 from trimtab.axes import shipped_axes
 from trimtab.cli import main
-from trimtab.studio.axis import axis_summary, readout, slider_grid
+from trimtab.studio.axis import axis_summary
 from trimtab.studio.session import DOWNLOADS
 
 PROFILE = Profile(auroc=(0.5, 0.9, 0.8, 0.7), pair_cosine=(0.1,) * LAYERS, residual_norm=(9.0,) * LAYERS)
@@ -104,7 +106,7 @@ def test_tokens_are_those_of_the_steered_chat_at_the_axis_best_layer(url: str, t
     }
     readings = {value: [float(x) for x in re.findall(r'title="safety (\S+)"', f["html"])] for value, f in found.items()}
     assert found[0.0]["layer"] == 1  # of the two layers that it moves, the one of the higher AUROC
-    read = readout(AXES["safety"])
+    read = axis_readout(AXES["safety"])
     prompt = [r for r in monitor(tiny_lm(), "Break the lock", {"a": read}, 1) if r.in_prompt]
     assert readings[0.0][: len(prompt)] == pytest.approx([r.readings["a"] for r in prompt], abs=0.006)
     push = AXES["safety"][1].norm().item()  # layer 1 is the first that moves: only its own push is in the state

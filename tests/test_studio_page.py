@@ -252,7 +252,7 @@ def test_tokens_are_coloured_by_the_chosen_axis(browser: Browser, url: str) -> N
         page.fill("#prompt", PROMPT)
         page.click("#send")
         is_answered(page)
-        expect(page.locator("#tokens-steered-range")).to_have_text(re.compile("layer 2, readings .* to "))
+        expect(page.locator("#tokens-steered-range")).to_have_text(re.compile("layer 1, readings .* to "))
         tokens = page.locator("#tokens-bare span")
         assert PROMPT in "".join(tokens.all_text_contents())
         assert "background:#" in str(tokens.first.get_attribute("style"))

@@ -7,7 +7,6 @@ moves the dial stops the writing first.
 from collections.abc import Mapping
 from contextlib import closing
 from html import escape
-from math import ceil, floor, log10
 from threading import Event, Thread
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,6 +19,7 @@ from steering.explore.answer_stream import stream_answers
 from steering.explore.html_views import range_text
 from steering.explore.pictures import as_image, score_moves
 from steering.explore.setting_label import setting_label
+from steering.explore.slider_grid import slider_grid
 from steering.explore.tendencies import Tendencies, held_out_pairs, tendencies
 from steering.explore.token_colors import colored_tokens
 from steering.explore.token_readings import TokenReading, axis_readout, read_tokens
@@ -227,17 +227,15 @@ def _close(widget: widgets.Widget) -> None:
 
 
 def _slider(name: str, vector: SteeringVector) -> widgets.FloatSlider:
-    """From end to end of the vector's range, and to 0 where that lies outside; beyond it nobody has looked."""
-    low, high = min(vector.range[0], 0.0), max(vector.range[1], 0.0)
-    step = 10.0 ** floor(log10((high - low) / STEPS)) if high > low else 0.1
+    low, high, step = slider_grid(vector.range)
     return widgets.FloatSlider(
         value=0.0,
-        min=ceil(round(low / step, 6)) * step,
-        max=floor(round(high / step, 6)) * step,
+        min=low,
+        max=high,
         step=step,
         description=name,
         continuous_update=False,
         readout_format="+.2f",
-        style={"description_width": "7em"},
-        layout=widgets.Layout(width="26em"),
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="24em"),
     )

@@ -16,11 +16,11 @@ from steering.chats import Chat
 from steering.errors import SteeringError, quoted
 from steering.explore.answer_stream import stream_answers
 from steering.explore.token_colors import colored_tokens
-from steering.explore.token_readings import read_tokens
+from steering.explore.token_readings import axis_readout, read_tokens
 from steering.export import EXPORTS, SUFFIXES
 from steering.export import Setting as ExportedSetting
 from steering.sliders import Dial
-from trimtab.studio.axis import axis_summary, readout
+from trimtab.studio.axis import axis_summary
 from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row, Setting
 
 DOWNLOADS = tuple(name for name in EXPORTS if name != "easysteer")
@@ -77,7 +77,7 @@ class Session:
 
     def tokens(self, chat: Chat, setting: Setting, name: str) -> dict[str, Any]:
         """The chat's tokens as HTML, coloured by what the axis' direction finds in them under the setting."""
-        read = readout(self.axis(name))
+        read = axis_readout(self.axis(name))
         dial = self._attached([setting])
         self._check_length(chat, 0)
         dial.set(**setting)
