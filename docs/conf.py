@@ -5,7 +5,7 @@ copyright = "the Trimtab authors, Apache-2.0"
 html_title = "Trimtab"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 html_theme = "furo"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "notebooks/.ipynb_checkpoints"]
 
 myst_enable_extensions = ["dollarmath", "attrs_inline"]
 myst_heading_anchors = 3
