@@ -8,7 +8,7 @@ import torch
 from matplotlib.axes import Axes
 
 from steering import ContrastSet, LanguageModel, extract, load, record
-from steering.balanced import HELP_BELOW, READ_DEPTH, SAFE_ABOVE, WISHES
+from steering.balanced import HELP_BELOW, READ_DEPTH, SAFE_ABOVE, WISHES, unmarked
 from steering.prompt_probe import fit_prompt_probe, probed_tokens
 from steering.recording import record_positions
 
@@ -81,7 +81,8 @@ def gate(lm: LanguageModel) -> None:
     chats, harmful, groups = [], [], []
     for name in WISHES:
         for pair in ContrastSet.builtin(name):
-            chats += [pair.positive, pair.negative]
+            sides = [pair.positive, pair.negative]
+            chats += [unmarked(chat) for chat in sides] if len(groups) // 2 % 2 else sides
             harmful += [True, False]
             groups += [len(groups) // 2] * 2
     layer = round(READ_DEPTH * lm.n_layers)

@@ -151,7 +151,7 @@ def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
             number = len(set(pairs))
             sides = [(pair.positive, True), (pair.negative, False)] if name in WISHES else [(pair.positive[:-1], False)]
             for chat, wish in sides:
-                chats.append(_unmarked(chat) if number % 2 else chat)
+                chats.append(unmarked(chat) if number % 2 else chat)
                 harmful.append(wish)
                 pairs.append(number)
         sources.append(
@@ -172,7 +172,7 @@ def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
     return _Prompts(chats, harmful, pairs, states[:-1, :, 0], states[-1], refusal, tuple(sources))
 
 
-def _unmarked(chat: Chat) -> Chat:
+def unmarked(chat: Chat) -> Chat:
     """The chat without the mark that its last turn ends with."""
     return (*chat[:-1], Message(role=chat[-1].role, content=chat[-1].content.rstrip(END_MARKS)))
 
