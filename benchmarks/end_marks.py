@@ -6,24 +6,18 @@ The folder is one that `halves.py` has written. Public sets of harmful prompts m
 look-alikes with a question mark, so a gate that listens to the mark looks better on them than it is.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from probes.benchmarks import load_benchmark
 from steering import SteeringVector, load
 from steering.balanced import END_MARKS
 from steering.recording import record_positions
 
-FILES = {
-    "advbench": "goal",
-    "harmbench": "Behavior",
-    "xstest": "prompt",
-    "or-bench-hard": "prompt",
-    "alpaca-eval": "instruction",
-}
+FILES = ("advbench", "harmbench", "xstest", "or-bench-hard", "alpaca-eval")
 FORMS: dict[str, Callable[[str], str]] = {
     "as published": lambda text: text,
     "marked": lambda text: text if text.rstrip().endswith(("?", "!")) else text.rstrip(END_MARKS) + ".",
@@ -46,9 +40,8 @@ def main(
     positions = [f"prompt_end:{token}" for token in gate.tokens]
     print("| prompts | " + " | ".join(FORMS) + " |")
     print("|---" * (1 + len(FORMS)) + "|")
-    for name, column in FILES.items():
-        texts = [json.loads(line)[column] for line in (data / f"{name}.jsonl").read_text("utf-8").splitlines()]
-        texts = texts[:: -(-len(texts) // limit)]
+    for name in FILES:
+        texts = [prompt.text for prompt in load_benchmark(name, data / f"{name}.jsonl").spread(limit).prompts]
         shares = []
         for form in FORMS.values():
             states = record_positions(lm, [form(text) for text in texts], positions, layers=[gate.layer])[:, :, 0]

@@ -40,3 +40,15 @@ class Bare:
         """Every prompt of the sweep under every setting."""
         values = self.jobs["grid"]
         return [(ids, a, b) for ids in self.jobs["sweep_prompts"] for a in values for b in values]
+
+    def steered_1(self) -> list[list[int]]:
+        """Batch 1 with both axes."""
+        return self.steered(1)
+
+    def steered_16(self) -> list[list[int]]:
+        """Batch 16 with both axes."""
+        return self.steered(16)
+
+    def sweep(self) -> list[list[int]]:
+        """The loop that a tool's user writes where one setting holds for a whole batch."""
+        return [self.steered(1, a, b, ids, self.jobs["sweep_tokens"])[0] for ids, a, b in self.grid()]

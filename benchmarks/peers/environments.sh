@@ -6,24 +6,8 @@
 # whatever the checkpoint says, so that neither its times nor its outputs can be set beside float32.
 set -u
 here=$(cd "$(dirname "$0")/../.." && pwd)
-main=$("$here/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-
-# environment NAME VARIABLE pip-arguments…
-environment() {
-    local folder="$here/.venv-peers/$1" variable=$2 sites
-    shift 2
-    if [ ! -f "$folder/installed" ]; then
-        "$here/.venv/bin/python" -m venv "$folder" >&2 || return
-        sites=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-        echo "$main" > "$sites/zz-main.pth"
-        if ! "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" >&2; then
-            echo "not compared: $* can't be installed here" >&2
-            return
-        fi
-        touch "$folder/installed"
-    fi
-    echo "export $variable='$folder/bin/python'"
-}
+folder=.venv-peers
+. "$here/tests/consumers/environment.sh"
 
 environment steering-vectors TRIMTAB_STEERING_VECTORS_PYTHON --no-deps steering-vectors==0.12.2
 environment repeng TRIMTAB_REPENG_PYTHON --no-deps repeng==0.4.0

@@ -28,15 +28,3 @@ class Adapter(Bare):
             second.apply(self.model, multiplier=b),
         ):
             return self.decode(rows, ids, tokens)
-
-    def steered_1(self) -> list[list[int]]:
-        """Batch 1."""
-        return self.steered(1)
-
-    def steered_16(self) -> list[list[int]]:
-        """Batch 16."""
-        return self.steered(16)
-
-    def sweep(self) -> list[list[int]]:
-        """The loop that its user writes: one setting holds for a whole batch."""
-        return [self.steered(1, a, b, ids, self.jobs["sweep_tokens"])[0] for ids, a, b in self.grid()]

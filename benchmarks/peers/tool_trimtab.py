@@ -37,14 +37,6 @@ class Adapter(Bare):
             dial.set(a=1.0, b=-0.5)
             return self.decode(rows)
 
-    def steered_1(self) -> list[list[int]]:
-        """Batch 1."""
-        return self.steered(1)
-
-    def steered_16(self) -> list[list[int]]:
-        """Batch 16."""
-        return self.steered(16)
-
     def sweep(self) -> list[list[int]]:
         """Settings as rows; text is tokenised again for the comparison."""
         values = self.jobs["grid"]

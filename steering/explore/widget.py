@@ -28,8 +28,6 @@ from steering.sliders import Sliders
 from steering.vector import SteeringVector
 
 NO_COLOURS = "nothing"
-STEPS = 20
-"""A slider has at least so many steps, few enough for arrow keys; powers of ten, so that 0 is one of them."""
 
 
 class WidgetView:
