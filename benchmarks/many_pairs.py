@@ -1,6 +1,7 @@
-"""Memory of extraction against the number of pairs, on a tiny random model: the figures in docs/speed.md.
+"""Memory of extraction against the number of pairs: the figures in docs/speed.md.
 
 python benchmarks/many_pairs.py --pairs 1000 --pairs 10000 --pairs 100000
+python benchmarks/many_pairs.py --model smollm2-135m-instruct --pairs 128 --pairs 4096
 """
 
 import time
@@ -31,8 +32,8 @@ def made_up(count: int) -> Iterable[ContrastPair]:
         yield ContrastPair(id=str(number), group="doors", positive=positive, negative=negative)
 
 
-def main(pairs: Annotated[list[int], typer.Option(help="Numbers of pairs, in turn.")]) -> None:
-    """Print the figures as Markdown."""
+def tiny_random() -> LanguageModel:
+    """Eight layers of width 64, with SmolLM2's tokenizer."""
     tokenizer = load("smollm2-135m-instruct").tokenizer
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -43,7 +44,15 @@ def main(pairs: Annotated[list[int], typer.Option(help="Numbers of pairs, in tur
         num_attention_heads=4,
         num_key_value_heads=2,
     )
-    lm = LanguageModel(LlamaForCausalLM(config).eval(), tokenizer)
+    return LanguageModel(LlamaForCausalLM(config).eval(), tokenizer)
+
+
+def main(
+    pairs: Annotated[list[int], typer.Option(help="Numbers of pairs, in turn.")],
+    model: Annotated[str, typer.Option(help="Model; a tiny random one if not given.")] = "",
+) -> None:
+    """Print the figures as Markdown."""
+    lm = load(model) if model else tiny_random()
     extract(lm, ContrastSet(tuple(made_up(10)), Header(name="doors")), progress=False)
     print("| pairs | the set itself, MB | peak while extracting, MB | minutes |\n|---|---|---|---|")
     for count in pairs:

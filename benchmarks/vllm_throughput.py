@@ -15,6 +15,9 @@ from typing import Annotated, Any
 import torch
 import typer
 
+KV_CACHE_BYTES = 1 << 30
+"""Of each engine: by itself each would take what memory is left, and there are two of them."""
+
 
 def measure(llm: Any, prompts: list[list[int]], axes: list[str], tokens: int) -> float:
     """Generated tokens a second; requests steered where axes are given, each a little differently."""
@@ -56,6 +59,7 @@ def main(
             enforce_eager=eager,
             max_model_len=512,
             max_num_seqs=requests,
+            kv_cache_memory_bytes=KV_CACHE_BYTES,
             additional_config=option,
         )
         for option in options
