@@ -1,7 +1,7 @@
 """Memory of extraction against the number of pairs: the figures in docs/speed.md.
 
 python benchmarks/many_pairs.py --pairs 1000 --pairs 10000 --pairs 100000
-python benchmarks/many_pairs.py --model smollm2-135m-instruct --pairs 128 --pairs 4096
+python benchmarks/many_pairs.py --model smollm2-135m-instruct --pairs 128 --pairs 448 --pairs 4096
 """
 
 import time

@@ -116,7 +116,7 @@ class _NormTally:
     def watch(self, batches: Iterable[PairStates]) -> Iterator[PairStates]:
         for positive, negative in batches:
             check_finite(positive, negative)
-            self.total = self.total + positive.norm(dim=-1).double().sum(0) + negative.norm(dim=-1).double().sum(0)
+            self.total += positive.norm(dim=-1).double().sum(0) + negative.norm(dim=-1).double().sum(0)
             self.count += len(positive) + len(negative)
             yield positive, negative
 

@@ -66,7 +66,7 @@ def class_means(
     counts = [0, 0]
     for sides in batches:
         for side, states in enumerate(sides):
-            totals[side] = totals[side] + states.sum(0, dtype=torch.float64)
+            totals[side] += states.sum(0, dtype=torch.float64)  # in place: a new tensor a batch would scatter the heap
             counts[side] += len(states)
     if not all(counts):
         raise ValueError(f"a direction needs states of both sides, found {counts[0]} positive and {counts[1]} negative")
