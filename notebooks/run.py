@@ -2,13 +2,22 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
+from steering import load
+
 FOLDER = Path(__file__).parent
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]_*.ipynb"))
+
+
+@cache
+def convert_the_model() -> None:
+    """Into the cache: the notebook that did it first would show transformers' progress bar, whatever its environment says."""
+    load("smollm2-135m-instruct")
 
 
 def executed(path: Path) -> nbformat.NotebookNode:
@@ -16,6 +25,7 @@ def executed(path: Path) -> nbformat.NotebookNode:
 
     Without progress bars, whose outputs nobody wants to keep.
     """
+    convert_the_model()
     notebook = nbformat.read(path, as_version=4)
     environment = os.environ | {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     client = NotebookClient(
