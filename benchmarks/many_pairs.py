@@ -6,7 +6,7 @@ python benchmarks/many_pairs.py --model smollm2-135m-instruct --pairs 128 --pair
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -16,12 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from steering import ContrastPair, ContrastSet, LanguageModel, extract, load
 from steering.chats import Message
 from steering.contrast import Header
-
-
-def kilobytes(name: str) -> int:
-    """What Linux says of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+from trimtab.bench import kilobytes, peak_mb
 
 
 def made_up(count: int) -> Iterable[ContrastPair]:
@@ -58,13 +53,11 @@ def main(
     for count in pairs:
         before = kilobytes("VmRSS")
         contrast = ContrastSet(tuple(made_up(count)), Header(name="doors"))
-        held = kilobytes("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")
+        held = kilobytes("VmRSS") - before
         start = time.perf_counter()
-        extract(lm, contrast, progress=False)
+        above = peak_mb(partial(extract, lm, contrast, progress=False))
         minutes = (time.perf_counter() - start) / 60
-        above = (kilobytes("VmHWM") - held) / 1e3
-        print(f"| {count:,} | {(held - before) / 1e3:.0f} | {above:.0f} | {minutes:.1f} |", flush=True)
+        print(f"| {count:,} | {held / 1e3:.0f} | {above:.0f} | {minutes:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ A few answers are asked for again at the end, alone: they must be what they were
 """
 
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -16,10 +15,11 @@ from typing import Annotated, Any
 
 import httpx
 import openai
-import psutil
 import typer
 
 from steering import ContrastSet
+from steering.serving.http.server import listen
+from trimtab.bench import kilobytes
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "smollm2-135m-instruct"
 AXES = ("safety", "helpfulness")
@@ -28,20 +28,13 @@ AGAIN = 16
 """Answers that are compared with the same request alone."""
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as some:
-        some.bind(("127.0.0.1", 0))
-        return int(some.getsockname()[1])
-
-
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """Until the server answers."""
     while True:
         if process.poll() is not None:
             raise SystemExit("The server ended; what it says is above.")
         try:
-            httpx.get(f"http://127.0.0.1:{port}/v1/models")
+            httpx.get(f"http://127.0.0.1:{port}/health")
             return
         except httpx.TransportError:
             time.sleep(0.5)
@@ -53,7 +46,8 @@ def main(
     tokens: Annotated[int, typer.Option(help="Longest answer; each request's is drawn.")] = 16,
 ) -> None:
     """Print the memory of the server as Markdown."""
-    port = free_port()
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
     vectors = [part for axis in AXES for part in ("-v", f"{axis}={VECTORS / axis}.safetensors")]
     process = subprocess.Popen([sys.executable, "-m", "trimtab", "serve", "--port", str(port), *vectors])
     try:
@@ -74,7 +68,6 @@ def main(
             done = client.chat.completions.create(model=MODEL, temperature=0, **request)
             return str(done.choices[0].message.content)
 
-        server = psutil.Process(process.pid)
         start = time.monotonic()
         answers: list[str] = []
         print("| requests | memory, MB | seconds |\n|---|---|---|", flush=True)
@@ -82,7 +75,7 @@ def main(
             for number, text in enumerate(pool.map(answer, asked), 1):
                 answers.append(text)
                 if number % max(1, requests // 10) == 0:
-                    megabytes = server.memory_info().rss / 1e6
+                    megabytes = kilobytes("VmRSS", process.pid) / 1e3
                     print(f"| {number} | {megabytes:.0f} | {time.monotonic() - start:.0f} |", flush=True)
         same = sum(answer(request) == text for request, text in zip(asked[:AGAIN], answers[:AGAIN], strict=True))
         print(f"\n{same} of the first {min(AGAIN, requests)} answers were the same when asked for alone.")

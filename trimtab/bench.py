@@ -80,7 +80,7 @@ def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchR
     import sklearn.metrics  # noqa: F401 - the library's own memory isn't extraction's
 
     lm.generate([PROMPT], 2)  # weights that are mapped from a file come into memory when they are first used
-    peak = _peak_mb(lambda: extract(lm, pairs, progress=False))
+    peak = peak_mb(lambda: extract(lm, pairs, progress=False))
     with tqdm(total=5 if compiled else 4, unit="measure") as bar:
 
         def measure(name: str, ours: Work, reference: Work, times: int = rounds) -> Ratio:
@@ -236,7 +236,7 @@ def _start_up() -> float:
     return time.perf_counter() - start
 
 
-def _peak_mb(work: Work) -> float | None:
+def peak_mb(work: Work) -> float | None:
     """By how many megabytes the work's highest memory is above what was taken before it."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -246,14 +246,14 @@ def _peak_mb(work: Work) -> float | None:
     if not Path("/proc/self/clear_refs").exists():
         return None
     Path("/proc/self/clear_refs").write_text("5")  # begin the highest anew
-    before = _status("VmRSS")
+    before = kilobytes("VmRSS")
     work()
-    return (_status("VmHWM") - before) / 1e3
+    return (kilobytes("VmHWM") - before) / 1e3
 
 
-def _status(name: str) -> int:
-    """Kilobytes that Linux says of this process."""
-    return next(int(line.split()[1]) for line in _lines(Path("/proc/self/status")) if line.startswith(name))
+def kilobytes(name: str, process: int | str = "self") -> int:
+    """What Linux says of a process' memory: `VmRSS` is what it takes now, `VmHWM` the highest."""
+    return next(int(line.split()[1]) for line in _lines(Path(f"/proc/{process}/status")) if line.startswith(name))
 
 
 def machine() -> str:
