@@ -29,8 +29,8 @@ consumers: .venv/installed-dev
 # vLLM's CPU build in an environment of its own (3.5 GB), on both model runners: the second by Triton's interpreter.
 VLLM_BIN := .venv-vllm/bin
 vllm: .venv-vllm/installed
-	OMP_NUM_THREADS=1 $(VLLM_BIN)/pytest tests/test_vllm_engine.py tests/test_vllm_server.py tests/test_vllm_real.py
-	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(VLLM_BIN)/pytest tests/test_vllm_engine.py
+	OMP_NUM_THREADS=1 $(VLLM_BIN)/pytest tests/steering/serving/test_vllm_engine.py tests/steering/serving/test_vllm_server.py tests/steering/serving/test_vllm_real.py
+	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(VLLM_BIN)/pytest tests/steering/serving/test_vllm_engine.py
 
 .venv-vllm/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-vllm

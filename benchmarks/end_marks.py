@@ -14,8 +14,8 @@ import typer
 
 from probes.benchmarks import load_benchmark
 from steering import SteeringVector, load
-from steering.balanced import END_MARKS
-from steering.recording import record_positions
+from steering.activations.recording import record_positions
+from steering.recipes.balanced import END_MARKS
 
 FILES = ("advbench", "harmbench", "xstest", "or-bench-hard", "alpaca-eval")
 FORMS: dict[str, Callable[[str], str]] = {

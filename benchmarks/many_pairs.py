@@ -14,8 +14,8 @@ import typer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from steering import ContrastPair, ContrastSet, LanguageModel, extract, load
-from steering.chats import Message
-from steering.contrast import Header
+from steering.data.chats import Message
+from steering.data.contrast import Header
 from trimtab.bench import kilobytes, peak_mb
 
 

@@ -18,9 +18,9 @@ import typer
 
 from steering import LanguageModel, Sliders, SteeringVector, load
 from steering.files import replacing
-from steering.next_token import divergence, next_token_log_probabilities, refusal_tokens
 from steering.recipes import RECIPES, from_ingredients
-from steering.recipes.ingredients import Ingredients
+from steering.recipes.inputs import Ingredients
+from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_tokens
 
 EQUAL_KL = 0.1
 LARGEST = 8.0

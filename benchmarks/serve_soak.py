@@ -18,8 +18,8 @@ import openai
 import typer
 
 from steering import ContrastSet
-from steering.serving.http.server import listen
 from trimtab.bench import kilobytes
+from trimtab.serve.server import listen
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "smollm2-135m-instruct"
 AXES = ("safety", "helpfulness")

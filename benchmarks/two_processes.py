@@ -21,8 +21,8 @@ import torch.distributed as dist
 import typer
 
 from steering import ContrastSet, SteeringVector, extract, load
-from steering.recording import stream_pairs
-from steering.sharding import Ranks
+from steering.activations.distributed import Ranks
+from steering.activations.recording import stream_pairs
 
 
 def seconds(processes: int, model: str, out: Path) -> float:

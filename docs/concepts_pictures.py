@@ -8,9 +8,9 @@ import torch
 from matplotlib.axes import Axes
 
 from steering import ContrastSet, LanguageModel, extract, load, record
-from steering.balanced import HELP_BELOW, READ_DEPTH, SAFE_ABOVE, WISHES, unmarked
-from steering.prompt_probe import fit_prompt_probe, probed_tokens
-from steering.recording import record_positions
+from steering.activations.recording import record_positions
+from steering.recipes.balanced import HELP_BELOW, READ_DEPTH, SAFE_ABOVE, WISHES, unmarked
+from steering.recipes.prompt_probe import fit_prompt_probe, probed_tokens
 
 HERE = Path(__file__).parent
 BLUE, ORANGE, GREY = (

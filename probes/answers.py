@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from steering import LanguageModel
-from steering.batching import like_lengths
-from steering.chats import ChatLike
-from steering.next_token import refusal_log_odds, refusal_tokens
+from steering.data.chats import ChatLike
+from steering.models.batching import like_lengths
+from steering.scoring.next_token import refusal_log_odds, refusal_tokens
 
 TOKENS_PER_BATCH = 4096
 """Prompt tokens that are answered in one batch."""
@@ -49,7 +49,7 @@ class Answers(BaseModel):
 
     texts: tuple[str, ...]
     refusal: tuple[float, ...]
-    """Log odds, in nats, that the answer begins as refusals do (`steering.next_token.refusal_score`).
+    """Log odds, in nats, that the answer begins as refusals do (`steering.scoring.next_token.refusal_score`).
 
     Empty where answers are chosen among several.
     """

@@ -15,10 +15,10 @@ import torch
 
 from probes.linear import LinearProbe
 from steering import LanguageModel, SteeringVector, record
-from steering.chats import Chat, ChatLike, Message, as_chat
+from steering.data.chats import Chat, ChatLike, Message, as_chat
 from steering.directions.random import random
 from steering.errors import SteeringError, quoted
-from steering.vector import combined_origin
+from steering.vectors.steering_vector import combined_origin
 
 Scorer: TypeAlias = Callable[[ChatLike, str], float]
 """(prompt, answer) -> how much of an attribute the answer has, higher is more; finite, any unit."""

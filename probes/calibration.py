@@ -19,11 +19,11 @@ from tqdm.auto import tqdm
 from probes.grid_scores import FIRST_TOKEN_SCORES, Score
 from probes.scores import preference_margin, refusal_score
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector
-from steering.chats import ChatLike
+from steering.data.chats import ChatLike
 from steering.errors import SteeringError, quoted
-from steering.identity import fingerprint
-from steering.next_token import divergence, next_token_log_probabilities
-from steering.origin import Calibration, Span
+from steering.models.identity import fingerprint
+from steering.scoring.next_token import divergence, next_token_log_probabilities
+from steering.vectors.provenance import Calibration, Span
 
 KL_BUDGET = 0.1
 """Nats of KL(bare ‖ steered) of the next token, mean over ordinary prompts."""

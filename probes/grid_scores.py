@@ -12,7 +12,7 @@ from torch import Tensor
 from probes.benchmarks import Kind, LoadedBenchmark
 from probes.scores import answer_cross_entropy, answer_divergence, preference_margin, refusal_score
 from steering import ContrastPair, ContrastSet, Dial, LanguageModel
-from steering.chats import Message
+from steering.data.chats import Message
 
 FIRST_TOKEN_SCORES: dict[Kind, str] = {
     "harmful": "refusal of harmful",

@@ -13,9 +13,9 @@ from probes import plots
 from probes.effects import CrossEffects, Estimate
 from probes.frontier import hypervolume
 from probes.report import Report, setting_label
+from steering.display.html import paragraph, table
+from steering.display.plots import as_image
 from steering.errors import SteeringError
-from steering.explore.html_views import paragraph, table
-from steering.explore.pictures import as_image
 from steering.files import replacing
 
 EXAMPLES = 3

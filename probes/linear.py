@@ -15,10 +15,10 @@ from torch import Tensor
 
 from probes.effects import CONFIDENCE, RESAMPLES, Estimate
 from steering import ContrastSet, LanguageModel
+from steering.activations.recording import States, check_layers, stream_pairs
 from steering.errors import SteeringError
 from steering.files import replacing
-from steering.origin import Origin, Source
-from steering.recording import States, check_layers, stream_pairs
+from steering.vectors.provenance import Origin, Source
 
 METADATA_KEY = "trimtab.linear_probe"
 REGULARISATION = 0.01

@@ -9,9 +9,9 @@ from typing import Protocol
 from probes.answers import Answers, Decoding, answer
 from probes.baselines import Candidates, Scorer, at_levels, candidates, level_prompt, random_like
 from steering import LanguageModel, Sliders, SteeringVector
-from steering.chats import ChatLike
-from steering.identity import fingerprint
-from steering.sliders import Coefficient
+from steering.data.chats import ChatLike
+from steering.hooks.sliders import Coefficient
+from steering.models.identity import fingerprint
 
 Setting = Mapping[str, float]
 """Value of each axis; one that it doesn't name is at 0."""

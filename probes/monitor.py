@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from steering import LanguageModel
-from steering.chats import ChatLike
+from steering.data.chats import ChatLike
 from steering.explore.token_readings import Readout, TokenReading, as_readings, watched
 
 __all__ = ["Readout", "TokenReading", "monitor"]

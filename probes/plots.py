@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from probes.effects import CrossEffects, mean_with_interval
 from probes.frontier import Frontier, Point, or_bench_points
 from probes.vector_record import VectorRecord
-from steering.explore.pictures import COLOURS, MARKERS, layer_profile, svg_figure
+from steering.display.plots import COLOURS, MARKERS, layer_profile, svg_figure
 
 __all__ = ["Curve", "dose_response", "effect_matrix", "frontier", "layer_profile"]
 

@@ -20,10 +20,10 @@ from probes.judges.agreement import Agreement, agreement
 from probes.judges.verdict import REFUSED, Verdict
 from probes.repetition import repeated_ngrams
 from probes.vector_record import VectorRecord
+from steering.display.labels import setting_label as setting_label
 from steering.errors import SteeringError, quoted
-from steering.explore.setting_label import setting_label as setting_label
 from steering.files import replacing
-from steering.identity import ModelIdentity
+from steering.models.identity import ModelIdentity
 
 OUTCOMES: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "harmful refused": ("harmful", REFUSED),

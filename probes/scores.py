@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering import Dial, LanguageModel
-from steering.answer_likelihood import TOKENS_PER_BATCH, answer_log_likelihood, answer_passes, preference_margin
-from steering.batching import like_lengths
-from steering.chats import ChatLike, Message, as_chat
-from steering.next_token import divergence, refusal_score
+from steering.data.chats import ChatLike, Message, as_chat
+from steering.models.batching import like_lengths
+from steering.scoring.answer_likelihood import TOKENS_PER_BATCH, answer_log_likelihood, answer_passes, preference_margin
+from steering.scoring.next_token import divergence, refusal_score
 
 __all__ = [
     "answer_cross_entropy",

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from steering import SteeringVector
-from steering.origin import Calibration, Origin, Profile
+from steering.vectors.provenance import Calibration, Origin, Profile
 
 
 class VectorRecord(BaseModel):

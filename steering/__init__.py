@@ -7,34 +7,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from steering.contrast import ContrastPair as ContrastPair
-    from steering.contrast import ContrastSet as ContrastSet
-    from steering.contrast_lint import lint as lint
+    from steering.activations.recording import record as record
+    from steering.data.contrast import ContrastPair as ContrastPair
+    from steering.data.contrast import ContrastSet as ContrastSet
+    from steering.data.lint import lint as lint
     from steering.errors import SteeringError as SteeringError
     from steering.extraction import extract as extract
-    from steering.generation import sweep as sweep
-    from steering.language_model import LanguageModel as LanguageModel
-    from steering.loading import load as load
+    from steering.hooks.sliders import Dial as Dial
+    from steering.hooks.sliders import Sliders as Sliders
+    from steering.hooks.sweep import sweep as sweep
+    from steering.models.language_model import LanguageModel as LanguageModel
+    from steering.models.loading import load as load
     from steering.recipes import from_recipe as from_recipe
-    from steering.recording import record as record
-    from steering.sliders import Dial as Dial
-    from steering.sliders import Sliders as Sliders
-    from steering.vector import SteeringVector as SteeringVector
+    from steering.vectors.steering_vector import SteeringVector as SteeringVector
 
 _HOMES = {
-    "ContrastPair": "contrast",
-    "ContrastSet": "contrast",
-    "Dial": "sliders",
-    "LanguageModel": "language_model",
-    "Sliders": "sliders",
+    "ContrastPair": "data.contrast",
+    "ContrastSet": "data.contrast",
+    "Dial": "hooks.sliders",
+    "LanguageModel": "models.language_model",
+    "Sliders": "hooks.sliders",
     "SteeringError": "errors",
-    "SteeringVector": "vector",
+    "SteeringVector": "vectors.steering_vector",
     "extract": "extraction",
     "from_recipe": "recipes",
-    "lint": "contrast_lint",
-    "load": "loading",
-    "record": "recording",
-    "sweep": "generation",
+    "lint": "data.lint",
+    "load": "models.loading",
+    "record": "activations.recording",
+    "sweep": "hooks.sweep",
 }
 __all__ = sorted(_HOMES)
 

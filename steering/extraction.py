@@ -6,14 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from steering.bridges import Bridge, language_model
-from steering.contrast import ContrastSet
+from steering.activations.recording import (
+    PairReader,
+    PairStates,
+    check_finite,
+    check_layers,
+    check_position,
+    stream_pairs,
+)
+from steering.data.contrast import ContrastSet
 from steering.directions import DIRECTIONS
 from steering.errors import SteeringError, quoted
-from steering.language_model import LanguageModel
-from steering.origin import Origin, Profile, Source
-from steering.recording import PairReader, PairStates, check_finite, check_layers, check_position, stream_pairs
-from steering.vector import SteeringVector
+from steering.models.bridge import Bridge, language_model
+from steering.models.language_model import LanguageModel
+from steering.vectors.provenance import Origin, Profile, Source
+from steering.vectors.steering_vector import SteeringVector
 
 RELATIVE_PUSH = 0.15
 """How far slider value 1 may push, summed over its layers, as a share of the residual norm: see `_recommended`."""
@@ -38,11 +45,11 @@ def extract(
 
     Args:
         method: a name in `steering.directions.DIRECTIONS`.
-        position: a name in `steering.recording.POSITIONS`; `last` for pairs of prompts, `response_mean` for pairs of
+        position: `last` for pairs of prompts, `response_mean` for pairs of
             answers, unless given.
         layers: block indices; all by default.
         held_out: share of the pairs kept for the profile.
-        read: where the states come from; `steering.kept_states.KeptStates` reads a set once for several vectors, and
+        read: where the states come from; `KeptStates` reads a set once for several vectors, and
             `partial(stream_pairs, ranks=ranks)` inside `Ranks.together()` with all processes of `torchrun`.
 
     Raises SteeringError for unknown names, and for a set too small to hold out a pair.

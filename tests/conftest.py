@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tiny import tiny_lm
 
 from steering import LanguageModel, load
+from tests.helpers.tiny import tiny_lm
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ import typer
 from steering import ContrastSet, LanguageModel, SteeringVector, extract
 from steering.errors import SteeringError
 from steering.extraction import RELATIVE_PUSH
-from steering.gguf import cache_folder
-from steering.identity import fingerprint
-from steering.vector_file import FORMAT_VERSION
+from steering.models.gguf import cache_folder
+from steering.models.identity import fingerprint
+from steering.vectors.file_format import FORMAT_VERSION
 
 BUILTIN_AXES = ("safety", "helpfulness")
 _PACKAGE = Path(__file__).parent

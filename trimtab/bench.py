@@ -24,9 +24,9 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, StaticCache
 
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
-from steering.batching import like_lengths, pad
-from steering.recording import TOKENS_PER_BATCH
-from steering.shared_prefix import shared_prefix
+from steering.activations.recording import TOKENS_PER_BATCH
+from steering.activations.shared_prefix import shared_prefix
+from steering.models.batching import like_lengths, pad
 
 PAIRS = 128
 """Of the built-in safety set, both sides prompts."""

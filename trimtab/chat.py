@@ -6,9 +6,9 @@ from rich.console import Console
 from transformers import TextStreamer
 
 from steering import LanguageModel, Sliders, SteeringVector
-from steering.chats import Message
+from steering.data.chats import Message
 from steering.errors import SteeringError
-from steering.sliders import Dial
+from steering.hooks.sliders import Dial
 from trimtab.axes import warn_outside_range
 
 HELP = (

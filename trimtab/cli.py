@@ -78,9 +78,9 @@ def extract(
     from functools import partial
 
     from steering import extract as extract_vector
+    from steering.activations.distributed import Ranks
+    from steering.activations.recording import stream_pairs
     from steering.files import replacing
-    from steering.recording import stream_pairs
-    from steering.sharding import Ranks
     from trimtab.axes import parse_layers
     from trimtab.inspection import print_vector, read_contrast_set, vector_summary
 

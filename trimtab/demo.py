@@ -16,7 +16,7 @@ from probes.scores import preference_margin, refusal_score
 from probes.vector_record import describe_vector
 from steering import LanguageModel, Sliders, SteeringVector, sweep
 from steering.files import replacing
-from steering.vector import layer_spans
+from steering.vectors.steering_vector import layer_spans
 from trimtab.axes import builtin_axes
 
 PROMPTS = (

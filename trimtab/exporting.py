@@ -57,8 +57,8 @@ def export(
 ) -> None:
     """Write vectors, or a setting of several sliders, for another tool. What it can't express is refused."""
     from steering.errors import SteeringError, quoted
-    from steering.export import EXPORTS, MODEL_EXPORTS, SUFFIXES, Setting
-    from steering.export.hub import to_hub_folder
+    from steering.formats import EXPORTS, MODEL_EXPORTS, SUFFIXES, Setting
+    from steering.formats.hub import to_hub_folder
     from trimtab.axes import write_folder
 
     if to not in (*EXPORTS, *MODEL_EXPORTS, HUB):
@@ -109,7 +109,7 @@ def import_(
     """Make a vector of another tool's file, its layers renumbered to blocks' outputs."""
     from steering.errors import SteeringError, quoted
     from steering.files import replacing
-    from steering.imports import IMPORTS
+    from steering.formats import IMPORTS
     from trimtab.axes import parse_layers
     from trimtab.inspection import print_vector
 

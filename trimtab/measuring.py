@@ -66,9 +66,9 @@ def select(
 ) -> None:
     """Search the position and layer whose direction controls refusal best, and keep the table."""
     from steering.files import replacing
-    from steering.recipes.ingredients import Ingredients
+    from steering.recipes.inputs import Ingredients
     from steering.recipes.refusal_direction import search
-    from steering.selection import check_criterion, check_picture
+    from steering.recipes.selection import check_criterion, check_picture
     from trimtab.recipes import print_selection, sets_by_role
 
     check_criterion(criterion)

@@ -9,8 +9,8 @@ from rich.table import Table
 from steering import ContrastSet
 from steering.errors import SteeringError, quoted
 from steering.recipes import RECIPES
-from steering.recipes.ingredients import ROLES
-from steering.selection import Selection
+from steering.recipes.inputs import ROLES
+from steering.recipes.selection import Selection
 
 
 def print_recipes(as_json: bool, console: Console) -> None:

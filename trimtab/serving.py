@@ -59,10 +59,10 @@ def serve(
         if importlib.util.find_spec(package) is None:
             raise SteeringError(f"Serving needs {package}, which is not installed; run: pip install 'trimtab[serve]'")
     from steering import Sliders
-    from steering.serving.http.limits import Limits
-    from steering.serving.http.server import is_loopback, listen, run
-    from steering.serving.http.worker import Worker
     from trimtab.axes import axes_from
+    from trimtab.serve.limits import Limits
+    from trimtab.serve.server import is_loopback, listen, run
+    from trimtab.serve.worker import Worker
 
     key = _key(api_key_env)
     limits = Limits(

@@ -3,10 +3,10 @@
 from common import Bare
 
 from steering import ContrastPair, ContrastSet, LanguageModel, Sliders, SteeringVector, sweep
-from steering.chats import Message
-from steering.contrast import Header
+from steering.activations.recording import stream_pairs
+from steering.data.chats import Message
+from steering.data.contrast import Header
 from steering.directions.difference_in_means import difference_in_means
-from steering.recording import stream_pairs
 
 
 class Adapter(Bare):

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.recording import PairStates
 from steering.directions.difference_in_means import difference_in_means
 from steering.directions.lat import lat
 from steering.directions.lda import lda
@@ -18,7 +19,6 @@ from steering.directions.pairwise_centred_pca import pairwise_centred_pca
 from steering.directions.pca import pca
 from steering.directions.random import random
 from steering.directions.sparse import sparse
-from steering.recording import PairStates
 
 Direction: TypeAlias = Callable[[Iterable[PairStates]], Float[Tensor, "layers d_model"]]
 """A method consumes batches of the two sides' states once and returns one direction a layer, + to the positive side."""

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.moments import class_moments
+from steering.activations.recording import PairStates
 from steering.directions.axis import along, principal_axis
-from steering.moments import class_moments
-from steering.recording import PairStates
 
 
 def lat(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:

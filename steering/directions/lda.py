@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.moments import class_moments, solve_positive
+from steering.activations.recording import PairStates
 from steering.directions.axis import along
-from steering.moments import class_moments, solve_positive
-from steering.recording import PairStates
 
 
 def lda(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.recording import PairStates
 from steering.directions.axis import along
-from steering.recording import PairStates
 
 REGULARISATION = 0.01
 """scikit-learn's C. The sides of a contrast set are often separable, and a weak penalty then follows the few states

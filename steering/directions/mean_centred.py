@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.moments import class_means
-from steering.recording import PairStates
+from steering.activations.moments import class_means
+from steering.activations.recording import PairStates
 
 
 def mean_centred(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.recording import PairStates
 from steering.directions.pca import pca
-from steering.recording import PairStates
 
 
 def pairwise_centred_pca(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.moments import Moments
+from steering.activations.recording import PairStates
 from steering.directions.axis import along, principal_axis
-from steering.moments import Moments
-from steering.recording import PairStates
 
 
 def pca(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:

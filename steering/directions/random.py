@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.moments import class_means
-from steering.recording import PairStates
+from steering.activations.moments import class_means
+from steering.activations.recording import PairStates
 
 
 def random(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.recording import PairStates
 from steering.directions.pca import pca
-from steering.recording import PairStates
 
 
 def keep_largest(directions: Float[Tensor, "layers d_model"], share: float = 0.05) -> Float[Tensor, "layers d_model"]:

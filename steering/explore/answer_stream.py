@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
-from steering.chats import ChatLike
-from steering.language_model import LanguageModel
-from steering.sliders import Dial
+from steering.data.chats import ChatLike
+from steering.hooks.sliders import Dial
+from steering.models.language_model import LanguageModel
 
 
 def stream_answers(

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steering.answer_likelihood import preference_margin
-from steering.contrast import ContrastPair, ContrastSet
-from steering.language_model import LanguageModel
-from steering.next_token import refusal_score
-from steering.sliders import Dial
+from steering.data.contrast import ContrastPair, ContrastSet
+from steering.hooks.sliders import Dial
+from steering.models.language_model import LanguageModel
+from steering.scoring.answer_likelihood import preference_margin
+from steering.scoring.next_token import refusal_score
 
 PAIRS = 4
 """So few are read in a second or two on a laptop; for a figure to quote use `probes.evaluate`."""

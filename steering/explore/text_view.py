@@ -1,10 +1,10 @@
 """What `Sliders.widget` opens where ipywidgets isn't installed."""
 
-from steering.explore.html_views import range_text
-from steering.explore.setting_label import setting_label
+from steering.display.html import range_text
+from steering.display.labels import setting_label
 from steering.explore.tendencies import held_out_pairs, tendencies
-from steering.language_model import LanguageModel
-from steering.sliders import Sliders
+from steering.hooks.sliders import Sliders
+from steering.models.language_model import LanguageModel
 
 
 class TextView:

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from steering.chats import ChatLike
-from steering.decoder_blocks import block_output
-from steering.language_model import LanguageModel
-from steering.sliders import Dial
-from steering.vector import SteeringVector
+from steering.data.chats import ChatLike
+from steering.hooks.sliders import Dial
+from steering.models.decoder_blocks import block_output
+from steering.models.language_model import LanguageModel
+from steering.vectors.steering_vector import SteeringVector
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,19 +13,19 @@ from weakref import WeakValueDictionary
 
 import ipywidgets as widgets
 
-from steering.chats import Message, as_chat
+from steering.data.chats import Message, as_chat
+from steering.display.html import range_text
+from steering.display.labels import setting_label
+from steering.display.plots import as_image, score_moves
+from steering.display.slider_grid import slider_grid
+from steering.display.token_colors import colored_tokens
 from steering.errors import SteeringError
 from steering.explore.answer_stream import stream_answers
-from steering.explore.html_views import range_text
-from steering.explore.pictures import as_image, score_moves
-from steering.explore.setting_label import setting_label
-from steering.explore.slider_grid import slider_grid
 from steering.explore.tendencies import Tendencies, held_out_pairs, tendencies
-from steering.explore.token_colors import colored_tokens
 from steering.explore.token_readings import TokenReading, axis_readout, read_tokens
-from steering.language_model import LanguageModel
-from steering.sliders import Sliders
-from steering.vector import SteeringVector
+from steering.hooks.sliders import Sliders
+from steering.models.language_model import LanguageModel
+from steering.vectors.steering_vector import SteeringVector
 
 NO_COLOURS = "nothing"
 

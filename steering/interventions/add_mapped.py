@@ -14,7 +14,7 @@ def add_mapped(
 ) -> Float[Tensor, "batch seq d_model"]:
     """`h + c (w·h) v`: the push is as large as the reader `w` finds the state to ask for.
 
-    AlphaSteer's `h + c Δ P̂ h` is this, with `Δ P̂ = v wᵀ` of rank one: see `steering.null_space`.
+    AlphaSteer's `h + c Δ P̂ h` is this, with `Δ P̂ = v wᵀ` of rank one: see `steering.recipes.null_space`.
     """
     states = wide(h)
     direction, reader = (vector.to(states.device, states.dtype) for vector in (direction, reader))

@@ -6,23 +6,23 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from steering.contrast import ContrastSet
+from steering.data.contrast import ContrastSet
 from steering.errors import SteeringError, quoted
-from steering.language_model import LanguageModel
+from steering.models.language_model import LanguageModel
 from steering.recipes.ace import ace
 from steering.recipes.adasteer import adasteer
 from steering.recipes.alphasteer import alphasteer
 from steering.recipes.angular import angular
 from steering.recipes.caa import caa
 from steering.recipes.cast import cast
-from steering.recipes.ingredients import Ingredients
+from steering.recipes.inputs import Ingredients
 from steering.recipes.iti import iti
 from steering.recipes.jailbreak_antidote import jailbreak_antidote
 from steering.recipes.persona import persona
 from steering.recipes.refusal_direction import refusal_direction
 from steering.recipes.repe import repe
 from steering.recipes.surgical import surgical
-from steering.vector import SteeringVector
+from steering.vectors.steering_vector import SteeringVector
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def from_recipe(
     """The vector that a recipe makes on a model, ready for `Sliders` and `save`.
 
     Args:
-        sets: your own contrast sets by role (`steering.recipes.ingredients.ROLES`); the built-in ones otherwise.
+        sets: your own contrast sets by role (`steering.recipes.inputs.ROLES`); the built-in ones otherwise.
 
     Raises SteeringError for an unknown recipe or role.
     """

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from steering.gates import linear_gate
-from steering.geometry import orthogonalize
-from steering.next_token import refusal_score
-from steering.recipes.ingredients import Ingredients, with_directions
-from steering.vector import SteeringVector
+from steering.interventions.gates import linear_gate
+from steering.recipes.inputs import Ingredients, with_directions
+from steering.scoring.next_token import refusal_score
+from steering.vectors.geometry import orthogonalize
+from steering.vectors.steering_vector import SteeringVector
 
 SHARE = 1 / 3
 """Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from steering.null_space import null_space_projector, null_space_reader
-from steering.recipes.ingredients import Ingredients, moments
-from steering.vector import SteeringVector
+from steering.recipes.inputs import Ingredients, moments
+from steering.recipes.null_space import null_space_projector, null_space_reader
+from steering.vectors.steering_vector import SteeringVector
 
 
 def alphasteer(ingredients: Ingredients) -> SteeringVector:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from steering.recipes.ingredients import Ingredients, with_directions
-from steering.vector import SteeringVector
+from steering.recipes.inputs import Ingredients, with_directions
+from steering.vectors.steering_vector import SteeringVector
 
 
 def angular(ingredients: Ingredients) -> SteeringVector:

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from steering.gates import threshold_gate
-from steering.recipes.ingredients import Ingredients
-from steering.vector import SteeringVector
+from steering.interventions.gates import threshold_gate
+from steering.recipes.inputs import Ingredients
+from steering.vectors.steering_vector import SteeringVector
 
 
 def cast(ingredients: Ingredients) -> SteeringVector:

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from steering.attention import output_projection, projection_weight
-from steering.recipes.ingredients import Ingredients, with_directions
-from steering.vector import SteeringVector
+from steering.models.attention import output_projection, projection_weight
+from steering.recipes.inputs import Ingredients, with_directions
+from steering.vectors.steering_vector import SteeringVector
 
 HEAD_SHARE = 0.05
 """Share of all heads that are moved; the paper takes 48 of 1,024."""

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from steering.recipes.ingredients import Ingredients
-from steering.vector import SteeringVector
+from steering.recipes.inputs import Ingredients
+from steering.vectors.steering_vector import SteeringVector
 
 LAYER_SHARE = 0.375
 

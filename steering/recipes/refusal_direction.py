@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from steering.contrast import ContrastSet
+from steering.data.contrast import ContrastSet
 from steering.extraction import extract
-from steering.recipes.ingredients import Ingredients, with_directions
-from steering.selection import Selection, read_positions, select_direction
-from steering.vector import SteeringVector
+from steering.recipes.inputs import Ingredients, with_directions
+from steering.recipes.selection import Selection, read_positions, select_direction
+from steering.vectors.steering_vector import SteeringVector
 
 PAIRS = 80
 """Pairs for the search, a fifth of which is held out: 64 make the candidates, of 128 prompts as in the paper."""
@@ -15,7 +15,7 @@ PAIRS = 80
 def refusal_direction(ingredients: Ingredients) -> SteeringVector:
     """One direction of harmful against harmless prompts: added at its layer above 0, ablated at all layers below 0.
 
-    Position and layer are searched as in the paper, on fewer validation prompts than its 32: see `steering.selection`.
+    Position and layer are searched as in the paper, on fewer validation prompts than its 32: see the selection.
     The direction at the chosen place is then made from all pairs. Ablation is at every block's output; the paper also
     ablates the embeddings and the outputs of attention and MLP, so that inside a block something is left here.
     """

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from steering.recipes.ingredients import Ingredients
-from steering.vector import SteeringVector
+from steering.recipes.inputs import Ingredients
+from steering.vectors.steering_vector import SteeringVector
 
 
 def repe(ingredients: Ingredients) -> SteeringVector:

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from steering.geometry import orthogonalize
-from steering.recipes.ingredients import Ingredients, with_directions
-from steering.vector import SteeringVector
+from steering.recipes.inputs import Ingredients, with_directions
+from steering.vectors.geometry import orthogonalize
+from steering.vectors.steering_vector import SteeringVector
 
 STRENGTH = 1.0
 """λ of `w' = w - λ r̂ r̂ᵀ w`."""

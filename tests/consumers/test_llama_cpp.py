@@ -10,13 +10,14 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from elsewhere import HERE, python_with, run
 
 from steering import LanguageModel, Sliders, SteeringVector
-from steering.export import Setting
-from steering.export.control_vector import to_gguf
-from steering.loading import PACKAGED, _packaged_file
-from steering.origin import Origin
+from steering.formats import Setting
+from steering.formats.control_vector import to_gguf
+from steering.models.loading import PACKAGED, _packaged_file
+from steering.vectors.provenance import Origin
+from tests.helpers.elsewhere import python_with, run
+from tests.helpers.paths import CONSUMERS
 
 pytestmark = pytest.mark.real
 PROMPT = "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
@@ -37,7 +38,7 @@ def loader(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     package = Path(subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.strip())
     libraries = next(path.parent for path in package.parent.rglob("libllama-common.so"))
     path = tmp_path_factory.mktemp("loader") / "loader.so"
-    command = [compiler, "-shared", "-fPIC", "-O1", "-o", path, HERE / "llama_loader.cpp"]
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", path, CONSUMERS / "llama_loader.cpp"]
     command += [f"-L{libraries}", "-lllama-common", f"-Wl,-rpath,{libraries}"]
     subprocess.run(command, check=True)
     return path

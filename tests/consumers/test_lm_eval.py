@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from elsewhere import python_with, run
-from tiny import random_vector, save_folder, tiny_lm
 
 from steering import LanguageModel, Sliders
-from steering.export import Setting
-from steering.export.lm_eval import to_lm_eval
+from steering.formats import Setting
+from steering.formats.lm_eval import to_lm_eval
+from tests.helpers.elsewhere import python_with, run
+from tests.helpers.tiny import random_vector, save_folder, tiny_lm
 
 QUESTIONS = [
     {"question": "Is the sky blue?", "choices": ["yes", "no, it is green"], "label": 0},

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from elsewhere import python_with, run
-from tiny import random_vector, save_folder, tiny_lm
 
 from steering import Sliders
-from steering.export import Setting
-from steering.export.peft import to_peft
+from steering.formats import Setting
+from steering.formats.peft import to_peft
+from tests.helpers.elsewhere import python_with, run
+from tests.helpers.tiny import random_vector, save_folder, tiny_lm
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from elsewhere import python_with, run
-from test_export_files import of_model
-from tiny import random_vector, save_folder, tiny_lm
 
 from steering import Sliders
-from steering.export import Setting
-from steering.export.control_vector import to_gguf
-from steering.imports.control_vector import from_gguf
+from steering.formats import Setting
+from steering.formats.control_vector import from_gguf, to_gguf
+from tests.helpers.elsewhere import python_with, run
+from tests.helpers.known_vectors import of_model
+from tests.helpers.tiny import random_vector, save_folder, tiny_lm
 
 
 @torch.inference_mode()

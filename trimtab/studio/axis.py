@@ -5,7 +5,7 @@ from typing import Any
 from probes import plots
 from probes.vector_record import describe_vector
 from steering import SteeringVector
-from steering.explore.slider_grid import slider_grid
+from steering.display.slider_grid import slider_grid
 
 PLOTS = {"auroc": "Held-out AUROC by layer", "push": "What slider value 1 adds at each layer"}
 

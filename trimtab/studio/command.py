@@ -44,8 +44,8 @@ def studio(
             raise SteeringError(f"The studio needs {package}, which is missing; run: pip install 'trimtab[studio]'")
     import uvicorn
 
-    from steering.serving.http.server import LOOPBACK_HOSTS, is_loopback, listen
     from trimtab.axes import axes_from, shipped_axes
+    from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen
     from trimtab.studio.api import Studio
     from trimtab.studio.session import Session
 

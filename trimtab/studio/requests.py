@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from steering.chats import Message
+from steering.data.chats import Message
 
 MAX_ROWS = 9
 """Answers that are written at once."""
@@ -44,7 +44,7 @@ class Tokens(Row):
 
 
 class Export(_Request):
-    """A setting for another tool: a name in `steering.export.EXPORTS`."""
+    """A setting for another tool: a name in `steering.formats.EXPORTS`."""
 
     to: str
     setting: Setting

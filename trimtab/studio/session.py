@@ -12,14 +12,14 @@ from typing import Any
 
 from probes.report import Report
 from steering import LanguageModel, Sliders, SteeringVector
-from steering.chats import Chat
+from steering.data.chats import Chat
+from steering.display.token_colors import colored_tokens
 from steering.errors import SteeringError, quoted
 from steering.explore.answer_stream import stream_answers
-from steering.explore.token_colors import colored_tokens
 from steering.explore.token_readings import axis_readout, read_tokens
-from steering.export import EXPORTS, SUFFIXES
-from steering.export import Setting as ExportedSetting
-from steering.sliders import Dial
+from steering.formats import EXPORTS, SUFFIXES
+from steering.formats import Setting as ExportedSetting
+from steering.hooks.sliders import Dial
 from trimtab.studio.axis import axis_summary
 from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row, Setting
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from steering.errors import SteeringError, quoted
-from steering.scopes import token_choice
-from steering.vector import SteeringVector
-from steering.vector_file import read_vector
+from steering.hooks.tokens import token_choice
+from steering.vectors.file_format import read_vector
+from steering.vectors.steering_vector import SteeringVector
 
 VARIABLE = "TRIMTAB_VLLM"
 """Environment variable with the options as JSON, for where `--additional-config '{"trimtab": …}'` is in the way."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from steering.decoder_blocks import only_list_of
+from steering.models.decoder_blocks import only_list_of
 from steering.serving.vllm.axes import Axes
 from steering.serving.vllm.buffers import Buffers
 from steering.serving.vllm.live import RPC, checked, take_up

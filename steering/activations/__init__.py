@@ -1,0 +1,1 @@
+"""What the residual stream holds while a model reads: recorded, kept, counted, gathered by several processes."""

@@ -1,0 +1,1 @@
+"""Chats and contrast sets: texts, before any tokenizer has seen them."""

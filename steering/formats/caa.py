@@ -1,0 +1,41 @@
+"""Vectors of the CAA repository (arXiv 2312.06681): `vec_layer_{layer}_{model}.pt`, one tensor a file.
+
+Read at the output of block `layer` and added there: the same layer here. CAA adds after the prompt only, at a
+multiplier: `sliders.attach(lm, scope="generated")`.
+"""
+
+import re
+from pathlib import Path
+
+from torch import Tensor
+
+from steering.errors import SteeringError
+from steering.formats.reading import existing, read_tensors, vector_at
+from steering.models.identity import ModelIdentity
+from steering.vectors.steering_vector import SteeringVector
+
+_NAME = re.compile(r"vec_layer_(\d+)_(.+)\.pt")
+
+
+def from_caa(path: str | Path, model: ModelIdentity | None = None) -> SteeringVector:
+    """The vector in one file, or in all such files of a folder, which are of one model.
+
+    Raises SteeringError for other names, and for files that hold something else than one tensor.
+    """
+    path = Path(path)
+    files = sorted(path.glob("vec_layer_*.pt")) if path.is_dir() else [existing(path)]
+    matches = [_NAME.fullmatch(file.name) for file in files]
+    if not files or None in matches or len({match[2] for match in matches if match}) > 1:
+        raise SteeringError(
+            f"Expected files vec_layer_LAYER_MODEL.pt of one model at {str(path)!r}, found "
+            f"{[file.name for file in files][:3] or 'none'}; the layer is read from the name."
+        )
+    directions: dict[int, Tensor] = {}
+    for file, match in zip(files, matches, strict=True):
+        tensor = read_tensors(file)
+        if match is None or not isinstance(tensor, Tensor):
+            raise SteeringError(
+                f"Expected one tensor in {str(file)!r}, found {type(tensor).__name__!r}; check the file."
+            )
+        directions[int(match[1])] = tensor
+    return vector_at(directions, path, model)

@@ -1,0 +1,96 @@
+"""llama.cpp and repeng: a GGUF control vector.
+
+GGUF v3 with float32 tensors `direction.N`, (d_model,). llama.cpp adds `direction.N` to the output of block N on every
+token, with a scale that is fixed when it starts; its loader wants N from 1 on, every tensor under such a name, and one
+width, and reads no key. repeng asks for `controlvector.model_hint`. What else the file says is in keys of our own.
+
+Source: `common/common.cpp` of llama.cpp, `ControlVector.import_gguf` of repeng.
+
+Reading: GGUF control vectors of repeng, llama.cpp's generator, EasySteer, saklas, and our own.
+
+`direction.N` is read (by repeng at `hidden_states[N + 1]`) and added at the output of block N: layer N here.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+from pydantic import ValidationError
+
+from steering.errors import SteeringError
+from steering.files import replacing
+from steering.formats.fixed_sliders import Steering, as_setting, file_additions
+from steering.formats.reading import existing, layer_numbers, vector_at
+from steering.models.identity import ModelIdentity
+from steering.vectors.steering_vector import SteeringVector
+
+ARCHITECTURE = "controlvector"
+SETTING_KEY = "trimtab.setting"
+MODEL_KEY = "trimtab.model"
+
+
+def to_gguf(steering: Steering, path: str | Path) -> None:
+    """Write the file, whole or not at all.
+
+    Raises SteeringError for what a control vector can't say: anything but additions at blocks, and an addition at block
+    0; and where nobody knows the model type.
+    """
+    consumer = "a GGUF control vector"
+    additions = file_additions(steering, consumer)
+    if 0 in additions:
+        raise SteeringError(
+            "A GGUF control vector can't reach the output of block 0, which this one moves; "
+            f"leave it out if you can do without it: vector.select({[layer for layer in additions if layer]})."
+        )
+    setting = as_setting(steering)
+    hint = setting.named_architecture(consumer)
+    with replacing(path) as temporary:
+        writer = gguf.GGUFWriter(temporary, ARCHITECTURE)
+        writer.add_string(f"{ARCHITECTURE}.model_hint", hint)
+        writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(additions))
+        writer.add_string(SETTING_KEY, json.dumps(setting.moved, sort_keys=True))
+        if setting.model:
+            writer.add_string(MODEL_KEY, setting.model.model_dump_json())
+        for layer, push in additions.items():
+            writer.add_tensor(f"direction.{layer}", push.numpy())
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
+def from_gguf(path: str | Path, model: ModelIdentity | None = None) -> SteeringVector:
+    """The vector in a GGUF file; slider 1 adds what the tool adds at scale 1.
+
+    `model` is recorded as the one that it belongs to; a file of ours says it itself. Raises SteeringError for a file
+    that isn't a control vector.
+    """
+    path = existing(path)
+    try:
+        reader: Any = gguf.GGUFReader(path)
+        tensors = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type).copy() for tensor in reader.tensors}
+        fields = {
+            name: field.contents()
+            for name, field in reader.fields.items()
+            if name in ("general.architecture", MODEL_KEY)
+        }
+    except Exception as error:  # the reader raises whatever a damaged file makes numpy raise
+        raise SteeringError(
+            f"{str(path)!r} is not a GGUF file that can be read ({error}); get a fresh copy."
+        ) from error
+    if fields.get("general.architecture") != ARCHITECTURE:
+        raise SteeringError(
+            f"Expected a GGUF control vector in {str(path)!r}, found architecture "
+            f"{fields.get('general.architecture')!r}; check the path."
+        )
+    prefix = "direction."
+    named = {name.removeprefix(prefix): data for name, data in tensors.items() if name.startswith(prefix)}
+    return vector_at(layer_numbers(named, path), path, model or _own_model(fields.get(MODEL_KEY), path))
+
+
+def _own_model(text: str | None, path: Path) -> ModelIdentity | None:
+    try:
+        return None if text is None else ModelIdentity.model_validate_json(text)
+    except ValidationError as error:
+        raise SteeringError(f"{str(path)!r} has a damaged entry {MODEL_KEY!r}; get a fresh copy.") from error

@@ -1,0 +1,123 @@
+"""A model that can't write along a direction: `W ← (I - r̂ r̂ᵀ) W` for every matrix that writes to the residual stream.
+
+Embeddings, attention's output and the MLP's output (Arditi et al., arXiv 2406.11717, section 4). It does what ablation
+by hooks at the embeddings, after attention and after every block does.
+"""
+
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from steering.errors import SteeringError
+from steering.formats.fixed_sliders import Setting, Steering, as_setting
+from steering.formats.last_projection import last_projection, module_name
+from steering.formats.model_folder import TOLERANCE, new_folder, random_ids, write_model
+from steering.models.attention import output_projection
+from steering.models.decoder_blocks import block_output, find_blocks
+from steering.models.language_model import LanguageModel
+
+
+def to_orthogonalized(steering: Steering, path: str | Path, lm: LanguageModel) -> None:
+    """Write the model's folder, whole or not at all.
+
+    The one thing that moves has to be the ablation of one direction, wholly, at every block: the recipe
+    `refusal_direction` at -1, or a vector of your own with `intervention="ablate"`. Tied output embeddings are untied,
+    so that only what is written changes.
+
+    Raises SteeringError for anything else, for a vector of another model, and for a model whose residual stream still
+    has a part along the direction, such as Gemma-2, where norms stand between the matrices and the stream.
+    """
+    setting = as_setting(steering)
+    for name in setting.moved:
+        setting.sliders.axes[name].check(lm.identity)
+    direction = ablated_direction(setting, lm.n_layers)
+    config, weights = deepcopy(lm.model.config), dict(lm.model.state_dict())
+    if config.tie_word_embeddings:
+        config.tie_word_embeddings = False
+        weights["lm_head.weight"] = weights["lm_head.weight"].clone()
+    for name in _writers(lm.model, lm.blocks, lm.d_model):
+        module = lm.model.get_submodule(name)
+        matrix = weights[f"{name}.weight"]
+        # Embeddings and GPT-2's convolutions keep what they write in rows, linear maps in columns.
+        written = matrix.T if isinstance(module, nn.Linear) else matrix
+        kept = _without(direction, written)
+        weights[f"{name}.weight"] = (kept.T if isinstance(module, nn.Linear) else kept).contiguous()
+        if f"{name}.bias" in weights:
+            weights[f"{name}.bias"] = _without(direction, weights[f"{name}.bias"])
+    with new_folder(path) as folder:
+        write_model(folder, lm, type(lm.model), config, weights)
+        left = share_left(folder, lm, direction)
+        if left > _tolerance(lm.model.dtype):
+            raise SteeringError(
+                f"The weights of {lm.identity.model_type!r} can't hold this ablation: {left:.2g} of a state still "
+                "points along the direction; use hooks."
+            )
+
+
+def ablated_direction(setting: Setting, n_layers: int) -> Tensor:
+    """The one direction, at norm 1, that the setting ablates wholly at every block.
+
+    Raises SteeringError for a setting that does anything else.
+    """
+    acting = [
+        (part, value * part.unit)
+        for name, value in setting.moved.items()
+        for part in setting.sliders.axes[name].parts
+        if not (part.intervention in ("ablate", "add_above") and value * part.unit <= 0)
+    ]
+    for part, strength in acting:
+        plain = part.gate is None and (part.site, part.scope) == ("block", "all")
+        if part.intervention != "ablate" or strength < 1 or not plain or len(part.recommended_layers) != n_layers:
+            raise SteeringError(
+                f"Expected the ablation of one direction at all {n_layers} blocks, ungated, on all tokens, strength 1, "
+                f"found {part.intervention!r} of {part.title!r} at {len(part.recommended_layers)} {part.site}s in "
+                f"scope {part.scope!r} at strength {strength:g}; weights can hold nothing else."
+            )
+    if len(acting) != 1:
+        raise SteeringError(f"Expected one ablation, found {len(acting)}; set one slider to where it ablates.")
+    units = torch.nn.functional.normalize(acting[0][0].directions, dim=-1)
+    if not torch.allclose(units @ units[0], torch.ones(len(units)), atol=1e-5):
+        raise SteeringError(
+            f"Expected one direction for all blocks, found several in {acting[0][0].title!r}; "
+            "make a vector that has the same at each: vector[layer].expand_as(vector.directions)."
+        )
+    return units[0]
+
+
+def _writers(model: PreTrainedModel, blocks: nn.ModuleList, d_model: int) -> list[str]:
+    """Names of the modules whose matrices write to the residual stream."""
+    embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding) and m.embedding_dim == d_model]
+    inside = [m for block in blocks for m in (output_projection(block), last_projection(block, d_model)[1])]
+    return [module_name(model, module) for module in (*embeddings, *inside)]
+
+
+def _without(direction: Tensor, rows: Tensor) -> Tensor:
+    """Rows (…, d_model) without their part along the direction, worked out in float64."""
+    unit = direction.to(rows.device, torch.float64)
+    exact = rows.double()
+    return (exact - (exact @ unit).unsqueeze(-1) * unit).to(rows.dtype)
+
+
+def _tolerance(dtype: torch.dtype) -> float:
+    """Share of a state that rounding the weights may leave along the direction."""
+    return max(TOLERANCE, 4 * torch.finfo(dtype).eps)
+
+
+@torch.inference_mode()
+def share_left(folder: Path, lm: LanguageModel, direction: Tensor) -> float:
+    """Largest `|r̂·h| / ‖h‖` of the states h at all blocks' outputs of the model in a folder."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    shares: list[float] = []
+
+    def read(_block: nn.Module, _inputs: object, output: object) -> None:
+        h = block_output(output)
+        shares.append(float(((h @ direction.to(h.device)).abs() / h.norm(dim=-1)).max()))
+
+    handles = [block.register_forward_hook(read) for block in find_blocks(model, lm.blocks_path)]
+    model(input_ids=random_ids(lm))
+    for handle in handles:
+        handle.remove()
+    return max(shares)

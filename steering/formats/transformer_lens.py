@@ -1,0 +1,33 @@
+"""TransformerLens 4: a setting of the sliders as hooks for a `TransformerBridge`.
+
+Layer L here is the output of block L there too, `blocks.{L}.hook_out`. The bridge must keep the weights as they are: in
+compatibility mode it folds the norms, and the residual stream is another one.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from torch import Tensor
+
+from steering.formats.fixed_sliders import Setting
+from steering.hooks.sliders import Sliders
+from steering.interventions.add import add
+
+ForwardHook: TypeAlias = tuple[str, Callable[[Tensor, object], Tensor]]
+
+
+def forward_hooks(sliders: Sliders, **coefficients: float) -> list[ForwardHook]:
+    """Hooks for `with bridge.hooks(fwd_hooks=forward_hooks(sliders, safety=1.0)):`, acting on every token.
+
+    Sliders that are not named are at 0. Raises SteeringError for an unknown axis, and for a vector that does more than
+    add (an intervention, a gate, a scope): these hooks can't say it.
+    """
+    additions = Setting(sliders, coefficients).additions("TransformerLens")
+    return [(f"blocks.{layer}.hook_out", _adding(delta)) for layer, delta in additions.items()]
+
+
+def _adding(delta: Tensor) -> Callable[[Tensor, object], Tensor]:
+    def hook(h: Tensor, hook: object) -> Tensor:
+        return add(h, delta.to(h.device, h.dtype))
+
+    return hook

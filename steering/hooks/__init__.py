@@ -1,0 +1,1 @@
+"""Sliders at work: forward hooks on a model's decoder blocks."""

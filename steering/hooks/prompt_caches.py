@@ -1,0 +1,95 @@
+"""The keys and values of prompts that are answered under several slider settings, worked out once where they agree.
+
+A prompt runs as one row. Where the first slider moves it, the sum of one state and a push for every setting is a row a
+setting: the layers below have run once. A prompt that the sliders leave alone runs as one row to the end.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from steering.activations.recording import stopping_at
+from steering.activations.shared_prefix import common_prefix, run_into
+from steering.hooks.sliders import Dial
+from steering.hooks.tokens import ANSWER_SCOPES
+from steering.models.language_model import LanguageModel
+
+_CHOOSING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "eos_token_id", "pad_token_id")
+"""Options of `generate` that choose the next token and leave its cache alone."""
+_ALIBI = ("bloom", "falcon", "mpt")
+"""Families that can't have more rows from some layer on: they work out positions for the rows that come in."""
+
+
+class PromptCaches:
+    """Makes caches of prompts under an attached dial, whose sliders it moves.
+
+    Each prompt's last tokens, those that gates read and that scopes of the answer move, are left to `generate`.
+    """
+
+    def __init__(self, lm: LanguageModel, dial: Dial, rows: Sequence[list[int]], options: Mapping[str, Any]) -> None:
+        self._lm, self._dial, self._rows = lm, dial, rows
+        self._moving = {name for name, _, scope in dial.parts if scope not in ANSWER_SCOPES}
+        self._tail = max([1, *(token for _, part, _ in dial.parts if part.gate for token in part.gate.tokens)])
+        self.possible = (
+            not any(part.gate for name, part, _ in dial.parts if name in self._moving)
+            and not (self._moving and lm.model.config.model_type in _ALIBI)
+            and {*options} <= {*_CHOOSING}
+            and all(map(self._keeps_all, self._empty().layers))
+            and min(map(len, rows), default=0) > self._tail
+        )
+
+    def move(self, values: Mapping[str, Sequence[float]]) -> None:
+        """Take the sliders' values, one a setting, for the caches asked for next."""
+        self._values = {axis: value if axis in self._moving else 0.0 for axis, value in values.items()}
+        self._settings = max(map(len, values.values()))
+        shortest = min(self._rows, key=len)
+        self._common = min(len(common_prefix(self._rows)), len(shortest) - self._tail)
+        self._prefix = self._empty()
+        self._run(self._prefix, shortest, 0, self._common)
+
+    def of(self, prompts: Sequence[int]) -> DynamicCache:
+        """The cache of prompts, by their numbers: each in a row a setting, padded on the left to one length."""
+        rows = [self._rows[number] for number in prompts]
+        longest = max(map(len, rows))
+        caches = []
+        for row in rows:
+            cache = copy.deepcopy(self._prefix)
+            self._run(cache, row, self._common, len(row) - self._tail)
+            caches.append(cache)
+        gaps = [longest - len(row) for row in rows]
+
+        def joined(parts: Sequence[Tensor]) -> Tensor:
+            spread = [
+                part.expand(self._settings, -1, -1, -1) for part in parts
+            ]  # those below the first move have one row
+            padded = [torch.nn.functional.pad(part, (0, 0, gap, 0)) for part, gap in zip(spread, gaps, strict=True)]
+            return torch.cat(padded)
+
+        whole = self._empty()
+        for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+            if layers[0].is_initialized:
+                whole.update(
+                    joined([layer.keys for layer in layers]), joined([layer.values for layer in layers]), number
+                )
+        return whole
+
+    def _run(self, cache: DynamicCache, row: list[int], start: int, stop: int) -> None:
+        if start < stop:
+            self._dial.set(**self._values)
+            with self._dial.one_prompt(len(row)), stopping_at(self._lm, self._lm.n_layers - 1):
+                run_into(self._lm, cache, row[start:stop])
+
+    def _empty(self) -> DynamicCache:
+        return DynamicCache(config=self._lm.model.config)
+
+    def _keeps_all(self, layer: object) -> bool:
+        """Whether a layer of the cache holds every token, so that shorter rows can be padded."""
+        longest = max(map(len, self._rows), default=0)
+        return type(layer) is DynamicLayer or (
+            isinstance(layer, DynamicSlidingWindowLayer) and longest < layer.sliding_window
+        )

@@ -1,0 +1,60 @@
+"""Generating under many slider settings. (One prompt or batch: `LanguageModel.chat` and `generate`.)"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from tqdm.auto import tqdm
+
+from steering.data.chats import ChatLike
+from steering.hooks.prompt_caches import PromptCaches
+from steering.hooks.sliders import Sliders
+from steering.models.language_model import LanguageModel
+
+T = TypeVar("T")
+
+
+def sweep(
+    lm: LanguageModel,
+    sliders: Sliders,
+    prompts: Sequence[ChatLike],
+    settings: Sequence[Mapping[str, float]],
+    *,
+    max_new_tokens: int = 64,
+    rows_per_batch: int = 32,
+    scope: str | Mapping[str, str] | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> list[list[str]]:
+    """Answers to every prompt under every setting, `answers[prompt][setting]`; settings run together as batch rows.
+
+    The answers are those of `generate` under one setting at a time. What the settings have in common runs once: a
+    prompt's tokens below the first layer that moves, and at all layers where the sliders leave the prompt alone; what
+    all prompts begin with (a chat template's system turn) runs once a batch of settings.
+
+    An axis that a setting doesn't name is at 0. `options` are those of `LanguageModel.generate`.
+    """
+    for setting in settings:
+        sliders.check_axes(setting)
+    rows = [lm.tokenize(prompt).ids for prompt in prompts]
+    by_length = sorted(range(len(prompts)), key=lambda number: -len(rows[number]))
+    answers = [[""] * len(settings) for _ in prompts]
+    total = len(prompts) * len(settings)
+    with sliders.attach(lm, scope=scope) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
+        caches = PromptCaches(lm, dial, rows, options)
+        for columns in _parts(range(len(settings)), rows_per_batch):
+            values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders.axes}
+            if caches.possible:
+                caches.move(values)
+            for some in _parts(by_length, max(1, rows_per_batch // len(columns))):
+                shared = {"past_key_values": caches.of(some)} if caches.possible else {}
+                dial.set(**{axis: value * len(some) for axis, value in values.items()})
+                cells = [(number, column) for number in some for column in columns]
+                texts = lm.generate([prompts[number] for number, _ in cells], max_new_tokens, **shared, **options)
+                for (number, column), text in zip(cells, texts, strict=True):
+                    answers[number][column] = text
+                bar.update(len(cells))
+    return answers
+
+
+def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

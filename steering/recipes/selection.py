@@ -1,0 +1,237 @@
+"""Which direction to use: the search over read positions and layers of Arditi et al. (arXiv 2406.11717), and COSMIC.
+
+Every candidate is tried on a few validation prompts, without generating, and the table of all is kept.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from tqdm.auto import tqdm
+
+from steering.activations.recording import States, record
+from steering.data.chats import ChatLike
+from steering.errors import SteeringError, quoted
+from steering.files import replacing
+from steering.hooks.sliders import Sliders
+from steering.models.language_model import LanguageModel
+from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
+from steering.vectors.steering_vector import SteeringVector
+
+MAX_KL = 0.1
+"""Nats that ablating a candidate may move the next token on harmless prompts."""
+MAX_DEPTH = 0.8
+"""Share of the layers from which on no candidate is taken."""
+COSMIC_LAYERS = 0.1
+"""Share of the layers, those whose states of harmful and harmless prompts are least alike, that COSMIC compares at."""
+CRITERIA = ("arditi", "cosmic")
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""Okabe and Ito's palette, told apart by colour-blind readers too."""
+PICTURES = (".png", ".svg", ".pdf")
+"""File endings that `Selection.plot` writes."""
+
+
+class Candidate(BaseModel):
+    """One (position, layer) and how its direction did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    position: str
+    layer: int
+    bypass: float
+    """Arditi: refusal log odds on harmful prompts with the direction ablated everywhere; less is better.
+    COSMIC: mean cosine of those prompts' states with bare harmless ones; more is better."""
+    induce: float
+    """Arditi: refusal log odds on harmless prompts with the direction added at its layer.
+    COSMIC: mean cosine of those prompts' states with bare harmful ones."""
+    kl: float
+    """Mean KL of the next token on harmless prompts, ablated at all blocks' outputs against bare, in nats."""
+    passes: bool
+    """Whether KL (and for Arditi the induced refusal) leave it in the race."""
+
+
+class Selection(BaseModel):
+    """All candidates of a search, and the best."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    criterion: str
+    candidates: tuple[Candidate, ...]
+    best: Candidate
+
+    def rank(self, candidate: Candidate) -> tuple[bool, float]:
+        """Sorts the best candidate first, and those that don't pass last."""
+        return not candidate.passes, _ranking(self.criterion)(candidate)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as JSON, whole or not at all."""
+        with replacing(path) as temporary:
+            Path(temporary).write_text(self.model_dump_json(indent=2), encoding="utf-8")
+
+    def plot(self, path: str | Path) -> None:
+        """Write a picture: the scores of every candidate by layer, a line a position, the best one marked.
+
+        Raises SteeringError for a file ending that isn't in `PICTURES`.
+        """
+        from matplotlib.figure import Figure
+
+        check_picture(path)
+
+        score = "refusal (log odds, nats)" if self.criterion == "arditi" else "likeness (cosine)"
+        titles = {
+            "bypass": ("harmful prompts, ablated", score),
+            "induce": ("harmless prompts, added", score),
+            "kl": ("harmless prompts, ablated", "KL of the next token (nats)"),
+        }
+        figure = Figure(figsize=(12, 3.8), layout="constrained")
+        panels = figure.subplots(1, 3)
+        positions = list(dict.fromkeys(candidate.position for candidate in self.candidates))
+        for axes, (name, (title, label)) in zip(panels, titles.items(), strict=True):
+            for position, color in zip(positions, itertools.cycle(COLORS), strict=False):
+                line = [candidate for candidate in self.candidates if candidate.position == position]
+                layers = [candidate.layer for candidate in line]
+                values = [getattr(candidate, name) for candidate in line]
+                axes.plot(layers, values, marker=".", color=color, label=position)
+            axes.plot(self.best.layer, getattr(self.best, name), "k*", markersize=12, label="chosen")
+            axes.set(title=title, ylabel=label, xlabel="layer (output of block)")
+        panels[2].axhline(MAX_KL, color="grey", linestyle=":")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(positions) + 1)
+        with replacing(path) as temporary:
+            figure.savefig(temporary)
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """What is known of the model before anything is steered."""
+
+    harmful: Sequence[ChatLike]
+    harmless: Sequence[ChatLike]
+    next_token: torch.Tensor
+    """Log-probabilities after the harmless prompts."""
+    layers: tuple[int, ...]
+    harmful_states: States
+    harmless_states: States
+
+
+def read_positions(lm: LanguageModel) -> list[str]:
+    """Every token of the chat template after the user's text, the last first; the prompt's last without a template."""
+    return ["last", *(f"prompt_end:{back}" for back in range(2, lm.post_instruction_length + 1))]
+
+
+def select_direction(
+    lm: LanguageModel,
+    vectors: Mapping[str, SteeringVector],
+    harmful: Sequence[ChatLike],
+    harmless: Sequence[ChatLike],
+    *,
+    criterion: str = "arditi",
+    progress: bool = True,
+) -> Selection:
+    """Try every layer of every vector and choose.
+
+    Arditi: of the candidates below `MAX_DEPTH` with KL at most `MAX_KL` and positive induced refusal, the one that
+    lowers refusal of harmful prompts most when ablated. Where none makes refusal likelier than not, as on small models,
+    those count that raise it above the bare model's. COSMIC (arXiv 2506.00085) needs no refusal tokens: it takes the
+    largest sum of two cosines, of harmful prompts' states under ablation with bare harmless ones, and of harmless
+    prompts' under addition with bare harmful ones, at the layers where the two are least alike.
+
+    Args:
+        vectors: by the position that each was read at; slider 1 should add the direction as it is.
+        harmful, harmless: validation prompts that made no vector.
+
+    Raises SteeringError for an unknown criterion, or when no candidate passes.
+    """
+    check_criterion(criterion)
+    if not harmful or not harmless:
+        raise SteeringError(f"Expected prompts of both kinds, found {len(harmful)} harmful, {len(harmless)} harmless.")
+    bare = _read_bare(lm, harmful, harmless)
+    tried = [
+        (position, vector, layer)
+        for position, vector in vectors.items()
+        for layer in vector.layers
+        if layer < MAX_DEPTH * lm.n_layers
+    ]
+    bar = tqdm(tried, desc="trying directions", unit="direction", disable=not progress)
+    candidates = _filtered(
+        [_try(lm, bare, position, vector, layer, criterion) for position, vector, layer in bar],
+        criterion,
+        refusal_log_odds(bare.next_token, refusal_tokens(lm)).mean().item() if criterion == "arditi" else -torch.inf,
+    )
+    if not candidates:
+        raise SteeringError(f"Expected directions at layers below {MAX_DEPTH:g} of the depth, found none to try.")
+    passing = [candidate for candidate in candidates if candidate.passes]
+    if not passing:
+        raise SteeringError(
+            f"None of {len(candidates)} candidates has KL at most {MAX_KL} and induces refusal; the least KL is "
+            f"{min(candidate.kl for candidate in candidates):.3f}: choose a layer by hand, with select()."
+        )
+    return Selection(criterion=criterion, candidates=candidates, best=min(passing, key=_ranking(criterion)))
+
+
+def _ranking(criterion: str) -> Callable[[Candidate], float]:
+    """Less is better."""
+    if criterion == "arditi":
+        return lambda candidate: candidate.bypass
+    return lambda candidate: -(candidate.bypass + candidate.induce)
+
+
+def check_picture(path: str | Path) -> None:
+    """Raise SteeringError unless a picture can be written under this name."""
+    if Path(path).suffix.lower() not in PICTURES:
+        raise SteeringError(f"Expected a picture's name that ends in {quoted(PICTURES)}, found {str(path)!r}.")
+
+
+def check_criterion(criterion: str) -> None:
+    """Raise SteeringError for an unknown criterion."""
+    if criterion not in CRITERIA:
+        raise SteeringError(f"There is no criterion {criterion!r}; choose from {quoted(CRITERIA)}.")
+
+
+def _read_bare(lm: LanguageModel, harmful: Sequence[ChatLike], harmless: Sequence[ChatLike]) -> _Bare:
+    states = [record(lm, prompts) for prompts in (harmful, harmless)]
+    means = [torch.nn.functional.normalize(side.mean(0), dim=-1) for side in states]
+    alike = (means[0] * means[1]).sum(-1)
+    count = max(1, round(COSMIC_LAYERS * lm.n_layers))
+    layers = tuple(sorted(alike.topk(count, largest=False).indices.tolist()))
+    rows = list(layers)
+    next_token = next_token_log_probabilities(lm, harmless)
+    return _Bare(harmful, harmless, next_token, layers, states[0][:, rows], states[1][:, rows])
+
+
+def _try(
+    lm: LanguageModel, bare: _Bare, position: str, vector: SteeringVector, layer: int, criterion: str
+) -> Candidate:
+    plain = replace(vector, gate=None, companions=(), intervention="add", scope="all")
+    adding = replace(plain, recommended_layers=(layer,))
+    ablating = SteeringVector(
+        vector[layer].expand(lm.n_layers, vector.d_model), intervention="ablate", origin=vector.origin
+    )
+    with Sliders(ablate=ablating, add=adding).attach(lm) as dial:
+        dial.set(ablate=1.0)
+        kl = divergence(bare.next_token, next_token_log_probabilities(lm, bare.harmless)).mean().item()
+        bypass = _score(lm, bare.harmful, bare, bare.harmless_states, criterion)
+        dial.set(ablate=0.0, add=1.0)
+        induce = _score(lm, bare.harmless, bare, bare.harmful_states, criterion)
+    return Candidate(position=position, layer=layer, bypass=bypass, induce=induce, kl=kl, passes=False)
+
+
+def _filtered(tried: Sequence[Candidate], criterion: str, bare_refusal: float) -> tuple[Candidate, ...]:
+    """The candidates with their verdicts: see `select_direction`."""
+    low_kl = [candidate for candidate in tried if candidate.kl <= MAX_KL]
+    least = -torch.inf
+    if criterion == "arditi":
+        least = 0.0 if any(candidate.induce > 0 for candidate in low_kl) else bare_refusal
+    return tuple(
+        candidate.model_copy(update={"passes": candidate.kl <= MAX_KL and candidate.induce > least})
+        for candidate in tried
+    )
+
+
+def _score(lm: LanguageModel, prompts: Sequence[ChatLike], bare: _Bare, wanted: States, criterion: str) -> float:
+    if criterion == "arditi":
+        return refusal_log_odds(next_token_log_probabilities(lm, prompts), refusal_tokens(lm)).mean().item()
+    states = record(lm, prompts, layers=bare.layers)
+    return torch.nn.functional.cosine_similarity(states.mean(0), wanted.mean(0), dim=-1).mean().item()

@@ -1,0 +1,60 @@
+"""How likely a model finds answers that are given, by teacher forcing: no text is generated and no judge asked.
+
+All functions read the model as it is, so an attached dial is in force. Pass the dial too where a scope or gate depends
+on where answers begin.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.data.chats import ChatLike
+from steering.data.contrast import ContrastPair
+from steering.hooks.sliders import Dial
+from steering.models.batching import like_lengths, pad
+from steering.models.language_model import LanguageModel, TokenizedChat
+
+TOKENS_PER_BATCH = 1024
+"""Small, because the logits of every token are held: (tokens, vocabulary) in float32."""
+
+
+def answer_log_likelihood(
+    lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial | None = None
+) -> Float[Tensor, " chats"]:
+    """Mean log-likelihood a token, in nats, of the answer that each chat ends with."""
+    scores = torch.empty(len(chats))
+    for places, tokenized, log_probabilities in answer_passes(lm, [lm.tokenize(chat) for chat in chats], dial):
+        for place, chat, row in zip(places, tokenized, log_probabilities, strict=True):
+            answer = torch.tensor(chat.ids[chat.prompt_length :], device=row.device)
+            predictions = row[chat.prompt_length - 1 : len(chat.ids) - 1]
+            scores[place] = predictions.gather(1, answer[:, None]).mean()
+    return scores
+
+
+def preference_margin(
+    lm: LanguageModel, pairs: Sequence[ContrastPair], dial: Dial | None = None
+) -> Float[Tensor, " pairs"]:
+    """How much likelier the model finds each pair's positive answer than its negative one, in nats a token.
+
+    On the built-in `helpfulness` set this is the margin of engaged over evasive answers.
+    """
+    chats = [pair.positive for pair in pairs] + [pair.negative for pair in pairs]
+    scores = answer_log_likelihood(lm, chats, dial)
+    return scores[: len(pairs)] - scores[len(pairs) :]
+
+
+@torch.inference_mode()
+def answer_passes(
+    lm: LanguageModel, chats: Sequence[TokenizedChat], dial: Dial | None
+) -> Iterator[tuple[list[int], list[TokenizedChat], Float[Tensor, "rows seq vocabulary"]]]:
+    """Batches of (places in `chats`, those chats, log-probabilities of the next token at every position)."""
+    for places in like_lengths([len(chat.ids) for chat in chats], TOKENS_PER_BATCH):
+        batch = [chats[place] for place in places]
+        input_ids, attention_mask = pad([chat.ids for chat in batch], lm.padding_id, lm.model.device)
+        declared = nullcontext() if dial is None else dial.prompt_lengths([chat.prompt_length for chat in batch])
+        with declared:
+            logits = lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+        yield places, batch, logits.float().log_softmax(-1)

@@ -1,0 +1,1 @@
+"""What was found (steering vectors), what a user moves (sliders), and the file that holds them."""

@@ -1,0 +1,79 @@
+"""Where a vector comes from and how good it was found to be: the record that an artifact carries."""
+
+from pydantic import BaseModel, ConfigDict
+
+from steering.models.identity import ModelIdentity
+
+
+class Source(BaseModel):
+    """One extraction: which contrast set was read, where, and by which method."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contrast_set: str
+    fingerprint: str
+    pairs: int
+    """Pairs that the direction was made from."""
+    held_out_pairs: int
+    """Pairs that the figures of the profile were measured on; none of them made the direction."""
+    method: str
+    position: str
+
+
+class Origin(BaseModel):
+    """What a vector was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelIdentity
+    sources: tuple[Source, ...]
+    expression: str
+    """The contrast set's name, or how vectors were combined: `safety - 0.5·over-refusal`."""
+    recipe: str = ""
+    """Name of the published method that assembled the vector, if one did."""
+
+
+class Span(BaseModel):
+    """Layers that were tried moving together, and what was found at the edge of their range."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    layers: tuple[int, ...]
+    unit: float
+    """The edge: multiple of the vector's former unit at which the range ends upwards; 0 where nothing rose."""
+    lowest: float
+    """The same downwards, as a positive number."""
+    kl: float
+    """Of the next token on ordinary prompts at the upper edge, in nats."""
+    gain: float
+    """How far the mean of the own score is above the bare model's at the upper edge."""
+
+
+class Calibration(BaseModel):
+    """How unit, range and layers of a slider were found, and on which data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    score: str
+    """What the slider was to raise."""
+    data: str
+    """Fingerprint of the prompts."""
+    prompts: int
+    ordinary_prompts: int
+    kl_budget: float
+    """In nats."""
+    spans: tuple[Span, ...]
+    """All that were tried; the one with the largest gain was taken."""
+
+
+class Profile(BaseModel):
+    """Figures of every layer, in the order of the vector's layers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    residual_norm: tuple[float, ...]
+    """Mean norm of the states that the direction was made from."""
+    auroc: tuple[float, ...]
+    """Held-out AUROC of positive against negative sides by their projection on the direction."""
+    pair_cosine: tuple[float, ...]
+    """Mean cosine of held-out pair differences with the direction (Braun et al., arXiv 2505.22637)."""

@@ -1,0 +1,108 @@
+"""calibrate() finds the edge that was planted: where the own score stops rising, or the KL budget is spent."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from probes.calibration import LARGEST, calibrate, default_spans, tuning_data
+from probes.grid_scores import Score, builtin_scores
+from steering import Dial, LanguageModel, Sliders, SteeringError, SteeringVector
+from steering.interventions.gates import Gate
+from steering.scoring.next_token import divergence, next_token_log_probabilities
+from tests.helpers.tiny import random_vector, tiny_lm
+
+PROMPTS = ["Break the lock", "Paint the wall", "Name a fruit"]
+
+
+def peak(at: float) -> Score:
+    """A score that rises with the slider up to a value and falls beyond."""
+
+    def measure(_lm: LanguageModel, prompts: list[str], dial: Dial) -> Tensor:
+        value = dial.settings["slider"]
+        return torch.full((len(prompts),), -abs(float(value) - at))  # type: ignore[arg-type]
+
+    return Score("peak", PROMPTS, measure, "slider")
+
+
+def kl_at(lm: LanguageModel, vector: SteeringVector, value: float) -> float:
+    bare = next_token_log_probabilities(lm, PROMPTS)
+    with Sliders(slider=vector).attach(lm) as dial:
+        dial.set(slider=value)
+        return divergence(bare, next_token_log_probabilities(lm, PROMPTS)).mean().item()
+
+
+def test_slider_one_spends_the_kl_budget_where_the_score_rises_all_the_way() -> None:
+    lm, vector = tiny_lm(), random_vector()
+    for budget in (0.01, 0.1):
+        found = calibrate(lm, vector, peak(100.0), PROMPTS, kl_budget=budget, spans=[(1, 2)], progress=False)
+        assert kl_at(lm, found, 1.0) == pytest.approx(budget, rel=0.1)
+        assert found.range[1] == 1.0
+        assert kl_at(lm, found, found.range[0]) <= budget * 1.1
+        assert found.calibration is not None
+        assert found.calibration.spans[0].kl == pytest.approx(kl_at(lm, found, 1.0))
+
+
+def test_slider_one_ends_where_the_score_stops_rising() -> None:
+    lm = tiny_lm()
+    weak = random_vector(scale=1e-4)
+    assert kl_at(lm, weak, LARGEST) < 0.01
+    found = calibrate(lm, weak, peak(LARGEST / 2), PROMPTS, spans=[(1, 2)], progress=False)
+    assert found.unit == pytest.approx(LARGEST / 2)
+    assert found.range == (-1.0, 1.0)
+
+
+def test_the_span_with_the_larger_gain_at_its_edge_is_taken() -> None:
+    lm, vector = tiny_lm(), random_vector()
+    found = calibrate(lm, vector, peak(100.0), PROMPTS, spans=[(1,), (2,), (1, 2)], progress=False)
+    assert found.calibration is not None
+    gains = {span.layers: span.gain for span in found.calibration.spans}
+    assert found.recommended_layers == max(gains, key=lambda layers: gains[layers])
+    assert found.layers == vector.layers
+
+
+def test_a_slider_that_raises_nothing_is_refused() -> None:
+    with pytest.raises(SteeringError, match="raises 'peak' in none of 1 spans"):
+        calibrate(tiny_lm(), random_vector(), peak(-1.0), PROMPTS, spans=[(1,)], progress=False)
+    with pytest.raises(SteeringError, match="KL budget above 0"):
+        calibrate(tiny_lm(), random_vector(), peak(1.0), PROMPTS, kl_budget=0.0)
+
+
+def test_the_record_survives_the_file_and_no_change_of_the_vector(tmp_path: Path) -> None:
+    found = calibrate(tiny_lm(), random_vector(), peak(100.0), PROMPTS, spans=[(1, 2)], progress=False)
+    found.save(tmp_path / "v")
+    assert SteeringVector.load(tmp_path / "v").calibration == found.calibration
+    assert "calibrated: 'peak' on 3 prompts" in found.describe()
+    for changed in (2.0 * found, found + found, found.select([1]), found.normalized(), found.sparse()):
+        assert changed.calibration is None
+
+
+def test_gates_and_companions_keep_their_layers_and_scale_together() -> None:
+    lm = tiny_lm()
+    gated = replace(random_vector(), gate=Gate(0, torch.ones(32), bias=1e6))
+    both = replace(gated, companions=(replace(random_vector(2), unit=0.5),))
+    assert default_spans(gated) == default_spans(both) == [(1, 2)]
+    found = calibrate(lm, both, peak(100.0), PROMPTS, progress=False)
+    assert found.recommended_layers == (1, 2)
+    assert found.companions[0].unit == pytest.approx(found.unit * 0.5)
+
+
+def test_spans_cover_the_middle_of_the_model() -> None:
+    spans = default_spans(SteeringVector(torch.ones(30, 4), recommended_layers=(15, 16)))
+    assert spans[0] == (15, 16)
+    assert {len(span) for span in spans} == {1, 2, 3}
+    assert all(6 <= layer <= 24 for span in spans for layer in span)
+    assert len(set(spans)) == len(spans)
+
+
+def test_tuning_and_reporting_prompts_are_disjoint() -> None:
+    reported = {score.name: score.items for score in builtin_scores(1000)}
+    for axis in ("safety", "helpfulness"):
+        own, ordinary = tuning_data(axis, 1000)
+        assert own.own_slider == axis
+        assert not {str(item) for item in own.items} & {str(item) for item in reported[own.name]}
+        assert not {str(item) for item in ordinary} & {str(item) for item in reported["refusal of ordinary"]}
+    with pytest.raises(SteeringError, match="no built-in tuning data for 'formality'"):
+        tuning_data("formality")

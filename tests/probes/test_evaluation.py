@@ -1,0 +1,249 @@
+"""evaluate() measures what the scores say, cell by cell, and goes on where it was killed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from probes.answers import Decoding
+from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark, builtin_benchmark
+from probes.evaluation import evaluate
+from probes.grid_scores import Score, builtin_scores
+from probes.judges import Verdict
+from probes.methods import Prompting
+from probes.report import Report
+from probes.scores import preference_margin
+from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringError, record
+from steering.scoring.next_token import refusal_score
+from tests.helpers.contrast_pairs import answer_pairs
+from tests.helpers.tiny import random_vector, tiny_lm
+
+GRID = {"a": [-1.0, 0.0, 1.0], "b": [0.0, 0.5]}
+PROMPTS = ["Break the lock", "Paint the wall", "Name a fruit"]
+
+
+def read_out(direction: Tensor) -> Any:
+    """A score whose slopes are known: the state's projection at the last block that is moved."""
+
+    def measure(lm: LanguageModel, prompts: list[str], _dial: Dial) -> Tensor:
+        return record(lm, prompts, layers=[2])[:, 0] @ direction
+
+    return measure
+
+
+@pytest.fixture
+def sliders() -> Sliders:
+    return Sliders(a=random_vector(1, layers=(2,)), b=random_vector(2, layers=(2,)))
+
+
+def scores(sliders: Sliders) -> list[Score]:
+    return [Score(name, PROMPTS, read_out(vector[2]), name) for name, vector in sliders.axes.items()]
+
+
+def test_the_matrix_is_the_one_that_was_built_in(sliders: Sliders) -> None:
+    """Adding c·v moves the readout w·h by exactly c·(w·v)."""
+    lm = tiny_lm()
+    named = [Score(f"readout {s.name}", s.items, s.measure, s.own_slider) for s in scores(sliders)]
+    report = evaluate(lm, sliders, GRID, named, progress=False)
+    assert report.own == {"a": "readout a", "b": "readout b"}
+    matrix = report.cross_effects
+    states = record(lm, PROMPTS, layers=[2])[:, 0]
+    for i, read in enumerate(sliders.axes.values()):
+        deviation = (states @ read[2]).std()
+        for j, moved in enumerate(sliders.axes.values()):
+            expected = (read[2] @ moved[2] / deviation).item()
+            assert matrix.slopes[i][j].value == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert report.monotonicity("a").spearman == pytest.approx(1.0)
+    assert report.monotonicity("a").falls == ()
+    assert report.wrong_way_fraction("a") == 0.0
+
+
+def test_cells_hold_each_setting_and_the_sliders_end_detached(sliders: Sliders) -> None:
+    lm = tiny_lm()
+    report = evaluate(lm, sliders, GRID, [
+        Score("refusal", PROMPTS, lambda lm, prompts, _dial: refusal_score(lm, prompts), "a"),
+        Score("margin", answer_pairs(3).pairs, preference_margin, "b"),
+    ], progress=False)  # fmt: skip
+    assert len(report.settings) == 6
+    assert {"a": -1.0, "b": 0.5} in report.settings
+    for row, setting in enumerate(report.settings):
+        with Sliders(**sliders.axes).attach(lm) as dial:
+            dial.set(**setting)
+            np.testing.assert_allclose(report.scores["refusal"][row], refusal_score(lm, PROMPTS), rtol=1e-4)
+            expected = preference_margin(lm, answer_pairs(3).pairs, dial)
+            np.testing.assert_allclose(report.scores["margin"][row], expected, rtol=1e-3, atol=1e-5)
+    assert not any(block._forward_hooks for block in lm.blocks)
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_report(sliders: Sliders, tmp_path: Path) -> None:
+    lm = tiny_lm()
+    whole = evaluate(lm, sliders, GRID, scores(sliders), progress=False)
+    calls = 0
+
+    def dying(after: int) -> list[Score]:
+        def counted(measure: Any) -> Any:
+            def wrapped(lm: LanguageModel, prompts: list[str], dial: Dial) -> Tensor:
+                nonlocal calls
+                calls += 1
+                if calls > after:
+                    raise KeyboardInterrupt
+                return measure(lm, prompts, dial)
+
+            wrapped.__module__, wrapped.__qualname__ = measure.__module__, measure.__qualname__
+            return wrapped
+
+        return [Score(s.name, s.items, counted(s.measure), s.own_slider) for s in scores(sliders)]
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(lm, sliders, GRID, dying(7), folder=tmp_path, progress=False)
+    assert len(list(tmp_path.iterdir())) == 7
+    calls = 0
+    assert evaluate(lm, sliders, GRID, dying(99), folder=tmp_path, progress=False) == whole
+    assert calls == 5
+    calls = 0
+    assert evaluate(lm, sliders, GRID, dying(0), folder=tmp_path, progress=False) == whole
+    changed = Sliders(a=2.0 * sliders.axes["a"], b=sliders.axes["b"])
+    calls = 0
+    evaluate(lm, changed, GRID, dying(99), folder=tmp_path, progress=False)
+    assert calls == 12
+
+
+def test_a_report_survives_its_file(sliders: Sliders, tmp_path: Path) -> None:
+    report = evaluate(tiny_lm(), sliders, GRID, scores(sliders), progress=False)
+    report.save(tmp_path / "report.json")
+    assert Report.model_validate(json.loads((tmp_path / "report.json").read_text())) == report
+
+
+def test_grids_and_scores_that_do_not_fit_are_refused(sliders: Sliders) -> None:
+    lm = tiny_lm()
+    with pytest.raises(SteeringError, match="no axis 'c'"):
+        evaluate(lm, sliders, {"c": [0.0]}, scores(sliders))
+    with pytest.raises(SteeringError, match="0 among the values of every slider, found none for 'a'"):
+        evaluate(lm, sliders, {"a": [1.0]}, scores(sliders))
+    with pytest.raises(SteeringError, match="found none for 'b'"):
+        evaluate(lm, sliders, GRID, scores(sliders)[:1])
+
+
+def test_the_built_in_scores_are_on_held_out_pairs_only() -> None:
+    found = {score.name: score for score in builtin_scores(12)}
+    assert {score.own_slider for score in found.values()} == {"safety", "helpfulness", None}
+    assert all(len(score.items) == 12 for score in found.values())
+    assert len({score.fingerprint for score in found.values()}) == len(found)
+    lm = tiny_lm()
+    vectors = Sliders(safety=random_vector(1), helpfulness=random_vector(2))
+    report = evaluate(lm, vectors, {"safety": [0.0, 1.0], "helpfulness": [0.0, 1.0]}, builtin_scores(2), progress=False)
+    assert set(report.scores) == set(found)
+    assert torch.tensor(report.scores["KL on ordinary"][0]).abs().max() == 0
+
+
+def planted_judge(prompt: str, answer: str) -> Verdict:
+    """Labels by something that every answer has."""
+    label = "refusal" if len(answer) % 2 else "compliance"
+    return Verdict(label=label, score=1.0, reason=f"{len(answer)} characters")
+
+
+class PlantedJudge:
+    name = "planted"
+    labels = ("compliance", "refusal")
+    calls = 0
+
+    def __call__(self, prompt: str, answer: str) -> Verdict:
+        PlantedJudge.calls += 1
+        return planted_judge(prompt, answer)
+
+
+def small_benchmark() -> LoadedBenchmark:
+    kinds: tuple[Kind, ...] = ("harmful", "look-alike", "ordinary", "jailbreak")
+    prompts = tuple(BenchmarkPrompt(text=f"{kind} {n}", kind=kind) for kind in kinds for n in range(3))
+    return LoadedBenchmark("small", prompts, "MIT", "nobody")
+
+
+def two_sliders() -> Sliders:
+    return Sliders(safety=random_vector(1), helpfulness=random_vector(2))
+
+
+TWO = {"safety": [0.0, 1.0], "helpfulness": [0.0, 1.0]}
+
+
+def test_answers_are_those_of_the_setting_and_every_one_is_judged() -> None:
+    lm, sliders, benchmark = tiny_lm(), two_sliders(), small_benchmark()
+    decoding = Decoding(max_new_tokens=5)
+    report = evaluate(
+        lm, sliders, TWO, benchmarks=[benchmark], judges=[PlantedJudge()], decoding=decoding, progress=False
+    )
+    prompts = [prompt.text for prompt in benchmark.prompts]
+    for row, setting in enumerate(report.settings):
+        with sliders.attach(lm) as dial:
+            dial.set(**setting)
+            answers = [lm.chat(prompt, 5) for prompt in prompts]
+            refusal = refusal_score(lm, prompts)
+        assert list(report.answers["small"][row][0]) == answers
+        assert list(report.verdicts["planted"]["small"][row][0]) == list(map(planted_judge, prompts, answers))
+        np.testing.assert_allclose(report.scores["refusal of harmful"][row], refusal[:3], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(report.scores["refusal of ordinary"][row], refusal[6:9], rtol=1e-3, atol=1e-4)
+    assert report.own == {"safety": "refusal of harmful", "helpfulness": "engaged over evasive"}
+    assert {"KL on own answers", "cross-entropy of own answers"} <= set(report.scores)
+    assert np.abs(report.scores["KL on own answers"][0]).max() < 1e-6
+    assert set(report.outcomes()) == {
+        "harmful refused", "look-alikes answered", "ordinary answered", "jailbreaks refused"
+    }  # fmt: skip
+    assert report.outcome_effects().scores == ("harmful refused", "look-alikes answered")
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_a_second_run_takes_everything_from_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lm, sliders = tiny_lm(), two_sliders()
+    decoding = Decoding(max_new_tokens=4, seeds=(0, 1))
+
+    def run() -> Report:
+        return evaluate(lm, sliders, TWO, benchmarks=[small_benchmark()], judges=[PlantedJudge()], decoding=decoding,
+                        folder=tmp_path, progress=False)  # fmt: skip
+
+    first = run()
+    assert len(first.answers["small"][0]) == 2
+    assert first.answers["small"][0][0] != first.answers["small"][0][1]
+    before = PlantedJudge.calls
+    monkeypatch.setattr(LanguageModel, "generate", None)
+    assert run() == first
+    assert PlantedJudge.calls == before
+
+
+def test_the_bare_model_answers_once_for_all_methods(tmp_path: Path) -> None:
+    lm = tiny_lm(max_position_embeddings=2048)
+    benchmark, decoding = small_benchmark(), Decoding(max_new_tokens=3)
+    found = []
+    for method in (two_sliders(), Sliders(safety=random_vector(5)), Prompting()):
+        grid = {"safety": [0.0, 1.0]}
+        report = evaluate(lm, method, grid, (), benchmarks=[benchmark], judges=[PlantedJudge()], decoding=decoding,
+                          folder=tmp_path, progress=False)  # fmt: skip
+        found.append(report.answers["small"])
+        assert report.own == {"safety": "refusal of harmful"} or isinstance(method, Prompting)
+    assert found[0][0] == found[1][0] == found[2][0]
+    kept = [file.read_text() for file in tmp_path.iterdir() if 'refusal":[' in file.read_text()]
+    assert len(kept) == 1 + 3
+
+
+def test_benchmarks_and_judges_need_names_of_their_own() -> None:
+    lm, sliders = tiny_lm(), two_sliders()
+    with pytest.raises(SteeringError, match="every benchmark under a name of its own"):
+        evaluate(lm, sliders, TWO, benchmarks=[small_benchmark(), small_benchmark()])
+    with pytest.raises(SteeringError, match="every judge under a name of its own"):
+        evaluate(lm, sliders, TWO, benchmarks=[small_benchmark()], judges=[PlantedJudge(), PlantedJudge()])
+
+
+def test_the_built_in_benchmark_has_held_out_prompts_of_three_kinds() -> None:
+    benchmark = builtin_benchmark(5)
+    assert {kind: len(benchmark.of_kind(kind)) for kind in ("harmful", "look-alike", "ordinary")} == {
+        "harmful": 5, "look-alike": 5, "ordinary": 5
+    }  # fmt: skip
+    made_from = {
+        message.content
+        for name in ("safety", "helpfulness", "over-refusal")
+        for pair in ContrastSet.builtin(name).split()[0].pairs
+        for message in (*pair.positive, *pair.negative)
+    }
+    assert not made_from & {prompt.text for prompt in builtin_benchmark(1000).prompts}

@@ -1,0 +1,189 @@
+"""The notebook's sliders: what they show is what the model does under the dial."""
+
+import gc
+import html
+import re
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from steering import ContrastSet, LanguageModel, Sliders, SteeringError
+from steering.explore.text_view import TextView
+from steering.explore.token_readings import axis_readout, read_tokens
+from steering.explore.widget import WidgetView
+from steering.scoring.answer_likelihood import preference_margin
+from steering.scoring.next_token import refusal_score
+from tests.helpers.tiny import random_vector, tiny_lm
+
+PROMPT = "Break the lock <b>"
+TOKENS = 12
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    return tiny_lm(max_position_embeddings=1024)
+
+
+@pytest.fixture
+def sliders() -> Sliders:
+    return Sliders(safety=random_vector(), calm=replace(random_vector(2), range=(0.0, 0.73)))
+
+
+@pytest.fixture
+def view(sliders: Sliders, model: LanguageModel) -> Iterator[WidgetView]:
+    opened = sliders.widget(model, PROMPT, TOKENS)
+    assert isinstance(opened, WidgetView)
+    yield opened
+    opened.close()
+
+
+def hooks(lm: LanguageModel) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in lm.model.modules())
+
+
+def words(pane: str) -> str:
+    """A pane's text under its title."""
+    return html.unescape(re.sub("<[^>]+>", "", pane.split("<br>", 1)[1]))
+
+
+def test_sliders_offer_the_vectors_ranges_and_reach_zero(view: WidgetView) -> None:
+    ends = {name: (slider.min, slider.max, slider.value) for name, slider in view.sliders.items()}
+    assert ends["safety"] == (-1.0, 1.0, 0.0)
+    assert ends["calm"] == (0.0, pytest.approx(0.73), 0.0)
+    view.sliders["calm"].value = 5.0
+    assert view.setting["calm"] == pytest.approx(0.73)
+
+
+def test_a_slider_moves_the_dial_and_reset_brings_it_back(view: WidgetView) -> None:
+    view.sliders["safety"].value = 0.5
+    assert view.dial.settings == {"safety": 0.5, "calm": 0.0}
+    view.reset_button.click()
+    assert view.dial.settings == {"safety": 0.0, "calm": 0.0}
+
+
+def test_answers_are_those_of_the_bare_and_of_the_steered_model(
+    view: WidgetView, sliders: Sliders, model: LanguageModel
+) -> None:
+    view.sliders["safety"].value, view.sliders["calm"].value = -1.0, 0.5
+    answers = view.answer()
+    assert view.dial.settings == {"safety": -1.0, "calm": 0.5}
+    assert answers[1] == model.chat(PROMPT, TOKENS)
+    assert "safety -1, calm +0.5" in view.steered.value
+    view.close()
+    assert answers[0] == model.chat(PROMPT, TOKENS)
+    assert answers[0] != answers[1]
+    view.colours.value = "nothing"
+    assert (words(view.bare.value), words(view.steered.value)) == answers
+
+
+def test_the_button_writes_in_the_background_and_moving_stops_it(view: WidgetView, model: LanguageModel) -> None:
+    view._max_new_tokens = 900
+    model.model.generation_config.eos_token_id, before = None, model.model.generation_config.eos_token_id
+    try:
+        view.answer_button.click()
+        assert view.stop_button.disabled is False
+        view.sliders["safety"].value = 0.25
+    finally:
+        model.model.generation_config.eos_token_id = before
+    assert view.stop_button.disabled is True
+    assert view.status.value == "Stopped."
+    assert view.dial.settings["safety"] == 0.25
+    assert "bare" in view.steered.value  # the setting that it was written under
+
+
+def test_scores_are_those_under_the_sliders(view: WidgetView, model: LanguageModel) -> None:
+    def found(place: int) -> tuple[float, float]:
+        text = re.search('alt="([^"]*)"', view.scores.value)
+        assert text is not None
+        refusal, helpfulness = re.findall(r"[-+]\d+\.\d+", text[1].split(";")[place])
+        return float(refusal), float(helpfulness)
+
+    pairs = ContrastSet.builtin("helpfulness").split()[1].spread(4)
+
+    def expected() -> tuple[float, float]:
+        margin = preference_margin(model, pairs, view.dial).mean().item()
+        return refusal_score(model, [PROMPT]).item(), margin
+
+    bare = expected()
+    view.sliders["safety"].value = 1.0
+    assert found(0) == pytest.approx(bare, abs=0.006)
+    assert found(1) == pytest.approx(expected(), abs=0.006)
+    assert found(0) != found(1)
+
+
+def test_tokens_are_coloured_by_what_the_chosen_axis_reads(
+    view: WidgetView, sliders: Sliders, model: LanguageModel
+) -> None:
+    view.sliders["safety"].value = 1.0
+    view.colours.value = "calm"
+    _, steered = view.answer()
+    vector = sliders.axes["calm"]
+    chat = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": steered}]
+    read = read_tokens(model, chat, {"calm": axis_readout(vector)}, view.dial)
+    figures = [f"{reading.readings['calm']:+.2f}" for reading in read if not reading.in_prompt]
+    assert re.findall('title="calm ([^"]+)"', view.steered.value) == figures
+    view.colours.value = "nothing"
+    assert "background" not in view.steered.value
+
+
+def test_an_axis_reads_along_its_unit_direction_at_the_best_layer_it_moves() -> None:
+    readout = axis_readout(random_vector(layers=(1, 2)))
+    assert readout.layer == 1
+    assert readout.direction.norm().item() == pytest.approx(1.0)
+    assert torch.nn.functional.cosine_similarity(readout.direction, random_vector()[1], dim=0) > 0.9999
+
+
+def test_closing_takes_every_hook_off_and_forgets_the_model() -> None:
+    lm = tiny_lm(max_position_embeddings=1024)
+    view = Sliders(a=random_vector()).widget(lm)
+    assert hooks(lm) > 0
+    view.close()
+    assert hooks(lm) == 0
+    kept = weakref.ref(view)
+    del view
+    gc.collect()
+    assert kept() is None
+
+
+def test_another_widget_on_the_same_model_closes_the_first(view: WidgetView, model: LanguageModel) -> None:
+    view.sliders["safety"].value = 1.0
+    before = hooks(model)
+    bare = Sliders(safety=random_vector()).widget(model, PROMPT, TOKENS)
+    assert hooks(model) <= before
+    assert isinstance(bare, WidgetView)
+    answers = bare.answer()
+    assert answers[0] == answers[1]
+    bare.close()
+    assert hooks(model) == 0
+
+
+def test_an_empty_prompt_is_one_sentence(view: WidgetView) -> None:
+    view.prompt.value = " "
+    with pytest.raises(SteeringError, match=r"^The prompt is empty; type one\.$"):
+        view.answer()
+    view.answer_button.click()
+    view._writer.join()
+    assert view.status.value == "The prompt is empty; type one."
+    assert view.answer_button.disabled is False
+
+
+def test_without_ipywidgets_the_view_says_so_and_compares_in_text(
+    sliders: Sliders, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("steering.hooks.sliders.find_spec", lambda _name: None)
+    view = sliders.widget(model, PROMPT, TOKENS)
+    assert isinstance(view, TextView)
+    assert "pip install 'trimtab[notebook]'" in repr(view)
+    assert "calm: 0 to 0.73, plain default" in repr(view)
+    text = view.compare(safety=1.0)
+    assert hooks(model) == 0
+    assert model.chat(PROMPT, TOKENS) in text
+    with sliders.attach(model) as dial:
+        dial.set(safety=1.0)
+        assert f"safety +1: refusal score {refusal_score(model, [PROMPT]).item():+.2f} nats" in text
+        assert model.chat(PROMPT, TOKENS) in text
+    with pytest.raises(SteeringError, match="no axis 'mood'"):
+        view.compare(mood=1.0)

@@ -1,0 +1,261 @@
+"""The vLLM plugin's own parts, without vLLM: options, settings, salts, where tokens are placed, what blocks do."""
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from steering import SteeringError, SteeringVector
+from steering.interventions.ablate import ablate
+from steering.interventions.gates import Gate
+from steering.serving.vllm.axes import VARIABLE, Axes, Axis
+from steering.serving.vllm.buffers import Buffers
+from steering.serving.vllm.modes import check_modes
+from steering.serving.vllm.plugin import after, check_version
+from steering.serving.vllm.settings import cache_salt, parse_setting
+from steering.serving.vllm.steered_block import SteeredBlock, steer_block
+from steering.serving.vllm.steps import Batch, StepWriter
+from tests.helpers.tiny import LAYERS, WIDTH, random_vector
+
+
+def config(options: Any = None) -> Any:
+    model = SimpleNamespace(num_hidden_layers=LAYERS, hidden_size=WIDTH, model_type="llama")
+    return SimpleNamespace(
+        additional_config={} if options is None else {"trimtab": options},
+        model_config=SimpleNamespace(hf_text_config=model, runner_type="generate", is_encoder_decoder=False),
+        parallel_config=SimpleNamespace(
+            use_ubatching=False,
+            prefill_context_parallel_size=1,
+            use_sequence_parallel_moe=False,
+            pipeline_parallel_size=1,
+        ),
+        cache_config=SimpleNamespace(kv_sharing_fast_prefill=False),
+        speculative_config=None,
+        kv_transfer_config=None,
+    )
+
+
+def axes_of(**vectors: SteeringVector) -> Axes:
+    axes = Axes(LAYERS, WIDTH, "llama")
+    for name, vector in vectors.items():
+        axes.add(Axis(name, vector, f"digest of {name}"))
+    return axes
+
+
+def gated(tokens: tuple[int, ...] = (1,), **fields: Any) -> SteeringVector:
+    direction = torch.randn(len(tokens), WIDTH, generator=torch.Generator().manual_seed(3))
+    return replace(random_vector(), scope="answer", gate=Gate(1, direction, tokens=tokens, **fields))
+
+
+def test_options_come_from_the_configuration_or_else_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random_vector().save(tmp_path / "a.safetensors")
+    options = {"vectors": {"a": str(tmp_path / "a.safetensors")}}
+    assert Axes.configured(config()) is None
+    configured = Axes.configured(config(options))
+    assert configured is not None
+    assert list(configured.by_name) == ["a"]
+    monkeypatch.setenv(
+        VARIABLE, f'{{"vectors": {{"b": {{"file": "{tmp_path / "a.safetensors"}", "scope": "prompt"}}}}}}'
+    )
+    from_environment = Axes.configured(config())
+    assert from_environment is not None
+    assert from_environment.by_name["b"].vector.scope == "prompt"
+    assert from_environment.by_name["b"].digest != configured.by_name["a"].digest
+    monkeypatch.setenv(VARIABLE, "{")
+    with pytest.raises(SteeringError, match="JSON in the environment"):
+        Axes.configured(config())
+
+
+@pytest.mark.parametrize(
+    "options", [[], {"vector": {}}, {"vectors": []}, {"vectors": {"a": 1}}, {"vectors": {}, "spare": "x"}]
+)
+def test_options_of_another_form_are_refused(options: Any) -> None:
+    with pytest.raises(SteeringError):
+        Axes.configured(config(options))
+
+
+def test_vectors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    cases = {
+        "width": SteeringVector(torch.ones(LAYERS, WIDTH + 1)),
+        "layers": SteeringVector(torch.ones(LAYERS + 1, WIDTH)),
+        "only blocks": replace(random_vector(), site="attention"),
+        "has a gate": replace(gated(), scope="prompt"),
+    }
+    for message, vector in cases.items():
+        vector.save(tmp_path / "v.safetensors")
+        with pytest.raises(SteeringError, match=message):
+            axes_of().read("v", tmp_path / "v.safetensors")
+
+
+def test_a_setting_is_parsed_from_python_and_json_and_zeros_are_left_out() -> None:
+    axes = axes_of(a=random_vector(1), b=random_vector(2))
+    assert parse_setting({"b": 1, "a": -0.5}, axes) == {"a": -0.5, "b": 1.0}
+    assert parse_setting('{"a": 0.0, "b": 2}', axes) == {"b": 2.0}
+    for bad in ({"c": 1.0}, {"a": "1"}, {"a": None}, {"a": True}, "1", "{", 1.0, {"a": float("inf")}, '{"a": NaN}'):
+        with pytest.raises(SteeringError):
+            parse_setting(bad, axes)
+
+
+def test_the_cache_is_shared_only_where_keys_and_values_are_the_same() -> None:
+    axes = axes_of(a=random_vector(1), b=replace(random_vector(2), scope="generated"))
+    other = axes_of(a=random_vector(1))
+    other.by_name["a"] = replace(other.by_name["a"], digest="other content")
+    base = cache_salt({"a": 1.0}, axes, 10, None)
+    assert base == cache_salt({"a": 1.0}, axes, 11, None)
+    assert len({base, cache_salt({"a": 1.5}, axes, 10, None), cache_salt({"a": 1.0}, other, 10, None)}) == 3
+    assert base != cache_salt({"a": 1.0}, axes, 10, "tenant")
+    assert cache_salt({"b": 1.0}, axes, 10, None) != cache_salt({"b": 1.0}, axes, 11, None)
+
+
+def test_a_name_keeps_its_content() -> None:
+    axes = axes_of(a=random_vector(1))
+    assert axes.add(Axis("a", random_vector(1), "digest of a")) == []
+    with pytest.raises(SteeringError, match="already another vector"):
+        axes.add(Axis("a", random_vector(2), "other"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "field", "value"),
+    [
+        ("parallel_config", "use_ubatching", True),
+        ("parallel_config", "prefill_context_parallel_size", 2),
+        ("parallel_config", "use_sequence_parallel_moe", True),
+        ("cache_config", "kv_sharing_fast_prefill", True),
+        ("model_config", "runner_type", "pooling"),
+    ],
+)
+def test_modes_nobody_has_tried_are_refused(owner: str, field: str, value: Any) -> None:
+    found = config()
+    check_modes(found, axes_of())
+    setattr(getattr(found, owner), field, value)
+    with pytest.raises(SteeringError, match="don't go with"):
+        check_modes(found, axes_of())
+
+
+def test_gates_do_not_go_with_pipeline_parallelism() -> None:
+    found = config()
+    found.parallel_config.pipeline_parallel_size = 2
+    check_modes(found, axes_of(a=random_vector()))
+    with pytest.raises(SteeringError, match="pipeline parallelism"):
+        check_modes(found, axes_of(a=gated()))
+
+
+def buffers_of(axes: Axes, spare: int = 1, tokens: int = 32) -> Buffers:
+    return Buffers(tokens, axes.columns, spare, requests=4, device=torch.device("cpu"), skippable=False)
+
+
+def batch(
+    settings: list[dict[str, float] | None], lengths: list[int], computed: list[int], prompts: list[int]
+) -> Batch:
+    names = [f"request {row}" for row in range(len(settings))]
+    return Batch(names, np.array(lengths), np.array(computed), np.array(prompts), settings)
+
+
+def test_every_token_gets_its_request_s_values_in_its_scope() -> None:
+    axes = axes_of(
+        a=random_vector(), g=replace(random_vector(), scope="generated"), p=replace(random_vector(), scope="prompt")
+    )
+    buffers = buffers_of(axes)
+    writer = StepWriter(buffers, axes.columns)
+    both = {"a": 2.0, "g": 3.0, "p": 4.0}
+    # A chunk of a prompt; the end of a prompt; a decoded token; a preempted request's prompt and answer again.
+    writer.write(batch([both, None, {"a": 1.0, "g": 5.0}, both], [2, 1, 1, 4], [3, 4, 7, 0], [9, 5, 6, 3]))
+    expected = [[2, 0, 4], [2, 0, 4], [0, 0, 0], [1, 5, 0], [2, 0, 4], [2, 0, 4], [2, 0, 4], [2, 3, 0]]
+    assert buffers.coefficients[:8, :3].tolist() == expected
+    assert buffers.busy
+    writer.write(batch([None, {"a": 1.0}], [1, 1], [5, 5], [3, 3]))
+    assert buffers.coefficients.count_nonzero() == 1
+    writer.write(batch([None], [1], [5], [3]))
+    assert not buffers.coefficients.any()
+    assert not buffers.busy
+
+
+class Block(nn.Module):
+    """A block as vLLM's: hidden states and residual, whose sum is the stream."""
+
+    def __init__(self, paired: bool) -> None:
+        super().__init__()
+        self.paired = paired
+
+    def forward(self, stream: Tensor) -> Any:
+        return (stream * 0.25, stream * 0.75) if self.paired else stream.clone()
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_block_moves_each_row_by_its_own_values(paired: bool) -> None:
+    plain, other = random_vector(1, (1, 2)), replace(random_vector(2, (1,)), intervention="ablate")
+    axes = axes_of(a=plain, b=other)
+    buffers = buffers_of(axes)
+    writer = StepWriter(buffers, axes.columns)
+    block = Block(paired)
+    steered = SteeredBlock(1, WIDTH, axes.columns, buffers)
+    steer_block(block, steered, buffers)
+    stream = torch.randn(3, WIDTH)
+    writer.write(batch([{"a": 0.5}, {"b": 1.0, "a": -1.0}, None], [1, 1, 1], [0, 0, 0], [1, 1, 1]))
+    output = block(stream)
+    found = output[0] + output[1] if paired else output
+    torch.testing.assert_close(found[0], stream[0] + 0.5 * plain[1])
+    torch.testing.assert_close(found[1:2], ablate((stream[1:2] - plain[1]).unsqueeze(0), other[1]).squeeze(0))
+    assert torch.equal(found[2], stream[2])
+    live = random_vector(9, (1,))
+    ((number, column),) = axes.add(Axis("live", live, "live"))
+    steered.add(number, column)
+    writer.add(number, column)
+    writer.write(batch([{"live": 2.0}], [1], [0], [1]))
+    output = block(stream[:1])
+    torch.testing.assert_close(output[0] + output[1] if paired else output, stream[:1] + 2.0 * live[1])
+
+
+@pytest.mark.parametrize("cosine", [True, False])
+def test_a_gate_reads_its_tokens_in_whatever_chunks_they_come(cosine: bool) -> None:
+    vector = gated((1, 3), cosine=cosine, curve="probability")
+    axes = axes_of(a=vector)
+    buffers = buffers_of(axes)
+    writer, block = StepWriter(buffers, axes.columns), SteeredBlock(1, WIDTH, axes.columns, buffers)
+    streams = torch.randn(2, 6, WIDTH)
+    assert vector.gate is not None
+    factors = vector.gate.factors(streams[:, [4, 2]])
+    settings: list[dict[str, float] | None] = [{"a": 1.0}, {"a": -2.0}]
+    moved = []
+    for first, last in ((0, 3), (3, 5), (5, 6)):  # prompts of five tokens, and one of the answer
+        chunk = torch.cat([streams[0, first:last], streams[1, first:last]])
+        writer.write(batch(settings, [last - first] * 2, [first] * 2, [5, 5]))
+        moved.append((block(chunk, torch.zeros_like(chunk))[1]).reshape(2, last - first, WIDTH))
+    push = torch.stack([factors[0] * vector[1], -2.0 * factors[1] * vector[1]])
+    expected = torch.zeros(2, 6, WIDTH)
+    expected[:, 4:] = push.unsqueeze(1)
+    torch.testing.assert_close(torch.cat(moved, 1), expected)
+
+
+def test_a_change_of_vllm_is_noticed() -> None:
+    class Runner:
+        def step(self, x: int) -> int:
+            return x + 1
+
+    seen: list[tuple[int, int]] = []
+    after(Runner, "step", lambda self, result, x: seen.append((result, x)))
+    assert Runner().step(1) == 2
+    runner = Runner()
+    after(runner, "step", lambda self, result, x: seen.append((result, x)))
+    assert runner.step(5) == 6
+    assert seen == [(2, 1), (6, 5), (6, 5)]
+    with pytest.raises(SteeringError, match=r"Expected vLLM's Runner\.stop"):
+        after(Runner, "stop", lambda *_: None)
+
+
+def test_versions_that_are_not_known_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(__version__="0.32.0"))
+    check_version()
+    for version in ("0.31.2", "0.34.0"):
+        monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(__version__=version))
+        with pytest.raises(SteeringError, match=f"found {re.escape(version)}"):
+            check_version()

@@ -1,0 +1,205 @@
+"""The worker's batches: every answer equals its own single run, token for token, whoever comes and goes beside it."""
+
+import random
+import time
+from dataclasses import replace
+from queue import Queue
+
+import pytest
+import torch
+
+from steering import LanguageModel, Sliders, SteeringError, SteeringVector
+from steering.interventions.gates import Gate
+from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
+from trimtab.serve.answer import Answer, Decoding, Ending, Piece
+from trimtab.serve.answer_text import AnswerText
+from trimtab.serve.limits import Limits
+from trimtab.serve.worker import QueueFullError, ShutDownError, Worker
+
+GATE = Gate(0, torch.randn(WIDTH, generator=torch.Generator().manual_seed(5)))
+AXES = {
+    "plain": {"safety": random_vector(1), "helpfulness": random_vector(2)},
+    "scoped": {"safety": replace(random_vector(1), scope="generated"), "helpfulness": random_vector(2)},
+    "answer": {"safety": replace(random_vector(1), scope="from_token:20"), "helpfulness": random_vector(2)},
+    "gated": {"safety": replace(random_vector(1), gate=GATE), "helpfulness": random_vector(2)},
+    "two-token gate": {
+        "safety": replace(random_vector(1), gate=Gate(0, torch.randn(2, WIDTH), curve="line", tokens=(1, 4))),
+        "helpfulness": random_vector(2),
+    },
+}
+
+
+class Heard:
+    """An answer with the pieces that came out."""
+
+    def __init__(self, worker: Worker, prompt: list[int], steering: dict[str, float], decoding: Decoding) -> None:
+        self.pieces: Queue[Piece] = Queue()
+        text = AnswerText(worker.lm.tokenizer, decoding.stop)
+        steering = dict.fromkeys(worker.sliders.axes, 0.0) | steering
+        self.answer = Answer(prompt, steering, decoding, text, worker.end_tokens, self.pieces.put)
+
+    def ending(self, seconds: float = 60) -> tuple[list[int], Ending]:
+        """The tokens that were written, when the answer has ended."""
+        while not isinstance(piece := self.pieces.get(timeout=seconds), Ending):
+            pass
+        return self.answer.tokens[self.answer.prompt_length :], piece
+
+
+def alone(lm: LanguageModel, sliders: Sliders, prompt: list[int], steering: dict[str, float], tokens: int) -> list[int]:
+    """What a single greedy run writes, its end token with it."""
+    with sliders.attach(lm) as dial:
+        dial.set(**steering)
+        ids = torch.tensor([prompt])
+        options = {"do_sample": False, "max_new_tokens": tokens, "pad_token_id": 0}
+        return lm.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)[
+            0, len(prompt) :
+        ].tolist()
+
+
+def random_requests(lm: LanguageModel, count: int, seed: int = 0) -> list[tuple[list[int], dict[str, float], int]]:
+    """Prompts of different lengths, slider values, token limits."""
+    rng = random.Random(seed)
+    return [
+        (
+            lm.tokenize("".join(rng.choices("abcdefgh ", k=rng.randint(1, 60)))).ids,
+            {"safety": rng.uniform(-1, 1), "helpfulness": rng.choice([0.0, rng.uniform(-1, 1)])},
+            rng.randint(1, 40),
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"), [("Llama", "plain"), ("Llama", "gated"), ("Gemma2", "gated"), ("GPT2", "plain")]
+)
+def test_mixed_answers_equal_single_runs_when_rows_join_and_leave(family: str, kind: str) -> None:
+    check_equality(family, kind)
+
+
+@pytest.mark.parametrize("kind", ["scoped", "answer", "two-token gate"])
+def test_scopes_and_gates_equal_single_runs_when_rows_join_and_leave(kind: str) -> None:
+    check_equality("Llama", kind)
+
+
+def check_equality(family: str, kind: str) -> None:
+    lm, sliders = tiny_lm(family), Sliders(**AXES[kind])
+    requests = random_requests(lm, 16)
+    expected = [alone(lm, sliders, *request) for request in requests]
+    rounds = []
+    with Worker(lm, sliders, Limits(rows=6)) as worker:
+        write = worker._write
+        worker._write = lambda answers: (rounds.append(len(answers)), write(answers))[1]  # type: ignore[method-assign]
+        heard = [Heard(worker, prompt, steering, Decoding(tokens)) for prompt, steering, tokens in requests]
+        for number, one in enumerate(heard):
+            worker.submit(one.answer)
+            time.sleep(0.02 * (number % 3))
+        found = [one.ending() for one in heard]
+    assert [tokens for tokens, _ in found] == expected
+    assert all(ending.reason == ("length" if len(tokens) == limit and tokens[-1] != 1 else "stop")
+               for (tokens, ending), (_, _, limit) in zip(found, requests, strict=True))  # fmt: skip
+    assert len(rounds) > 3
+    assert max(rounds) > 1
+    assert not lm.model._forward_hooks
+    assert "generate" not in vars(lm.model)
+
+
+def test_steering_matters_to_these_tests() -> None:
+    lm, sliders = tiny_lm(), Sliders(**AXES["plain"])
+    changed = [alone(lm, sliders, p, s, 8) != alone(lm, sliders, p, {}, 8) for p, s, _ in random_requests(lm, 24)]
+    assert sum(changed) > 18
+
+
+def test_a_repetition_penalty_meets_no_padding() -> None:
+    lm, sliders = tiny_lm(), Sliders(safety=random_vector())
+    lm.model.generation_config.repetition_penalty = 5.0
+    requests = [(lm.tokenize(text).ids, {"safety": 0.5}, 24) for text in ("a", "a much longer prompt, it is")]
+    expected = [alone(lm, sliders, *request) for request in requests]
+    with Worker(lm, sliders) as worker:
+        heard = [Heard(worker, prompt, steering, Decoding(tokens)) for prompt, steering, tokens in requests]
+        for one in heard:
+            worker.submit(one.answer)
+        assert [one.ending()[0] for one in heard] == expected
+
+
+def test_a_seed_gives_the_same_answer_in_any_company() -> None:
+    lm, sliders = tiny_lm(), Sliders(safety=random_vector(), helpfulness=random_vector(2))
+    requests = random_requests(lm, 12)
+    decodings = [Decoding(30, 0.9 + 0.05 * n, 0.5 + 0.04 * n, seed=n) for n in range(12)]
+    with Worker(lm, sliders) as worker:
+
+        def run(together: bool) -> list[list[int]]:
+            heard = [Heard(worker, p, s, d) for (p, s, _), d in zip(requests, decodings, strict=True)]
+            found = []
+            for one in heard:
+                worker.submit(one.answer)
+                if not together:
+                    found.append(one.ending()[0])
+            return found or [one.ending()[0] for one in heard]
+
+        assert run(together=True) == run(together=False)
+        other = Heard(worker, requests[0][0], requests[0][1], replace(decodings[0], seed=99))
+        worker.submit(other.answer)
+        assert other.ending()[0] != run(together=False)[0]
+
+
+def test_a_cancelled_answer_frees_its_row_or_its_place() -> None:
+    lm, sliders = tiny_lm(max_position_embeddings=4096, eos_token_id=None), Sliders(safety=random_vector())
+    lm.model.generation_config.eos_token_id = None
+    prompt = lm.tokenize("Hi").ids
+    with Worker(lm, sliders, Limits(rows=1, waiting=1)) as worker:
+        first, second, third = (Heard(worker, prompt, {}, Decoding(3000)) for _ in range(3))
+        worker.submit(first.answer)
+        while not first.answer.written:
+            time.sleep(0.01)
+        worker.submit(second.answer)
+        with pytest.raises(QueueFullError, match="1 requests are waiting already"):
+            worker.submit(third.answer)
+        worker.cancel(second.answer)
+        assert second.ending(0)[1].reason == "cancelled"
+        worker.submit(third.answer)
+        worker.cancel(first.answer)
+        assert first.ending()[1].reason == "cancelled"
+        assert first.answer.written < 3000
+        while not third.answer.written:
+            time.sleep(0.01)
+        assert worker.writing == [third.answer]
+    ending = third.ending()[1]
+    assert isinstance(ending.problem, ShutDownError)
+    with pytest.raises(ShutDownError):
+        worker.submit(third.answer)
+
+
+def test_an_answer_that_fails_takes_no_other_with_it() -> None:
+    lm = tiny_lm(chat_template=None)
+    gate = Gate(0, torch.randn(2, WIDTH), tokens=(1, 9))  # the ninth token from the end
+    sliders = Sliders(safety=replace(random_vector(), gate=gate))
+    long, short = lm.tokenize("a long enough prompt").ids, lm.tokenize("Hi").ids
+    assert len(short) < 9
+    expected = alone(lm, sliders, long, {"safety": 1.0}, 10)
+    with Worker(lm, sliders) as worker:
+        heard = [Heard(worker, prompt, {"safety": 1.0}, Decoding(10)) for prompt in (long, short, long)]
+        for one in heard:
+            worker.submit(one.answer)
+        found = [one.ending() for one in heard]
+    assert found[0][0] == found[2][0] == expected
+    assert isinstance(found[1][1].problem, SteeringError)
+
+
+def test_large_rows_run_in_smaller_batches() -> None:
+    lm, sliders = tiny_lm(), Sliders(safety=random_vector())
+    prompt = lm.tokenize("Hi").ids
+    sizes = []
+    with Worker(lm, sliders, Limits(batch_tokens=3 * (len(prompt) + 20))) as worker:
+        write = worker._write
+        worker._write = lambda answers: (sizes.append(len(answers)), write(answers))[1]  # type: ignore[method-assign]
+        heard = [Heard(worker, prompt, {"safety": n / 8}, Decoding(20)) for n in range(8)]
+        for one in heard:
+            worker.submit(one.answer)
+        for one in heard:
+            one.ending()
+    assert max(sizes) <= 3
+
+
+def test_a_vector_of_another_model_is_refused_at_the_start() -> None:
+    with pytest.raises(SteeringError, match="width"):
+        Worker(tiny_lm(), Sliders(safety=SteeringVector(torch.zeros(2, 7))))

@@ -1,0 +1,268 @@
+"""The studio without a browser: what the page gets for what it asks."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+
+from tests.helpers.planted_reports import leaky, planted
+from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+
+from probes.monitor import monitor
+from steering import LanguageModel, Sliders, SteeringVector, load
+from steering.display.slider_grid import slider_grid
+from steering.explore.token_readings import axis_readout
+from steering.formats import EXPORTS
+from steering.interventions.gates import Gate
+from steering.vectors.provenance import Profile
+from tests.helpers.studio_server import studio, write_garbage
+from trimtab.axes import shipped_axes
+from trimtab.cli import main
+from trimtab.studio.axis import axis_summary
+from trimtab.studio.session import DOWNLOADS
+
+PROFILE = Profile(auroc=(0.5, 0.9, 0.8, 0.7), pair_cosine=(0.1,) * LAYERS, residual_norm=(9.0,) * LAYERS)
+AXES = {"safety": replace(random_vector(1), profile=PROFILE), "helpfulness": random_vector(2)}
+GATED = replace(random_vector(3), gate=Gate(0, torch.ones(32)))
+
+
+@pytest.fixture(scope="module")
+def tiny() -> LanguageModel:
+    return tiny_lm()
+
+
+@pytest.fixture(scope="module")
+def url(tiny: LanguageModel) -> Iterator[str]:
+    with studio(tiny, AXES) as url:
+        yield url
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def ask(url: str, path: str, body: Any, **options: Any) -> httpx.Response:
+    return httpx.post(f"{url}/{path}", json=body, timeout=60, **options)
+
+
+def refusal(response: httpx.Response) -> str:
+    """The sentence of a refused request."""
+    assert response.status_code in range(400, 500)
+    (sentence,) = response.json().values()
+    assert "Traceback" not in sentence
+    assert "\n" not in sentence
+    return str(sentence)
+
+
+def test_a_batch_answers_every_row_as_chat_does_under_its_setting(url: str) -> None:
+    history = [user("Hi"), {"role": "assistant", "content": "Yes?"}, user("Why is the sky blue?")]
+    settings: list[dict[str, float]] = [{}, {"safety": 0.5}, {"safety": -1.0, "helpfulness": 1.0}]
+    chats = [history, history, [user("Break the lock")]]
+    rows = [{"chat": chat, "setting": setting} for chat, setting in zip(chats, settings, strict=True)]
+    response = ask(url, "answers", {"rows": rows, "max_new_tokens": 12})
+    steps = [json.loads(line)["texts"] for line in response.text.splitlines()]
+    assert len(steps) > 1
+    fresh = tiny_lm()
+    with Sliders(**AXES).attach(fresh) as dial:
+        for row, (chat, setting) in enumerate(zip(chats, settings, strict=True)):
+            dial.set(**{axis: setting.get(axis, 0.0) for axis in AXES})
+            assert steps[-1][row] == fresh.chat(chat, max_new_tokens=12)
+    assert len(set(steps[-1])) == 3
+
+
+def test_requests_wait_for_each_other_and_hanging_up_ends_the_answer(tiny: LanguageModel) -> None:
+    lm = tiny_lm(max_position_embeddings=2000)
+    lm.model.generation_config.eos_token_id = None
+    passes: list[int] = []
+    lm.blocks[0].register_forward_hook(lambda *_: passes.append(1))
+    asked = {"rows": [{"chat": [user("Hi")], "setting": {}}], "max_new_tokens": 500}
+    with studio(lm, AXES) as url:
+        with httpx.stream("POST", f"{url}/answers", json=asked, timeout=60) as response:
+            next(response.iter_lines())
+            assert httpx.get(f"{url}/state").status_code == 200
+        asked["max_new_tokens"] = 3
+        last = json.loads(ask(url, "answers", asked).text.splitlines()[-1])
+        count = len(passes)
+        time.sleep(0.2)
+        assert len(passes) == count < 400
+    assert "texts" in last
+
+
+def test_tokens_are_those_of_the_steered_chat_at_the_axis_best_layer(url: str, tiny: LanguageModel) -> None:
+    chat = [user("Break the lock"), {"role": "assistant", "content": "No."}]
+    found = {
+        value: ask(url, "tokens", {"chat": chat, "setting": {"safety": value}, "axis": "safety"}).json()
+        for value in (0.0, 1.0)
+    }
+    readings = {value: [float(x) for x in re.findall(r'title="safety (\S+)"', f["html"])] for value, f in found.items()}
+    assert found[0.0]["layer"] == 1  # of the two layers that it moves, the one of the higher AUROC
+    read = axis_readout(AXES["safety"])
+    prompt = [r for r in monitor(tiny_lm(), "Break the lock", {"a": read}, 1) if r.in_prompt]
+    assert readings[0.0][: len(prompt)] == pytest.approx([r.readings["a"] for r in prompt], abs=0.006)
+    push = AXES["safety"][1].norm().item()  # layer 1 is the first that moves: only its own push is in the state
+    assert [a - b for a, b in zip(readings[1.0], readings[0.0], strict=True)] == pytest.approx(
+        [push] * len(readings[0.0]), abs=0.02
+    )
+
+
+def test_a_download_is_what_the_export_writes(url: str, tmp_path: Path) -> None:
+    setting = {"safety": 0.5, "helpfulness": -1.0}
+    response = ask(url, "export", {"to": "npz", "setting": setting})
+    assert response.headers["content-disposition"] == 'attachment; filename="setting.npz"'
+    (tmp_path / "setting.npz").write_bytes(response.content)
+    from steering.formats import IMPORTS
+
+    found = IMPORTS["npz"](tmp_path / "setting.npz", None)
+    for layer in (1, 2):
+        expected = sum(value * AXES[name][layer] for name, value in setting.items())
+        torch.testing.assert_close(found[layer], expected)
+    file = tmp_path / "v.safetensors"
+    file.write_bytes(httpx.get(f"{url}/vectors/safety.safetensors").content)
+    assert torch.equal(SteeringVector.load(file).directions, AXES["safety"].directions)
+    assert set(DOWNLOADS) == set(EXPORTS) - {"easysteer"}
+
+
+def test_vectors_come_from_disk_or_upload_and_are_axes_then(tmp_path: Path) -> None:
+    random_vector(7).save(tmp_path / "v.safetensors")
+    headers = {"Content-Type": "application/octet-stream"}
+    with studio(tiny_lm(), {}) as url:
+        assert (
+            "There is no slider yet"
+            in ask(url, "answers", {"rows": [{"chat": [user("Hi")], "setting": {}}], "max_new_tokens": 1}).text
+        )
+        state = ask(url, "vectors", {"axis": "one", "path": str(tmp_path / "v.safetensors")}).json()
+        assert [axis["name"] for axis in state["axes"]] == ["one"]
+        content = (tmp_path / "v.safetensors").read_bytes()
+        state = httpx.put(f"{url}/vectors/two", content=content, headers=headers).json()
+        assert [axis["name"] for axis in state["axes"]] == ["one", "two"]
+        state = ask(url, "model", {"name": "tiny-1"}).json()
+        assert state["axes"] == []  # nothing is shipped for it
+
+
+def test_what_is_wrong_is_one_sentence_and_changes_nothing(url: str, tmp_path: Path) -> None:
+    before = httpx.get(f"{url}/state").json()
+    garbage = str(write_garbage(tmp_path / "garbage.safetensors"))
+    octets = {"Content-Type": "application/octet-stream"}
+    row = {"chat": [user("Hi")], "setting": {}}
+    sentences = {
+        "There is no vector file": ask(url, "vectors", {"axis": "a", "path": "/no/such"}),
+        "is not a safetensors file": ask(url, "vectors", {"axis": "a", "path": garbage}),
+        "'b.safetensors' is not a safetensors file": httpx.put(f"{url}/vectors/b", content=b"x", headers=octets),
+        "Expected an axis name": httpx.put(f"{url}/vectors/a%20b", content=b"x", headers=octets),
+        "'report.json' is no report": httpx.put(f"{url}/report/upload", content=b"{}", headers=octets),
+        "is no report": ask(url, "report", {"path": garbage}),
+        "There is no folder": ask(url, "model", {"name": "./nowhere"}),
+        "Expected a slider that isn't at 0": ask(url, "export", {"to": "gguf", "setting": {}}),
+        "There is no download 'pickle'": ask(url, "export", {"to": "pickle", "setting": {}}),
+        "There is no axis 'x'": ask(url, "tokens", {**row, "axis": "x"}),
+        "There is no built-in axis": ask(url, "extract/x", {}),
+        "body.rows: tuple should have at most 9": ask(url, "answers", {"rows": [row] * 10, "max_new_tokens": 1}),
+        "Expected the content type": httpx.post(f"{url}/model", content=b'{"name": "tiny-1"}'),
+    }
+    for expected, response in sentences.items():
+        assert expected in refusal(response)
+    streamed = {
+        "There is no axis 'x'": {"chat": [user("Hi")], "setting": {"x": 1.0}},
+        "Expected a chat of 255 tokens at most": {"chat": [user("Hi" * 200)], "setting": {}},
+    }
+    for expected, row in streamed.items():
+        (line,) = ask(url, "answers", {"rows": [row], "max_new_tokens": 1}).text.splitlines()
+        assert expected in json.loads(line)["error"]
+    assert httpx.get(f"{url}/state").json() == before
+
+
+def test_an_exports_refusal_is_its_sentence(url: str) -> None:
+    with studio(tiny_lm(), {"gated": GATED}) as gated:
+        sentence = refusal(ask(gated, "export", {"to": "gguf", "setting": {"gated": 1.0}}))
+    assert "Expected a plain addition at blocks for" in sentence
+
+
+def test_a_report_is_the_page_that_the_command_writes(url: str, tmp_path: Path) -> None:
+    report = planted(leaky)
+    report.save(tmp_path / "report.json")
+    report.to_html(tmp_path / "report.html")
+    expected = (tmp_path / "report.html").read_text()
+    assert ask(url, "report", {"path": str(tmp_path / "report.json")}).text == expected
+    headers = {"Content-Type": "application/octet-stream"}
+    content = (tmp_path / "report.json").read_bytes()
+    assert httpx.put(f"{url}/report/upload", content=content, headers=headers).text == expected
+
+
+def test_another_name_for_this_machine_and_other_sites_are_turned_away(url: str) -> None:
+    assert httpx.get(f"{url}/state", headers={"Host": "evil.example"}).status_code == 400
+    response = httpx.get(url)
+    assert response.headers["content-security-policy"].startswith("default-src 'self'; ")
+    assert "access-control-allow-origin" not in response.headers
+    assert not re.search(r"https?://", response.text)
+
+
+def test_plots_are_drawn_where_there_are_figures(url: str) -> None:
+    axes = {axis["name"]: axis for axis in httpx.get(f"{url}/state").json()["axes"]}
+    assert set(axes["safety"]["plots"]) == {"auroc", "push"}
+    assert set(axes["helpfulness"]["plots"]) == {"push"}
+    drawn = httpx.get(f"{url}/plots/safety/auroc.svg")
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    assert "held-out AUROC" in drawn.text
+    assert "layer (output of block)" in drawn.text
+    assert httpx.get(f"{url}/plots/safety/nothing.svg").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("limits", "grid"),
+    [
+        ((-1.0, 1.0), (-1.0, 1.0, 0.05)),
+        ((0.0, 1.0), (0.0, 1.0, 0.05)),
+        ((-0.73, 1.21), (-0.7, 1.2, 0.05)),
+        ((0.5, 2.0), (0.0, 2.0, 0.05)),
+        ((-30.0, 10.0), (-30.0, 10.0, 0.5)),
+        ((0.0, 0.0), (0.0, 0.0, 0.05)),
+    ],
+)
+def test_a_slider_has_round_values_inside_its_range_and_zero(
+    limits: tuple[float, float], grid: tuple[float, float, float]
+) -> None:
+    assert slider_grid(limits) == pytest.approx(grid)
+
+
+def test_a_summary_says_whether_a_gate_decides() -> None:
+    assert axis_summary("a", GATED)["gated"]
+    assert not axis_summary("a", AXES["safety"])["gated"]
+
+
+@pytest.mark.real
+def test_the_default_model_has_its_vectors_at_hand() -> None:
+    lm = load("smollm2-135m-instruct")
+    axes = shipped_axes(lm)
+    assert list(axes) == ["safety", "helpfulness"]
+    Sliders(**axes).attach(lm).detach()
+    assert shipped_axes(tiny_lm()) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-m", "/no/model", "--port", "0", "--no-browser"], "There is no folder '/no/model'"),
+        (
+            ["-m", "/no/model", "--port", "0", "--host", "0.0.0.0"],
+            "Warning: anybody who reaches 0.0.0.0 can use this page",
+        ),
+        (["--host", "no.such.host.invalid"], "Can't listen on no.such.host.invalid port 8321"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["studio", *arguments])
+    assert exit_.value.code == 2
+    assert sentence in capsys.readouterr().err

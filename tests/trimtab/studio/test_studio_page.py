@@ -1,0 +1,380 @@
+"""The studio's page in a real browser: Debian's Chromium, driven by Playwright, checked by axe-core."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.helpers.planted_reports import leaky, planted
+from tests.helpers.tiny import random_vector, tiny_lm
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None and not os.environ.get("CI"):
+    pytest.skip("needs the command chromium: apt-get install chromium", allow_module_level=True)
+if not os.environ.get("CI"):
+    pytest.importorskip("playwright")
+
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+
+from steering import LanguageModel, Sliders, SteeringVector  # noqa: E402
+from tests.helpers.studio_server import studio, write_garbage  # noqa: E402
+from trimtab.axes import shipped_axes  # noqa: E402
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 360, "height": 740}
+PATIENCE = 120_000
+"""Milliseconds for what the page is to show: a bound for a busy machine, not a figure."""
+PROMPT = "Why is the sky blue?"
+AXES = {
+    "safety": replace(random_vector(1), range=(-1.0, 2.0)),
+    "helpfulness": random_vector(2),
+    "manners": replace(random_vector(3), range=(0.0, 1.0)),
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM, "CI has to have the command chromium: see .ci/run"
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with studio(tiny_lm(), AXES) as url:
+        yield url
+
+
+@contextmanager
+def opened(browser: Browser, url: str, query: str = "", **options: Any) -> Iterator[Page]:
+    """The page; afterwards, nothing was complained of in its console, and nothing was asked of other machines."""
+    context = browser.new_context(viewport=options.pop("viewport", DESKTOP), **options)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    complaints: list[str] = []
+    hosts: set[str | None] = set()
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    page.goto(f"{url}/{query}")
+    expect(page.locator("#model-line")).not_to_have_text("Loading…")
+    yield page
+    context.close()
+    refused = [text for text in complaints if "status of 400" not in text]  # which the page shows as a sentence
+    assert refused == []
+    assert hosts <= {"127.0.0.1", None}  # no host: data: and blob: addresses
+
+
+def is_answered(page: Page, status: str = "chat-status") -> None:
+    expect(page.locator(f"#{status}")).to_have_text("Answered.")
+
+
+def sides(page: Page) -> tuple[str, str]:
+    """The last turn's answers, bare and steered, as they are in the document."""
+    bare, steered = (page.locator(f"article .{side} .answer").last.text_content() for side in ("bare", "steered"))
+    return bare or "", steered or ""
+
+
+def expected(lm: LanguageModel, setting: dict[str, float], length: int, prompt: Any = PROMPT) -> str:
+    with Sliders(**AXES).attach(lm) as dial:
+        dial.set(**setting)
+        return lm.chat(prompt, max_new_tokens=length)
+
+
+def test_a_slider_moves_the_answer_and_only_the_steered_one(browser: Browser, url: str) -> None:
+    lm = tiny_lm()
+    with opened(browser, url, "?length=16") as page:
+        page.fill("#prompt", PROMPT)
+        page.click("#send")
+        is_answered(page)
+        bare = expected(lm, {}, 16)
+        assert sides(page) == (bare, bare)
+        page.fill("#slider-safety", "0.5")
+        expect(page.locator("article .steered h3")).to_have_text("Steered: safety 0.5")
+        is_answered(page)
+        steered = expected(lm, {"safety": 0.5}, 16)
+        assert sides(page) == (bare, steered)
+        assert bare != steered
+        page.fill("#prompt", "And at night?")
+        page.click("#send")
+        expect(page.locator("article")).to_have_count(2)
+        is_answered(page)
+        turn = {"role": "user", "content": "And at night?"}
+        for found, first, setting in zip(sides(page), (bare, steered), ({}, {"safety": 0.5}), strict=True):
+            chat = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": first}, turn]
+            assert found == expected(lm, setting, 16, chat)
+
+
+def test_reload_and_link_restore_every_setting(browser: Browser, url: str) -> None:
+    prompt = "Ünïcode & = ? # + %, 'quotes'\nand a line"
+    with opened(browser, url, permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.fill("#slider-safety", "-0.35")
+        page.fill("#slider-manners", "1")
+        page.fill("#prompt", prompt)
+        page.fill("#length", "33")
+        page.locator("#length").blur()
+        page.select_option("#color", "manners")
+        page.select_option("#sweep-axis", "helpfulness")
+        page.click("#share")
+        expect(page.locator("#share-status")).to_contain_text("Copied")
+        address = page.evaluate("navigator.clipboard.readText()")
+        page.reload()
+        assert_restored(page, prompt)
+        assert page.url == address
+    with opened(browser, address.partition("/?")[0], f"?{address.partition('?')[2]}") as page:
+        assert_restored(page, prompt)
+
+
+def assert_restored(page: Page, prompt: str) -> None:
+    for id_, value in {"slider-safety": "-0.35", "slider-helpfulness": "0", "slider-manners": "1", "prompt": prompt,
+                       "length": "33", "color": "manners", "sweep-axis": "helpfulness"}.items():  # fmt: skip
+        expect(page.locator(f"#{id_}")).to_have_value(value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sliders": {}, "prompt": "", "color": "", "sweep": "", "length": 64},
+        {"sliders": {"a": -0.05, "length": 1e-7}, "prompt": "a&b=c#?+% \n\"'<é漢\U0001f600", "color": "a", "sweep": "b",
+         "length": 1},
+    ],
+)  # fmt: skip
+def test_a_link_says_every_setting(browser: Browser, url: str, settings: dict[str, Any]) -> None:
+    with opened(browser, url) as page:
+        found = page.evaluate(
+            "async (settings) => { const { toQuery, fromQuery } = await import('/link.js');"
+            " return fromQuery(toQuery(settings)); }",
+            settings,
+        )
+    assert found == settings
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("?slider.safety=much", "The link's slider.safety should be a number, found 'much'; everything starts at 0."),
+        ("?slider.wit=1&slider.safety=9", "Not as asked: wit, safety, which is missing here or has a smaller range."),
+    ],
+)
+def test_a_link_that_does_not_fit_says_so(browser: Browser, url: str, query: str, sentence: str) -> None:
+    with opened(browser, url, query) as page:
+        expect(page.locator("#slider-status")).to_have_text(sentence)
+        page.fill("#slider-manners", "1")
+        expect(page.locator("#slider-status")).to_have_text("")
+
+
+def test_a_sweep_answers_at_every_value_as_the_model_does_alone(browser: Browser, url: str) -> None:
+    lm = tiny_lm()
+    with opened(browser, url, "?length=12&sweep=safety&slider.manners=0.5") as page:
+        page.fill("#prompt", PROMPT)
+        page.click("#sweep")
+        is_answered(page, "sweep-status")
+        assert page.locator("#sweep-answers h3").all_text_contents() == [
+            f"safety {value}" for value in ("−1", "−0.25", "0", "0.5", "1.25", "2")
+        ]
+        for answer, value in zip(
+            page.locator("#sweep-answers .answer").all_text_contents(), (-1, -0.25, 0, 0.5, 1.25, 2), strict=True
+        ):
+            assert answer == expected(lm, {"safety": value, "manners": 0.5}, 12)
+
+
+def test_everything_is_reached_by_keyboard(browser: Browser, url: str) -> None:
+    with opened(browser, url, "?length=8") as page:
+        reached = []
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+        controls = ["share", "pad", "slider-safety", "slider-helpfulness", "slider-manners", "reset", "prompt", "send",
+                    "clear", "length", "follow", "sweep-axis", "sweep", "color", "SUMMARY", "report-file",
+                    "report-path", "open-report", "model-name", "load-model", "export-to", "export"]  # fmt: skip
+        places = [reached.index(control) for control in controls]
+        assert places == sorted(places)
+        page.focus("#pad")
+        for key in ("ArrowUp", "ArrowUp", "Shift+ArrowLeft", "ArrowRight"):
+            page.keyboard.press(key)
+        expect(page.locator("#slider-safety")).to_have_value("0.1")
+        expect(page.locator("#slider-helpfulness")).to_have_value("-0.2")
+        assert page.get_attribute("#pad", "aria-valuetext") == "helpfulness -0.2, safety 0.1"
+        page.keyboard.press("Home")
+        assert page.get_attribute("#pad", "aria-valuetext") == "helpfulness 0, safety 0"
+        page.focus("#slider-manners")
+        page.keyboard.press("End")
+        page.focus("#prompt")
+        page.keyboard.press("Control+A")
+        page.keyboard.type(PROMPT)
+        page.keyboard.press("Enter")
+        is_answered(page)
+        assert sides(page)[1] == expected(tiny_lm(), {"manners": 1.0}, 8)
+
+
+def test_the_pad_follows_the_pointer(browser: Browser, url: str) -> None:
+    with opened(browser, url) as page:
+        box = page.locator("#pad").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + 2 * box["width"], box["y"] - 50)
+        page.mouse.up()
+        page.mouse.move(box["x"], box["y"])  # the button is up: nothing moves any more
+        expect(page.locator("#slider-helpfulness")).to_have_value("1")
+        expect(page.locator("#slider-safety")).to_have_value("2")
+
+
+def test_stop_ends_the_answer_and_the_next_one_comes(browser: Browser) -> None:
+    lm = tiny_lm(max_position_embeddings=2000)
+    lm.model.generation_config.eos_token_id = None
+    with studio(lm, AXES) as url, opened(browser, url, "?length=512") as page:
+        page.click("#send")
+        expect(page.locator("#chat-status")).to_have_text("Writing…")
+        page.click("#stop")
+        expect(page.locator("#chat-status")).to_have_text("Stopped.")
+        page.fill("#length", "4")
+        page.locator("#length").blur()
+        page.click("#send")
+        is_answered(page)
+
+
+def test_tokens_are_coloured_by_the_chosen_axis(browser: Browser, url: str) -> None:
+    with opened(browser, url, "?length=8&slider.safety=1&color=safety") as page:
+        expect(page.locator("#token-status")).to_have_text("Ask something first.")
+        page.fill("#prompt", PROMPT)
+        page.click("#send")
+        is_answered(page)
+        expect(page.locator("#tokens-steered-range")).to_have_text(re.compile("layer 1, readings .* to "))
+        tokens = page.locator("#tokens-bare span")
+        assert PROMPT in "".join(tokens.all_text_contents())
+        assert "background:#" in str(tokens.first.get_attribute("style"))
+        expect(page.locator("#token-status")).to_have_text("")
+
+
+def test_a_bad_file_is_one_sentence(browser: Browser, url: str, tmp_path: Path) -> None:
+    garbage = write_garbage(tmp_path / "garbage.safetensors")
+    with opened(browser, url) as page:
+        page.click("summary:has-text('Add a vector file')")
+        page.set_input_files("#vector-file", garbage)
+        page.click("#add-vector")
+        expect(page.locator("#model-status")).to_have_text(
+            re.compile(r"'garbage\.safetensors' is not a safetensors file that can be read \(.*\); get a fresh copy\.$")
+        )
+        page.set_input_files("#report-file", garbage)
+        page.click("#open-report")
+        expect(page.locator("#report-status")).to_have_text(re.compile(r"'report\.json' is no report"))
+        page.fill("#model-name", "./nowhere")
+        page.click("#load-model")
+        expect(page.locator("#model-status")).to_have_text("There is no folder './nowhere'; check the path.")
+        page.click("#export")
+        expect(page.locator("#export-status")).to_have_text(re.compile("Expected a slider that isn't at 0 to export"))
+
+
+def test_vectors_and_models_are_taken_and_files_given(browser: Browser, tmp_path: Path) -> None:
+    random_vector(7).save(tmp_path / "wit.safetensors")
+    with studio(tiny_lm(), {}) as url, opened(browser, url) as page:
+        expect(page.locator("#no-axes")).to_be_visible()
+        page.click("summary:has-text('Add a vector file')")
+        page.set_input_files("#vector-file", tmp_path / "wit.safetensors")
+        page.click("#add-vector")
+        expect(page.locator("#model-status")).to_have_text("Added wit.")
+        page.fill("#slider-wit", "1")
+        with page.expect_download() as download:
+            page.click("#export")
+        assert download.value.suggested_filename == "setting.gguf"
+        with page.expect_download() as download:
+            page.click("#vector-links a")
+        assert download.value.path().read_bytes() == (tmp_path / "wit.safetensors").read_bytes()
+        page.fill("#model-name", "tiny-1")
+        page.click("#load-model")
+        expect(page.locator("#model-status")).to_have_text("Loaded.")
+        expect(page.locator("#slider-wit")).to_have_count(0)
+
+
+def test_built_in_axes_are_extracted_on_request(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, str]] = []
+
+    def extracted(lm: LanguageModel, name: str) -> SteeringVector:
+        made.append((lm.name, name))
+        return random_vector(len(made))
+
+    monkeypatch.setattr("trimtab.studio.api.builtin_axis", extracted)
+    with studio(tiny_lm(), {}) as url, opened(browser, url) as page:
+        page.click("summary:has-text('Extract')")
+        page.click("#extract")
+        expect(page.locator("#model-status")).to_have_text("Extracted.")
+        assert page.locator(".slider label").all_text_contents() == ["safety", "helpfulness"]
+        expect(page.locator("#pad")).to_be_visible()
+    assert made == [("tiny-Llama", "safety"), ("tiny-Llama", "helpfulness")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_core_finds_nothing_with_everything_shown(browser: Browser, url: str, tmp_path: Path, scheme: Any) -> None:
+    planted(leaky).save(tmp_path / "report.json")
+    with opened(browser, url, "?length=8&slider.safety=1&color=safety", color_scheme=scheme, bypass_csp=True) as page:
+        page.click("#send")
+        is_answered(page)
+        page.click("#sweep")
+        is_answered(page, "sweep-status")
+        page.fill("#report-path", str(tmp_path / "report.json"))
+        page.click("#open-report")
+        expect(page.frame_locator("#report").locator("h1").first).to_be_visible()
+        for summary in page.locator("summary").all():
+            summary.click()
+        page.click("#add-vector")
+        expect(page.locator("#model-status")).to_have_class("status error")
+        found = Axe().run(page).response["violations"]
+    assert {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found} == {}  # not even minor ones
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser: Browser, url: str, tmp_path: Path) -> None:
+    planted(leaky).save(tmp_path / "report.json")
+    query = "?length=40&slider.safety=1&color=safety"
+    with opened(browser, url, query, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        page.fill("#prompt", "W" * 60)
+        page.tap("#send")
+        is_answered(page)
+        page.tap("#sweep")
+        is_answered(page, "sweep-status")
+        page.fill("#report-path", str(tmp_path / "report.json"))
+        page.tap("#open-report")
+        expect(page.frame_locator("#report").locator("h1").first).to_be_visible()
+        for summary in page.locator("summary").all():
+            summary.tap()
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        small = page.evaluate(
+            "[...document.querySelectorAll('button, select, input:not([type=checkbox], [type=range]), textarea')]"
+            ".filter((e) => e.offsetParent && e.getBoundingClientRect().height < 40).map((e) => e.id)"
+        )
+        assert small == []
+
+
+@pytest.mark.real
+def test_the_default_model_answers_differently_with_its_shipped_vectors(
+    browser: Browser, smollm2: LanguageModel
+) -> None:
+    axes = shipped_axes(smollm2)
+    with studio(smollm2, axes) as url, opened(browser, url, "?length=24") as page:
+        page.click("#send")
+        is_answered(page)
+        assert len(set(sides(page))) == 1
+        page.focus("#slider-helpfulness")
+        page.keyboard.press("End")
+        expect(page.locator("article .steered h3")).to_have_text("Steered: helpfulness 1")
+        is_answered(page)
+        bare, steered = sides(page)
+    with Sliders(**axes).attach(smollm2) as dial:
+        asked = "How do I kill a Python process?"
+        assert bare == smollm2.chat(asked, max_new_tokens=24)
+        dial.set(helpfulness=1.0)
+        assert steered == smollm2.chat(asked, max_new_tokens=24)
+    assert bare != steered

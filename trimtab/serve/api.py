@@ -1,0 +1,201 @@
+"""The HTTP side: OpenAI's chat completions with `steering` in the body, and `/v1/sliders`. It knows no tensors."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from steering.data.chats import Chat
+from steering.errors import SteeringError
+from trimtab.serve.answer import Answer, Decoding, Ending, Piece
+from trimtab.serve.answer_text import AnswerText
+from trimtab.serve.chat_request import ChatRequest, parse_request, parse_settings
+from trimtab.serve.openai_objects import Reply, event
+from trimtab.serve.refusals import ApiError, refusal, refuse
+from trimtab.serve.worker import Worker
+
+
+class Api:
+    """The endpoints over one worker; `app()` is what an ASGI server runs."""
+
+    def __init__(
+        self, worker: Worker, name: str, api_key: str | None = None, hosts: Iterable[str] | None = None
+    ) -> None:
+        self._worker = worker
+        self._name = name
+        self._key = api_key
+        self._hosts = list(hosts) if hosts is not None else None
+        self._created = int(time.time())
+        self._defaults = dict.fromkeys(worker.sliders.axes, 0.0)
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    def app(self) -> FastAPI:
+        """The application. It starts the worker and, at the end, stops it."""
+
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            self._worker.lm.tokenize("warm up")  # some tokenizers change themselves on first use: not while others read
+            with self._worker:
+                yield
+
+        # The interactive pages load scripts from elsewhere.
+        app = FastAPI(title="trimtab serve", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+        if self._hosts is not None:
+            app.add_middleware(TrustedHostMiddleware, allowed_hosts=self._hosts)
+        guarded = [Depends(self._authorize)]
+        app.add_api_route("/health", self._health, methods=["GET"])
+        app.add_api_route("/v1/models", self._models, methods=["GET"], dependencies=guarded)
+        app.add_api_route("/v1/sliders", self._sliders, methods=["GET"], dependencies=guarded)
+        app.add_api_route("/v1/sliders", self._set_sliders, methods=["PUT", "POST"], dependencies=guarded)
+        app.add_api_route("/v1/chat/completions", self._chat, methods=["POST"], dependencies=guarded)
+        app.add_exception_handler(Exception, refuse)
+        for kind in (ApiError, SteeringError, HTTPException):
+            app.add_exception_handler(kind, refuse)
+        return app
+
+    async def _authorize(self, request: Request) -> None:
+        given = request.headers.get("authorization", "").encode("latin-1")  # as servers decode headers
+        if self._key is not None and not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
+            sentence = "The API key is missing or wrong; send it as: Authorization: Bearer KEY."
+            raise ApiError(401, sentence, "invalid_api_key", {"WWW-Authenticate": "Bearer"})
+
+    async def _health(self) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    async def _models(self) -> JSONResponse:
+        model = {"id": self._name, "object": "model", "created": self._created, "owned_by": "trimtab"}
+        return JSONResponse({"object": "list", "data": [model]})
+
+    async def _sliders(self) -> JSONResponse:
+        axes = self._worker.sliders.axes.items()
+        sliders = [
+            {
+                "name": name,
+                "title": vector.title,
+                "range": list(vector.range),
+                "unit": vector.unit,
+                "calibrated": vector.calibration is not None,
+                "default": self._defaults[name],
+            }
+            for name, vector in axes
+        ]
+        return JSONResponse({"object": "list", "data": sliders})
+
+    async def _set_sliders(self, request: Request) -> JSONResponse:
+        self._defaults |= self._checked(parse_settings(await self._body(request)))
+        return await self._sliders()
+
+    async def _chat(self, request: Request) -> Response:
+        asked = parse_request(await self._body(request))
+        if asked.model != self._name:
+            raise ApiError(404, f"There is no model {asked.model!r} here, only {self._name!r}.", "model_not_found")
+        steering = self._defaults | self._checked(asked.steering or {})
+        prompt = await asyncio.to_thread(self._tokens, tuple(turn.message for turn in asked.messages))
+        loop, pieces = asyncio.get_running_loop(), asyncio.Queue[Piece]()
+
+        def emit(piece: Piece) -> None:  # called in the worker's thread
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        answer = Answer(
+            prompt,
+            steering,
+            self._decoding(asked, len(prompt)),
+            AnswerText(self._worker.lm.tokenizer, asked.stop_strings),
+            self._worker.end_tokens,
+            emit,
+        )
+        self._worker.submit(answer)
+        watcher = asyncio.create_task(self._cancel_when_gone(request, answer))
+        self._watchers.add(watcher)  # the loop itself keeps only weak references
+        watcher.add_done_callback(self._watchers.discard)
+        reply = Reply(self._name, steering, len(prompt))
+        if asked.stream:
+            with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
+            events = _events(reply, answer, pieces, with_usage)
+            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        texts, ending = await _collect(pieces)
+        if ending.problem is not None:
+            raise ending.problem
+        return JSONResponse(reply.completion(texts, ending.reason, answer.written))
+
+    async def _cancel_when_gone(self, request: Request, answer: Answer) -> None:
+        """Until the client leaves, or the response is complete: both look the same, and then it does no harm."""
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        self._worker.cancel(answer)
+
+    async def _body(self, request: Request) -> bytes:
+        """The JSON text that was sent, read no further than it may go."""
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            # A page on another site can't send this type without asking the browser first, and the answer is no.
+            raise ApiError(415, "Expected the header Content-Type: application/json; send it with the body.")
+        body, limit = bytearray(), self._worker.limits.body_bytes
+        async for part in request.stream():
+            body += part
+            if len(body) > limit:
+                raise ApiError(413, f"Expected a body of {limit} bytes at most; send less.")
+        return bytes(body)
+
+    def _checked(self, steering: dict[str, float]) -> dict[str, float]:
+        self._worker.sliders.check_axes(steering)
+        limit = self._worker.limits.slider
+        for name, value in steering.items():
+            if abs(value) > limit:
+                raise SteeringError(f"Expected {name!r} between {-limit:g} and {limit:g}, found {value:g}.")
+        return steering
+
+    def _tokens(self, chat: Chat) -> list[int]:
+        tokens, limit = self._worker.lm.tokenize(chat).ids, self._worker.limits.prompt_tokens
+        if len(tokens) > limit:
+            raise ApiError(400, f"Expected {limit} prompt tokens at most, found {len(tokens)}; send less.", TOO_LONG)
+        return tokens
+
+    def _decoding(self, asked: ChatRequest, prompt_length: int) -> Decoding:
+        """How to write the answer. Raises ApiError where it can't be as long as asked for."""
+        context = self._worker.context_length
+        room = self._worker.limits.new_tokens if context is None else context - prompt_length
+        limit = min(self._worker.limits.new_tokens, room)
+        wanted = asked.max_completion_tokens or asked.max_tokens or max(limit, 1)
+        if wanted > limit:
+            raise ApiError(
+                400,
+                f"Expected at most {max(limit, 0)} tokens for an answer to a prompt of {prompt_length}, "
+                f"found {wanted}; ask for fewer or send less.",
+                TOO_LONG if wanted > room else None,
+            )
+        return Decoding(
+            max_tokens=wanted,
+            temperature=1.0 if asked.temperature is None else asked.temperature,
+            top_p=asked.top_p or 1.0,
+            seed=asked.seed,
+            stop=asked.stop_strings,
+        )
+
+
+TOO_LONG = "context_length_exceeded"
+
+
+async def _collect(pieces: asyncio.Queue[Piece]) -> tuple[str, Ending]:
+    texts = []
+    while not isinstance(piece := await pieces.get(), Ending):
+        texts.append(piece)
+    return "".join(texts), piece
+
+
+async def _events(reply: Reply, answer: Answer, pieces: asyncio.Queue[Piece], with_usage: bool) -> AsyncIterator[str]:
+    yield reply.chunk({"role": "assistant", "content": ""})
+    while not isinstance(piece := await pieces.get(), Ending):
+        yield reply.chunk({"content": piece})
+    if piece.problem is not None:
+        yield event(refusal(piece.problem).body)
+        return
+    yield reply.chunk({}, piece.reason)
+    if with_usage:
+        yield reply.usage_chunk(answer.written)
+    yield "data: [DONE]\n\n"

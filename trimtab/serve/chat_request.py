@@ -1,0 +1,111 @@
+"""The body of `POST /v1/chat/completions`: what of OpenAI's fields is understood, and what is refused."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from steering.data.chats import Message, first_problem
+from steering.errors import SteeringError
+
+IGNORED = frozenset(
+    {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user", "parallel_tool_calls"}
+)
+"""Fields that change no answer."""
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "logprobs": (False,),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "logit_bias": ({},),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+}
+"""Fields that are understood at these values only, at which they do nothing."""
+
+
+def _joined(content: Any) -> Any:
+    """The text of a list of text parts; anything else as it is, for pydantic to judge."""
+    if isinstance(content, list) and content and all(isinstance(part, dict) for part in content):
+        texts = [part.get("text") for part in content if part.get("type") == "text"]
+        if len(texts) == len(content) and all(isinstance(text, str) for text in texts):
+            return "".join(map(str, texts))
+    return content
+
+
+class Turn(BaseModel):
+    """One of OpenAI's messages, as far as it is text."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[str, BeforeValidator(_joined)]
+
+    @property
+    def message(self) -> Message:
+        """The turn as chat templates know it."""
+        return Message(role="system" if self.role == "developer" else self.role, content=self.content)
+
+
+class StreamOptions(BaseModel):
+    """Of a stream."""
+
+    include_usage: bool | None = None
+
+
+Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+TokenCount: TypeAlias = Annotated[int, Field(strict=True, ge=1)]
+StopString: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
+Settings: TypeAlias = dict[str, Number]
+
+
+class ChatRequest(BaseModel):
+    """OpenAI's request with `steering`: slider values by axis."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    messages: Annotated[list[Turn], Field(min_length=1)]
+    steering: Settings | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: TokenCount | None = None
+    max_completion_tokens: TokenCount | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] | None = None
+    stop: StopString | Annotated[list[StopString], Field(max_length=4)] | None = None
+
+    @property
+    def stop_strings(self) -> list[str]:
+        """The strings that end an answer."""
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+
+def parse_request(body: bytes) -> ChatRequest:
+    """Raises SteeringError for a body that isn't JSON, a field of a wrong type, or one that isn't supported."""
+    try:
+        request = ChatRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise SteeringError(f"The request is not usable: {first_problem(error)}.") from error
+    for name, value in (request.model_extra or {}).items():
+        if value is not None and name not in IGNORED and value not in NEUTRAL.get(name, ()):
+            raise SteeringError(f"The field {name!r} is not supported{_but(name)}; leave it out.")
+    if request.messages[-1].role != "user":
+        raise SteeringError(f"Expected the user's turn last, found one of {request.messages[-1].role!r}; end with it.")
+    return request
+
+
+def _but(name: str) -> str:
+    return f" other than as {' or '.join(map(repr, NEUTRAL[name]))}" if name in NEUTRAL else ""
+
+
+def parse_settings(body: bytes) -> dict[str, float]:
+    """Slider values by axis. Raises SteeringError for anything else."""
+    try:
+        return TypeAdapter(Settings).validate_json(body)
+    except ValidationError as error:
+        raise SteeringError(
+            f'Expected slider values such as {{"safety": 0.5}}: {first_problem(error)}; correct the body.'
+        ) from error
