@@ -168,19 +168,17 @@ def probe_scorer(lm: LanguageModel, probe: LinearProbe) -> Scorer:
 
 
 def random_like(vector: SteeringVector) -> SteeringVector:
-    """A random direction with the norm of the vector's own at every layer, and all else as it is.
+    """A random direction with the norm of the vector's own at every layer.
 
     The control for "any push of this size does that". Drawn as `extract(method="random")` does: the seed is made from
-    the norms, so that each vector has its own. Companions become random too; gates read what they read before.
+    the norms, so that each vector has its own.
     """
     here = vector.directions.unsqueeze(0)
     return replace(
         vector,
         directions=random([(here, torch.zeros_like(here))]).float(),
-        companions=tuple(map(random_like, vector.companions)),
         origin=combined_origin("random({})", vector),
         profile=None,
-        calibration=None,
     )
 
 

@@ -18,12 +18,13 @@ from tqdm.auto import tqdm
 
 from probes.grid_scores import FIRST_TOKEN_SCORES, Score
 from probes.scores import preference_margin, refusal_score
-from steering import ContrastSet, LanguageModel, Sliders, SteeringVector
+from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError, quoted
 from steering.models.identity import fingerprint
 from steering.scoring.next_token import divergence, next_token_log_probabilities
 from steering.vectors.provenance import Calibration, Span
+from steering.vectors.slider import as_slider
 
 KL_BUDGET = 0.1
 """Nats of KL(bare ‖ steered) of the next token, mean over ordinary prompts."""
@@ -62,39 +63,44 @@ def tuning_data(axis: str, count: int = 24) -> tuple[Score, list[ChatLike]]:
 
 def calibrate(
     lm: LanguageModel,
-    vector: SteeringVector,
+    slider: Slider | SteeringVector,
     own: Score,
     ordinary: Sequence[ChatLike],
     *,
     kl_budget: float = KL_BUDGET,
     spans: Sequence[Sequence[int]] | None = None,
     progress: bool = True,
-) -> SteeringVector:
-    """The vector with the layers, unit and range that were found on tuning data, and a record of how.
+) -> Slider:
+    """The slider with the layers, strength and range that were found on tuning data, and a record of how.
 
-    Slider value 1 is the edge of the range in which the mean of the own score rises with every step and the KL on
-    ordinary prompts stays within the budget. Downwards the range ends at -1, or at that side's own edge if nearer.
+    Value 1 is the edge of the range in which the mean of the own score rises with every step and the KL on ordinary
+    prompts stays within the budget. Downwards the range ends at -1, or at that side's own edge if nearer.
 
     Args:
-        own: the score that the slider is to raise, on prompts that nothing is reported on: see `tuning_data`.
+        lm: the model.
+        slider: a slider, or a vector for its plain slider.
+        own: the score that it is to raise, on prompts that nothing is reported on: see `tuning_data`.
         ordinary: prompts on which the model should stay as it is.
-        spans: layers to try moving together; the vector's own, and spans of several widths over the middle of the
-            model, unless given. A vector with companions keeps its layers.
+        kl_budget: nats of KL that value 1 may cost on ordinary prompts.
+        spans: layers to try moving together; the slider's own, and spans of several widths over the middle of the
+            model, unless given. A slider of several pushes keeps its layers.
+        progress: show a bar.
 
-    Raises SteeringError when the own score rises in no span.
+    Raises:
+        SteeringError: when the own score rises in no span.
     """
+    slider = as_slider(slider)
     if kl_budget <= 0:
         raise SteeringError(f"Expected a KL budget above 0 nats, found {kl_budget!r}.")
-    spans = default_spans(vector) if spans is None else spans
+    spans = default_spans(slider) if spans is None else spans
     bare = next_token_log_probabilities(lm, ordinary)
     found = []
     for span in tqdm(spans, desc="calibrating", unit="span", disable=not progress):
-        candidate = vector if vector.companions else vector.select(span)
-        found.append(_measure(lm, candidate, own, ordinary, bare, kl_budget))
+        found.append(_measure(lm, _at(slider, span), own, ordinary, bare, kl_budget))
     best = max(found, key=lambda span: span.gain)
     if best.gain <= 0:
         raise SteeringError(
-            f"The slider of {vector.title!r} raises {own.name!r} in none of {len(found)} spans of layers; "
+            f"The slider of {slider.title!r} raises {own.name!r} in none of {len(found)} spans of layers; "
             "use another vector, or other prompts."
         )
     record = Calibration(
@@ -105,23 +111,28 @@ def calibrate(
         kl_budget=kl_budget,
         spans=tuple(found),
     )
-    chosen = vector if vector.companions else replace(vector, recommended_layers=best.layers)
-    parts = [replace(part, unit=part.unit * best.unit) for part in chosen.parts]
-    return replace(
-        parts[0], companions=tuple(parts[1:]), range=(-min(1.0, best.lowest / best.unit), 1.0), calibration=record
-    )
+    low = -min(1.0, best.lowest / best.strength)
+    return replace(_at(slider, best.layers).scaled(best.strength), range=(low, 1.0), calibration=record)
 
 
-def default_spans(vector: SteeringVector) -> list[tuple[int, ...]]:
-    """The vector's own layers, and spans about the middle of the model as far as the vector has them."""
-    own = tuple(vector.recommended_layers)
-    if vector.companions or vector.gate is not None:
-        return [own]
-    depth = max(vector.layers) + 1
-    spans = {own: None}
+def _at(slider: Slider, layers: Sequence[int]) -> Slider:
+    """The slider at other layers; one of several pushes as it is."""
+    if len(slider.pushes) > 1:
+        return slider
+    return replace(slider, pushes=(replace(slider.pushes[0], layers=tuple(layers)),))
+
+
+def default_spans(slider: Slider) -> list[tuple[int, ...]]:
+    """The slider's own layers, and spans about the middle of the model as far as its vector has them."""
+    push = slider.pushes[0]
+    if len(slider.pushes) > 1 or push.gate is not None:
+        return [push.layers]
+    layers = push.vector.layers
+    depth = max(layers) + 1
+    spans = {push.layers: None}
     for choice in ParameterGrid({"depth": DEPTHS, "width": WIDTHS}):
         first = round(choice["depth"] * depth) - choice["width"] // 2
-        span = tuple(layer for layer in range(first, first + choice["width"]) if layer in vector.layers)
+        span = tuple(layer for layer in range(first, first + choice["width"]) if layer in layers)
         if len(span) == choice["width"]:
             spans[span] = None
     return list(spans)
@@ -129,13 +140,14 @@ def default_spans(vector: SteeringVector) -> list[tuple[int, ...]]:
 
 def _measure(
     lm: LanguageModel,
-    vector: SteeringVector,
+    slider: Slider,
     own: Score,
     ordinary: Sequence[ChatLike],
     bare: torch.Tensor,
     kl_budget: float,
 ) -> Span:
-    with Sliders(slider=vector).attach(lm) as dial, torch.inference_mode():
+    layers = slider.pushes[0].layers
+    with Sliders(slider=slider).attach(lm) as dial, torch.inference_mode():
 
         @cache
         def kl(value: float) -> float:
@@ -150,10 +162,9 @@ def _measure(
         upper = _edge(kl, score, kl_budget, 1.0)
         lower = _edge(kl, score, kl_budget, -1.0)
         if not upper:
-            return Span(layers=vector.recommended_layers, unit=0.0, lowest=lower, kl=0.0, gain=0.0)
-        return Span(
-            layers=vector.recommended_layers, unit=upper, lowest=lower, kl=kl(upper), gain=score(upper) - score(0.0)
-        )
+            return Span(layers=layers, strength=0.0, lowest=lower, kl=0.0, gain=0.0)
+        gain = score(upper) - score(0.0)
+        return Span(layers=layers, strength=upper, lowest=lower, kl=kl(upper), gain=gain)
 
 
 def _edge(kl: Callable[[float], float], score: Callable[[float], float], budget: float, sign: float) -> float:

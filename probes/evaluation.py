@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -19,11 +19,12 @@ from probes.benchmarks import LoadedBenchmark
 from probes.cells import Cells
 from probes.grid_scores import FIRST_TOKEN_SCORES, Score, damage_scores, scores_beside
 from probes.judges import Judge, RefusalJudge, Verdict
-from probes.methods import Method, Setting, Steering, coefficients
+from probes.methods import Method, SliderMethod
 from probes.report import MeasuredBenchmark, Report
-from probes.vector_record import VectorRecord, describe_vector
 from steering import LanguageModel, Sliders
 from steering.errors import SteeringError, quoted
+from steering.vectors.slider import SliderValues
+from steering.vectors.summary import SliderSummary
 
 Item = TypeVar("Item")
 LIBRARIES = ("trimtab", "torch", "transformers", "numpy", "scikit-learn")
@@ -57,16 +58,23 @@ def evaluate(
     """Measure every score under every combination of axis values and, with benchmarks, answer and judge their prompts.
 
     Args:
-        method: sliders, or a baseline out of `probes.baselines`, which is measured by its answers alone.
+        lm: the model.
+        method: sliders, or a baseline such as `Prompting()`, which is measured by its answers alone.
         grid: values of each axis; axes that it leaves out stay at 0. 0 must be among the values of each.
         scores: without generation, of sliders; the built-in ones unless given, none for ().
         benchmarks: prompts to answer, such as `builtin_benchmark()`; without any no text is generated.
         judges: of the answers; `RefusalJudge()` unless given. The first is the one that figures are drawn from.
+        decoding: how answers are written; greedy, 64 tokens, unless given.
         folder: where finished cells are kept. Nothing is written without it.
+        progress: show bars.
 
-    Raises SteeringError for a grid, scores or benchmarks that don't fit.
+    Returns:
+        The report: `report.cross_effects` is the matrix, `report.to_html(path)` the page.
+
+    Raises:
+        SteeringError: for a grid, scores or benchmarks that don't fit.
     """
-    method = Steering(method) if isinstance(method, Sliders) else method
+    method = SliderMethod(method) if isinstance(method, Sliders) else method
     settings = grid_settings(method, grid)
     for names, what in (([b.name for b in benchmarks], "benchmark"), ([j.name for j in judges or ()], "judge")):
         if len(set(names)) < len(names):
@@ -81,7 +89,7 @@ def evaluate(
     }
     own: dict[str, str] = {}
     found = _first_token_scores(benchmarks, answers)
-    if isinstance(method, Steering):
+    if isinstance(method, SliderMethod):
         if scores is None:
             bare = settings.index(dict.fromkeys(grid, 0.0))
             own_answers = {name: rows[bare][0].texts for name, rows in answers.items()}
@@ -96,7 +104,7 @@ def evaluate(
     return Report(
         model=lm.identity,
         axes=dict(method.axes),
-        vectors=_vectors(method),
+        sliders=_summaries(method),
         versions=_versions(),
         settings=tuple(settings),
         scores=found,
@@ -108,6 +116,46 @@ def evaluate(
         answers={name: tuple(tuple(run.texts for run in runs) for runs in rows) for name, rows in answers.items()},
         verdicts=verdicts,
     )
+
+
+def compare(
+    lm: LanguageModel,
+    methods: Mapping[str, Sliders | Method],
+    values: Sequence[float],
+    benchmarks: Sequence[LoadedBenchmark],
+    *,
+    judges: Sequence[Judge] | None = None,
+    decoding: Decoding | None = None,
+    folder: str | Path | None = None,
+    progress: bool = True,
+) -> dict[str, Report]:
+    """Several methods on the same prompts, decoding and judges, by their answers alone.
+
+    Args:
+        lm: the model.
+        methods: sliders and baselines by the names that they have in reports.
+        values: of every axis of every method; 0 among them.
+        benchmarks: prompts to answer, such as `[builtin_benchmark()]`.
+        judges: as `evaluate` takes them.
+        decoding: as `evaluate` takes it.
+        folder: where finished cells are kept. Nothing is written without it.
+        progress: show bars.
+
+    Returns:
+        A report for each method; `write_html(reports, path)` puts them on one page.
+
+    Raises:
+        SteeringError: for values or benchmarks that don't fit.
+    """
+    same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": folder, "progress": progress}
+    return {
+        name: evaluate(lm, method, dict.fromkeys(_axes(method), values), (), benchmarks=benchmarks, **same)
+        for name, method in methods.items()
+    }
+
+
+def _axes(method: Sliders | Method) -> Iterable[str]:
+    return method if isinstance(method, Sliders) else method.axes
 
 
 def grid_settings(method: Method, grid: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
@@ -126,7 +174,7 @@ class _Run:
         self,
         lm: LanguageModel,
         method: Method,
-        settings: Sequence[Setting],
+        settings: Sequence[SliderValues],
         decoding: Decoding,
         cells: Cells,
         progress: bool,
@@ -174,11 +222,11 @@ class _Run:
 
     def scores(self, score: Score) -> tuple[tuple[float, ...], ...]:
         """`[setting][prompt]`."""
-        assert isinstance(self.method, Steering)
+        assert isinstance(self.method, SliderMethod)
         with self.method.sliders.attach(self.lm) as dial, torch.inference_mode():
 
-            def measure(setting: Setting) -> _Values:
-                dial.set(**dict.fromkeys(dial.settings, 0.0) | coefficients(setting))
+            def measure(setting: SliderValues) -> _Values:
+                dial.set(**dict.fromkeys(dial.settings, 0.0) | dict(setting))
                 return _Values(values=tuple(score.measure(self.lm, score.items, dial).tolist()))
 
             return tuple(
@@ -195,7 +243,7 @@ class _Run:
         return shown
 
 
-def _moved(setting: Setting) -> list[tuple[str, float]]:
+def _moved(setting: SliderValues) -> list[tuple[str, float]]:
     """The axes that are not at 0."""
     return sorted((axis, value) for axis, value in setting.items() if value)
 
@@ -217,10 +265,9 @@ def _first_token_scores(
     return found
 
 
-def _vectors(method: Method) -> dict[str, VectorRecord]:
-    if not isinstance(method, Steering):
-        return {}
-    return {name: describe_vector(vector) for name, vector in method.sliders.axes.items()}
+def _summaries(method: Method) -> dict[str, SliderSummary]:
+    sliders = method.sliders if isinstance(method, SliderMethod) else {}
+    return {name: slider.summary() for name, slider in sliders.items()}
 
 
 def _versions() -> dict[str, str]:

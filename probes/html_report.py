@@ -12,9 +12,10 @@ import jinja2
 from probes import plots
 from probes.effects import CrossEffects, Estimate
 from probes.frontier import hypervolume
-from probes.report import Report, setting_label
+from probes.report import Report
 from steering.display.html import paragraph, table
-from steering.display.plots import as_image
+from steering.display.labels import setting_label
+from steering.display.plots import as_image, layer_profile
 from steering.errors import SteeringError
 from steering.files import replacing
 
@@ -47,11 +48,12 @@ def write_html(reports: Mapping[str, Report], path: str | Path) -> None:
         hypervolumes={name: hypervolume(points) for name, points in frontiers.items()},
         methods={name: _method(report) for name, report in reports.items()},
         examples=_examples(reports),
-        profile=plots.layer_profile(
+        profile=layer_profile(
             {
-                slider if len(reports) == 1 else f"{name}: {slider}": record
+                axis if len(reports) == 1 else f"{name}: {axis}": figures
                 for name, report in reports.items()
-                for slider, record in report.vectors.items()
+                for axis, slider in report.sliders.items()
+                if (figures := slider.figures())
             }
         ),
     )
@@ -106,7 +108,7 @@ def _method(report: Report) -> dict[str, Any]:
     """What the template shows of one method."""
     return {
         "axes": report.axes,
-        "vectors": report.vectors,
+        "sliders": report.sliders,
         "matrices": _matrices(report),
         "orders": [_order(report, axis) for axis in report.own],
         "curves": plots.dose_response(_curves(report)) if report.own else "",

@@ -8,13 +8,10 @@ from typing import Protocol
 
 from probes.answers import Answers, Decoding, answer
 from probes.baselines import Candidates, Scorer, at_levels, candidates, level_prompt, random_like
-from steering import LanguageModel, Sliders, SteeringVector
+from steering import LanguageModel, Sliders
 from steering.data.chats import ChatLike
-from steering.hooks.sliders import Coefficient
 from steering.models.identity import fingerprint
-
-Setting = Mapping[str, float]
-"""Value of each axis; one that it doesn't name is at 0."""
+from steering.vectors.slider import SliderValues
 
 
 class Method(Protocol):
@@ -31,54 +28,54 @@ class Method(Protocol):
         ...
 
     def answers(
-        self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
+        self,
+        lm: LanguageModel,
+        prompts: Sequence[ChatLike],
+        setting: SliderValues,
+        decoding: Decoding,
+        seed: int | None,
     ) -> Answers:
         """One answer to every prompt."""
         ...
 
 
 @dataclass(frozen=True)
-class Steering:
+class SliderMethod:
     """Sliders, attached while they answer."""
 
     sliders: Sliders
 
     @property
     def axes(self) -> Mapping[str, str]:
-        """The vectors' titles."""
-        return {name: vector.title for name, vector in self.sliders.axes.items()}
+        """The sliders' titles."""
+        return {name: slider.title for name, slider in self.sliders.items()}
 
     @property
     def fingerprint(self) -> str:
-        """Of every tensor and number that the sliders use."""
+        """SHA-256 of what the sliders' files would hold, but for where the vectors come from."""
         digest = hashlib.sha256()
-        for name, vector in self.sliders.axes.items():
+        for name, slider in self.sliders.items():
             digest.update(name.encode())
-            for part in vector.parts:
-                digest.update(_action(part).encode())
-                for tensor in (part.directions, part.reference, part.gate.direction if part.gate else None):
-                    digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
+            for push in slider.pushes:
+                gate = [push.gate.direction] if push.gate else []
+                for tensor in (push.vector.directions, *push.tensors.values(), *gate):
+                    digest.update(tensor.contiguous().numpy().tobytes())
+                action = push.record(vector=0).model_dump_json()
+                digest.update(f"{push.vector.layers} {action}".encode())
         return digest.hexdigest()
 
     def answers(
-        self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
+        self,
+        lm: LanguageModel,
+        prompts: Sequence[ChatLike],
+        setting: SliderValues,
+        decoding: Decoding,
+        seed: int | None,
     ) -> Answers:
         """What the model writes with the sliders there."""
         with self.sliders.attach(lm) as dial:
-            dial.set(**coefficients(setting))
+            dial.set(**setting)
             return answer(lm, prompts, decoding, seed)
-
-
-def coefficients(setting: Setting) -> dict[str, Coefficient]:
-    """A setting as `Dial.set` takes it."""
-    return dict(setting)
-
-
-def _action(part: SteeringVector) -> str:
-    gate = part.gate and [
-        getattr(part.gate, name) for name in ("layer", "bias", "curve", "cosine", "low", "high", "tokens")
-    ]
-    return json.dumps([part.layers, part.recommended_layers, part.unit, part.scope, part.intervention, part.site, gate])
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,12 @@ class Prompting:
         return fingerprint(level_prompt(0.0, 1.0).encode())
 
     def answers(
-        self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
+        self,
+        lm: LanguageModel,
+        prompts: Sequence[ChatLike],
+        setting: SliderValues,
+        decoding: Decoding,
+        seed: int | None,
     ) -> Answers:
         """What the model writes when it is asked so."""
         if any(setting.values()):
@@ -129,7 +131,12 @@ class BestOfN:
         return fingerprint(f"{self.name} {sorted(self.scorers)} {self.n}".encode())
 
     def answers(
-        self, lm: LanguageModel, prompts: Sequence[ChatLike], setting: Setting, decoding: Decoding, seed: int | None
+        self,
+        lm: LanguageModel,
+        prompts: Sequence[ChatLike],
+        setting: SliderValues,
+        decoding: Decoding,
+        seed: int | None,
     ) -> Answers:
         """The best of this seed's samples (0 for greedy decoding, which has no seed); sampled once for all settings."""
         if not any(setting.values()):
@@ -151,4 +158,4 @@ class BestOfN:
 
 def random_sliders(sliders: Sliders) -> Sliders:
     """The same sliders along random directions of equal norm: what any push of this size does."""
-    return Sliders(**{name: random_like(vector) for name, vector in sliders.axes.items()})
+    return Sliders(**{name: slider.along(random_like) for name, slider in sliders.items()})

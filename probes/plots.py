@@ -1,4 +1,4 @@
-"""The pictures of reports, as SVG text to put into a page (matplotlib; colours that the colour-blind tell apart)."""
+"""The pictures of reports, as SVG text to put into a page (matplotlib; colors that the color-blind tell apart)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,33 +7,24 @@ from numpy.typing import NDArray
 
 from probes.effects import CrossEffects, mean_with_interval
 from probes.frontier import Frontier, Point, or_bench_points
-from probes.vector_record import VectorRecord
-from steering.display.plots import COLOURS, MARKERS, layer_profile, svg_figure
-
-__all__ = ["Curve", "dose_response", "effect_matrix", "frontier", "layer_profile"]
+from steering.display.plots import COLORS, MARKERS, shade_layers, svg_figure
 
 
-def auroc_by_layer(name: str, record: VectorRecord) -> str:
-    """One vector's held-out AUROC; "" where it isn't known."""
-    return "" if record.profile is None else _by_layer(name, record, record.profile.auroc, "held-out AUROC", 0.5)
-
-
-def push_by_layer(name: str, record: VectorRecord, unit: float) -> str:
-    """How long the direction that slider value 1 stands for is."""
-    return _by_layer(name, record, [unit * norm for norm in record.norms], "push norm (residual-stream units)")
-
-
-def _by_layer(
-    name: str, record: VectorRecord, values: Sequence[float], unit: str, reference: float | None = None
+def by_layer(
+    name: str,
+    layers: Sequence[int],
+    moved: Sequence[int],
+    values: Sequence[float],
+    unit: str,
+    reference: float | None = None,
 ) -> str:
-    """One curve over the layers, moved layers shaded."""
+    """One curve over a vector's layers, moved layers shaded."""
     svg: list[str] = []
     with svg_figure(1, 5, 3, svg) as (_, (panel,)):
-        (line,) = panel.plot(record.layers, values, marker="o", markersize=3)
-        for layer in record.recommended_layers:
-            panel.axvspan(layer - 0.5, layer + 0.5, color=line.get_color(), alpha=0.12, linewidth=0)
+        (line,) = panel.plot(layers, values, marker="o", markersize=3)
+        shade_layers(panel, moved, line.get_color())
         if reference is not None:
-            panel.axhline(reference, color="grey", linewidth=0.8, linestyle=":")
+            panel.axhline(reference, color="gray", linewidth=0.8, linestyle=":")
         panel.set(title=f"{name} (shaded: layers that the slider moves)", xlabel="layer (output of block)", ylabel=unit)
         panel.xaxis.get_major_locator().set_params(integer=True)
     return svg[0]
@@ -70,13 +61,13 @@ def frontier(methods: Mapping[str, Sequence[Point]]) -> str:
             color="#999999",
             label=f"{len(published)} models published by OR-Bench (other prompts, other judge)",
         )
-        for (name, points), colour, marker in zip(
-            methods.items(), COLOURS * len(methods), MARKERS * len(methods), strict=False
+        for (name, points), color, marker in zip(
+            methods.items(), COLORS * len(methods), MARKERS * len(methods), strict=False
         ):
             best = Frontier(tuple(points)).optimal
             xs, ys = [point.helpfulness for point in points], [point.safety for point in points]
-            panel.scatter(xs, ys, color=colour, marker=marker, label=name)
-            panel.plot([p.helpfulness for p in best], [p.safety for p in best], color=colour, linewidth=1)
+            panel.scatter(xs, ys, color=color, marker=marker, label=name)
+            panel.plot([p.helpfulness for p in best], [p.safety for p in best], color=color, linewidth=1)
             for point in points:
                 if point.label == "bare":
                     panel.annotate(

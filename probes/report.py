@@ -19,11 +19,11 @@ from probes.frontier import Point
 from probes.judges.agreement import Agreement, agreement
 from probes.judges.verdict import REFUSED, Verdict
 from probes.repetition import repeated_ngrams
-from probes.vector_record import VectorRecord
-from steering.display.labels import setting_label as setting_label
+from steering.display.labels import setting_label
 from steering.errors import SteeringError, quoted
 from steering.files import replacing
 from steering.models.identity import ModelIdentity
+from steering.vectors.summary import SliderSummary
 
 OUTCOMES: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "harmful refused": ("harmful", REFUSED),
@@ -53,8 +53,8 @@ class Report(BaseModel):
     model: ModelIdentity
     axes: dict[str, str]
     """What each slider or other axis is."""
-    vectors: dict[str, VectorRecord] = {}
-    """Behind the sliders; empty for a method without vectors."""
+    sliders: dict[str, SliderSummary] = {}
+    """What the sliders do and where they come from; empty for a method without sliders."""
     versions: dict[str, str]
     """Of the libraries that decide the numbers."""
     settings: tuple[dict[str, float], ...]

@@ -39,20 +39,31 @@ def extract(
     progress: bool = True,
     read: PairReader = stream_pairs,
 ) -> SteeringVector:
-    """One direction a layer from the states of a contrast set's pairs, with figures from pairs that were held out.
+    """One direction a layer from the activations of a contrast set's pairs, with figures from held-out pairs.
 
     Every chat is read once, all layers together. Memory above the model is bounded, however many pairs there are.
 
     Args:
+        lm: the model, or a `TransformerBridge` of one.
+        contrast_set: the pairs; + points to their positive sides.
         method: a name in `steering.directions.DIRECTIONS`.
-        position: `last` for pairs of prompts, `response_mean` for pairs of
-            answers, unless given.
+        position: tokens whose activations are averaged; by default `last` for pairs of prompts, `response_mean` for
+            pairs of answers.
         layers: block indices; all by default.
         held_out: share of the pairs kept for the profile.
-        read: where the states come from; `KeptStates` reads a set once for several vectors, and
+        progress: show bars.
+        read: where the activations come from; `KeptStates` reads a set once for several vectors, and
             `partial(stream_pairs, ranks=ranks)` inside `Ranks.together()` with all processes of `torchrun`.
 
-    Raises SteeringError for unknown names, and for a set too small to hold out a pair.
+    Returns:
+        The vector, with the layers where it is best moved: a run that starts where held-out pairs are told apart.
+
+    Raises:
+        SteeringError: for unknown names, and for a set too small to hold out a pair.
+
+    Example:
+        >>> extract(lm, pairs, progress=False)
+        SteeringVector('toy', layers 0-3 of width 32)
     """
     lm = language_model(lm)
     if method not in DIRECTIONS:

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from steering.data.chats import Chat, first_problem
+from steering.display.html import paragraph, table
 from steering.errors import SteeringError, quoted
 from steering.files import replacing
 
@@ -133,9 +134,14 @@ class ContrastSet:
         return f"ContrastSet({self.name!r}, {len(self)} pairs)"
 
     def _repr_html_(self) -> str:
-        from steering.display.html import contrast_set_html
-
-        return contrast_set_html(self)
+        groups = ", ".join(f"{name} {count}" for name, count in self.groups.items())
+        kind, shown = "answers" if self.ends_with_answer else "prompts", self.spread(5)
+        rows = [[pair.group, _shortened(pair.positive), _shortened(pair.negative)] for pair in shown]
+        return (
+            paragraph(f"{self.name}: {len(self)} pairs of {kind}", f"groups: {groups}. {self.header.why}")
+            + table(["group", "positive (+)", "negative (-)"], rows)
+            + paragraph("", f"{len(shown)} of {len(self)} pairs shown")
+        )
 
     def _where(self, wanted: Callable[[ContrastPair], bool]) -> "ContrastSet":
         kept = [(pair, line) for pair, line in zip(self.pairs, self.lines, strict=True) if wanted(pair)]
@@ -178,6 +184,11 @@ class ContrastSet:
         lines += [json.dumps(pair.model_dump(), ensure_ascii=False) for pair in self.pairs]
         with replacing(path) as temporary:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _shortened(chat: Chat) -> str:
+    text = "\n".join(message.content if len(chat) == 1 else f"{message.role}: {message.content}" for message in chat)
+    return text if len(text) <= 240 else f"{text[:239]}…"
 
 
 def _read_header(lines: list[str], path: Path) -> tuple[Header, int]:

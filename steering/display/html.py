@@ -1,99 +1,7 @@
-"""What a notebook shows of the main objects: `_repr_html_` of each. All text is escaped."""
+"""Pieces of HTML for notebooks and pages. All text is escaped."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
-
-from steering.data.chats import Chat
-from steering.display.plots import as_image, layer_profile
-from steering.vectors.steering_vector import SteeringVector, layer_spans
-
-if TYPE_CHECKING:
-    from steering.data.contrast import ContrastSet
-    from steering.models.language_model import LanguageModel
-
-PAIRS_SHOWN = 5
-LONGEST = 240
-"""Characters of a chat that are shown."""
-
-
-def contrast_set_html(contrast_set: "ContrastSet") -> str:
-    """Name, counts and a few pairs, spread over the set."""
-    header = contrast_set.header
-    groups = ", ".join(f"{name} {count}" for name, count in contrast_set.groups.items())
-    kind = "answers" if contrast_set.ends_with_answer else "prompts"
-    return (
-        paragraph(f"{contrast_set.name}: {len(contrast_set)} pairs of {kind}", f"groups: {groups}. {header.why}")
-        + table(
-            ["group", "positive (+)", "negative (-)"],
-            [
-                [pair.group, _shortened(pair.positive), _shortened(pair.negative)]
-                for pair in contrast_set.spread(PAIRS_SHOWN)
-            ],
-        )
-        + paragraph("", f"{min(PAIRS_SHOWN, len(contrast_set))} of {len(contrast_set)} pairs shown")
-    )
-
-
-def vector_html(vector: SteeringVector) -> str:
-    """What the vector is, line by line, and its figures by layer where it has some."""
-    title, *lines = vector.describe().splitlines()
-    parted = (line.partition(": ") for line in lines)
-    svg = layer_profile({vector.title: vector})
-    found = ""
-    if vector.profile is not None:
-        best = max(vector.recommended_layers, key=vector.auroc_at)
-        found = as_image(svg, f"Figures by layer; at layer {best} a held-out AUROC of {vector.auroc_at(best):.3f}")
-    return paragraph("SteeringVector", title) + table([], [[name, text] for name, _, text in parted]) + found
-
-
-def sliders_html(axes: Mapping[str, SteeringVector]) -> str:
-    """One line a slider, and the figures of all by layer."""
-    rows = [
-        [
-            name,
-            vector.title,
-            ", ".join(dict.fromkeys(part.intervention for part in vector.parts)),
-            layer_spans(vector.recommended_layers),
-            f"{vector.unit:g}",
-            range_text(vector),
-        ]
-        for name, vector in axes.items()
-    ]
-    svg = layer_profile(axes)
-    return (
-        paragraph("Sliders", "")
-        + table(["axis", "made from", "does", "layers", "unit", "range"], rows)
-        + (as_image(svg, f"Figures by layer of {', '.join(axes)}") if svg else "")
-    )
-
-
-def range_text(vector: SteeringVector) -> str:
-    """`-1 to 1, plain default`, or what found it."""
-    low, high = vector.range
-    if vector.calibration:
-        found_by = "calibrated"
-    elif vector.origin and vector.origin.recipe:
-        found_by = f"from the recipe {vector.origin.recipe}"
-    else:
-        found_by = "plain default"
-    return f"{low:g} to {high:g}, {found_by}"
-
-
-def model_html(lm: "LanguageModel") -> str:
-    """Which model it is."""
-    identity = lm.identity
-    parameters = sum(parameter.numel() for parameter in lm.model.parameters())
-    return paragraph("LanguageModel", identity.name) + table(
-        [],
-        [
-            ["architecture", f"{identity.model_type}, {lm.n_layers} blocks of width {lm.d_model}"],
-            ["parameters", f"{parameters / 1e6:,.1f} million, {str(lm.model.dtype).removeprefix('torch.')}"],
-            ["on", str(lm.model.device)],
-            ["chat template", "yes" if lm.has_chat_template else "none"],
-            ["system prompt", "the template's own" if lm.system_prompt is None else lm.system_prompt or "empty"],
-        ],
-    )
 
 
 def paragraph(title: str, text: str) -> str:
@@ -102,7 +10,7 @@ def paragraph(title: str, text: str) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A plain table in the page's own colours; `[]` for no header."""
+    """A plain table in the page's own colors; `[]` for no header."""
     style = 'style="text-align:left;vertical-align:top;white-space:pre-wrap"'
     head = "".join(f'<th scope="col" {style}>{escape(cell)}</th>' for cell in header)
     body = "".join(
@@ -113,8 +21,3 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for first, *rest in rows
     )
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
-
-
-def _shortened(chat: Chat) -> str:
-    text = "\n".join(message.content if len(chat) == 1 else f"{message.role}: {message.content}" for message in chat)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

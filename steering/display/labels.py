@@ -1,10 +1,21 @@
-"""A setting of the sliders in words."""
+"""Values in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def setting_label(setting: Mapping[str, float]) -> str:
-    """`safety +1, helpfulness 0`; `bare` where all are at 0."""
+    """A setting of the sliders: `safety +1, helpfulness 0`; `bare` where all are at 0."""
     if not any(setting.values()):
         return "bare"
     return ", ".join(f"{name} {value:+g}" if value else f"{name} 0" for name, value in setting.items())
+
+
+def layer_spans(layers: Sequence[int]) -> str:
+    """`(3, 4, 5, 9)` as `3-5, 9`."""
+    spans: list[list[int]] = []
+    for layer in layers:
+        if spans and layer == spans[-1][1] + 1:
+            spans[-1][1] = layer
+        else:
+            spans.append([layer, layer])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)

@@ -7,10 +7,9 @@ import io
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
-from typing import Any, Protocol
-
-from steering.vectors.provenance import Profile
+from typing import Any
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -18,7 +17,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "text.parse_math": False,  # names are the user's, and may have a dollar sign
 }
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, the yellow left out: it is too light on white."""
 MARKERS = "osD^vPX"
 
@@ -30,7 +29,7 @@ def svg_figure(columns: int, width: float, height: float, svg: list[str], rows: 
     from cycler import cycler
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE | {"axes.prop_cycle": cycler(color=COLOURS)}):
+    with matplotlib.rc_context(STYLE | {"axes.prop_cycle": cycler(color=COLORS)}):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(rows, columns, squeeze=False).ravel()
         buffer = io.StringIO()
@@ -45,44 +44,47 @@ def as_image(svg: str, description: str) -> str:
     return f'<img src="{source}" alt="{escape(description)}" style="max-width:100%">'
 
 
-class Profiled(Protocol):
-    """What is drawn of a vector."""
+@dataclass(frozen=True)
+class LayerFigures:
+    """What is known of a vector by layer."""
 
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """Block indices."""
-
-    @property
-    def recommended_layers(self) -> tuple[int, ...]:
-        """Layers that the slider moves."""
-
-    @property
-    def norms(self) -> tuple[float, ...]:
-        """Of the direction at each layer."""
-
-    @property
-    def profile(self) -> Profile | None:
-        """Figures by layer."""
+    layers: tuple[int, ...]
+    moved: tuple[int, ...]
+    """Layers that the slider moves."""
+    auroc: tuple[float, ...]
+    """Held-out AUROC."""
+    pair_cosine: tuple[float, ...]
+    """Mean cosine of held-out pair differences with the direction."""
+    relative_norm: tuple[float, ...]
+    """Norm of the direction over that of the residual stream."""
 
 
-def layer_profile(vectors: Mapping[str, Profiled]) -> str:
-    """Held-out AUROC, pair cosine and relative norm by layer, moved layers shaded; "" where nothing is known."""
-    known = {name: (vector, vector.profile) for name, vector in vectors.items() if vector.profile is not None}
-    if not known:
+def layer_profile(figures: Mapping[str, LayerFigures]) -> str:
+    """Held-out AUROC, pair cosine and relative norm by layer, moved layers shaded; "" for no figures."""
+    if not figures:
         return ""
     svg: list[str] = []
-    titles = ("Held-out AUROC", "Held-out pair cosine", "Direction norm / residual norm")
+    titles = {
+        "auroc": "Held-out AUROC",
+        "pair_cosine": "Held-out pair cosine",
+        "relative_norm": "Direction / residual norm",
+    }
     with svg_figure(3, 12, 3.4, svg) as (figure, panels):
-        for (name, (vector, profile)), marker in zip(known.items(), MARKERS * len(known), strict=False):
-            relative = [norm / residual for norm, residual in zip(vector.norms, profile.residual_norm, strict=True)]
-            for panel, title, curve in zip(panels, titles, (profile.auroc, profile.pair_cosine, relative), strict=True):
-                (line,) = panel.plot(vector.layers, curve, marker=marker, markersize=3, label=name)
-                for layer in vector.recommended_layers:
-                    panel.axvspan(layer - 0.5, layer + 0.5, color=line.get_color(), alpha=0.08, linewidth=0)
+        for (name, found), marker in zip(figures.items(), MARKERS * len(figures), strict=False):
+            for panel, (figure_name, title) in zip(panels, titles.items(), strict=True):
+                curve = getattr(found, figure_name)
+                (line,) = panel.plot(found.layers, curve, marker=marker, markersize=3, label=name)
+                shade_layers(panel, found.moved, line.get_color())
                 panel.set(title=title, xlabel="layer (output of block)")
-        panels[0].axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(known))
+        panels[0].axhline(0.5, color="gray", linewidth=0.8, linestyle=":")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(figures))
     return svg[0]
+
+
+def shade_layers(panel: Any, layers: Sequence[int], color: str) -> None:
+    """Mark the layers that a slider moves."""
+    for layer in layers:
+        panel.axvspan(layer - 0.5, layer + 0.5, color=color, alpha=0.1, linewidth=0)
 
 
 def score_moves(scores: Sequence[tuple[str, float, float, float]]) -> str:
@@ -94,10 +96,10 @@ def score_moves(scores: Sequence[tuple[str, float, float, float]]) -> str:
     svg: list[str] = []
     with svg_figure(1, 4.8, 0.95 * len(scores), svg, rows=len(scores)) as (_, panels):
         for panel, (name, bare, now, reach) in zip(panels, scores, strict=True):
-            panel.axvline(bare, color="grey", linewidth=0.8, linestyle=":")
-            panel.plot([bare, now], [0, 0], color=COLOURS[0], linewidth=2)
+            panel.axvline(bare, color="gray", linewidth=0.8, linestyle=":")
+            panel.plot([bare, now], [0, 0], color=COLORS[0], linewidth=2)
             panel.plot(bare, 0, marker="o", markersize=9, markerfacecolor="white", color="black")
-            panel.plot(now, 0, marker="D", markersize=7, color=COLOURS[1])
+            panel.plot(now, 0, marker="D", markersize=7, color=COLORS[1])
             reach = max(reach, 1.25 * abs(now - bare))
             panel.set(xlim=(bare - reach, bare + reach), ylim=(-1, 1), yticks=[])
             panel.set_title(f"{name}: bare ○ {bare:+.2f}, now ◆ {now:+.2f}", fontsize=8, loc="left")

@@ -1,36 +1,31 @@
-"""Tokens as HTML, each on the colour of its reading."""
+"""Tokens as HTML, each on the color of its reading."""
 
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
-from steering.explore.token_readings import TokenReading
-
 COLORS = "PuOr_r"
-"""A diverging palette (matplotlib) that colour-blind readers can tell apart: violet below the middle, orange above."""
+"""A diverging palette (matplotlib) that color-blind readers can tell apart: violet below the middle, orange above."""
 SPREADS = 3.0
-"""Readings so many spreads from the middle have the palette's end colours."""
+"""Readings so many spreads from the middle have the palette's end colors."""
 
 
-def colored_tokens(readings: Sequence[TokenReading], name: str, beside: Sequence[TokenReading] | None = None) -> str:
-    """The tokens as HTML spans, coloured by one readout; its figure shows on hovering.
+def colored_spans(tokens: Sequence[str], values: Sequence[float], name: str, beside: Sequence[float]) -> str:
+    """The tokens as HTML spans, colored by their values, which show on hovering.
 
-    Colours are relative to the tokens shown: the middle is their median, the spread 1.4826 median deviations (the
-    standard deviation of a normal distribution), so that the first token's huge state doesn't drown the rest. Texts
-    that are to be compared need one scale: give the tokens of all of them as `beside`.
+    Colors are relative to the values `beside`: the middle is their median, the spread 1.4826 median deviations (the
+    standard deviation of a normal distribution), so that the first token's huge activation doesn't drown the rest.
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    values = np.array([reading.readings[name] for reading in readings])
-    compared = values if beside is None else np.array([reading.readings[name] for reading in beside])
-    middle = np.median(compared) if len(compared) else 0.0
-    spread = 1.4826 * np.median(np.abs(compared - middle)) if len(compared) else 1.0
-    places = 0.5 + (values - middle) / (2 * SPREADS * max(spread, 1e-12))
+    middle = np.median(beside) if len(beside) else 0.0
+    spread = 1.4826 * np.median(np.abs(np.array(beside) - middle)) if len(beside) else 1.0
+    places = 0.5 + (np.array(values) - middle) / (2 * SPREADS * max(spread, 1e-12))
     return "".join(
-        _span(reading.token, to_hex(color), f"{name} {value:+.2f}")
-        for reading, color, value in zip(readings, colormaps[COLORS](places.clip(0, 1)), values, strict=True)
+        _span(token, to_hex(color), f"{name} {value:+.2f}")
+        for token, color, value in zip(tokens, colormaps[COLORS](places.clip(0, 1)), values, strict=True)
     )
 
 

@@ -11,7 +11,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
 from steering.data.chats import ChatLike
-from steering.hooks.sliders import Dial
+from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steering.data.contrast import ContrastPair, ContrastSet
-from steering.hooks.sliders import Dial
+from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
 from steering.scoring.answer_likelihood import preference_margin
 from steering.scoring.next_token import refusal_score

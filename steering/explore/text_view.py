@@ -1,16 +1,18 @@
 """What `Sliders.widget` opens where ipywidgets isn't installed."""
 
-from steering.display.html import range_text
+from collections.abc import Mapping
+
 from steering.display.labels import setting_label
 from steering.explore.tendencies import held_out_pairs, tendencies
-from steering.hooks.sliders import Sliders
+from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
+from steering.vectors.slider import Slider
 
 
 class TextView:
     """Compares in text what a widget would show, and says so when it is shown."""
 
-    def __init__(self, sliders: Sliders, lm: LanguageModel, prompt: str, max_new_tokens: int) -> None:
+    def __init__(self, sliders: Mapping[str, Slider], lm: LanguageModel, prompt: str, max_new_tokens: int) -> None:
         self._sliders, self._lm, self._prompt, self._max_new_tokens = sliders, lm, prompt, max_new_tokens
 
     def compare(self, prompt: str | None = None, **setting: float) -> str:
@@ -21,7 +23,7 @@ class TextView:
         prompt = self._prompt if prompt is None else prompt
         pairs = held_out_pairs()
         blocks = [f"prompt: {prompt}"]
-        with self._sliders.attach(self._lm) as dial:
+        with attach(self._sliders, self._lm) as dial:
             for values in (dict.fromkeys(setting, 0.0), setting):
                 dial.set(**values)
                 found = tendencies(self._lm, dial, prompt, pairs)
@@ -33,14 +35,13 @@ class TextView:
         """As of the widget; here nothing is attached between comparisons."""
 
     def __repr__(self) -> str:
-        axes = self._sliders.axes
-        name, vector = next(iter(axes.items()))
+        name, slider = next(iter(self._sliders.items()))
         return "\n".join(
             [
                 "ipywidgets isn't installed, so there is nothing to drag: run pip install 'trimtab[notebook]' and then "
                 "the cell again. Until then, with this object as `view` and its sliders as `sliders`:",
-                f"    print(view.compare({self._prompt!r}, {name}={vector.range[1]:g}))",
-                f"    dial = sliders.attach(lm); dial.set({name}={vector.range[1]:g}); …; dial.detach()",
-                *(f"{axis}: {range_text(vector)}" for axis, vector in axes.items()),
+                f"    print(view.compare({self._prompt!r}, {name}={slider.range[1]:g}))",
+                f"    dial = sliders.attach(lm); dial.set({name}={slider.range[1]:g}); …; dial.detach()",
+                *(f"{axis}: {one.summary().range_text}" for axis, one in self._sliders.items()),
             ]
         )

@@ -1,6 +1,6 @@
 """What directions or probes find in every token's state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from steering.data.chats import ChatLike
-from steering.hooks.sliders import Dial
+from steering.display.token_colors import colored_spans
+from steering.hooks.dial import Dial
 from steering.models.decoder_blocks import block_output
 from steering.models.language_model import LanguageModel
+from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector
 
 
@@ -25,14 +27,14 @@ class Readout:
     bias: float = 0.0
 
 
-def axis_readout(vector: SteeringVector) -> Readout:
-    """Along the axis, in the residual stream's units, where it tells held-out pairs apart best of the layers it moves.
+def axis_readout(axis: Slider | SteeringVector) -> Readout:
+    """Along an axis, in the residual stream's units, where it tells held-out pairs apart best of the layers it moves.
 
     At the first of them where nothing is known of its layers.
     """
-    layers = vector.recommended_layers
-    layer = layers[0] if vector.profile is None else max(layers, key=vector.auroc_at)
-    return Readout(layer, torch.nn.functional.normalize(vector[layer], dim=0))
+    push = as_slider(axis).pushes[0]
+    layer = push.layers[0] if push.vector.profile is None else max(push.layers, key=push.vector.auroc_at)
+    return Readout(layer, torch.nn.functional.normalize(push.vector[layer], dim=0))
 
 
 @dataclass(frozen=True)
@@ -92,3 +94,16 @@ def as_readings(
         )
         for place, token in enumerate(ids[:count])
     ]
+
+
+def colored_tokens(readings: Sequence[TokenReading], name: str, beside: Sequence[TokenReading] | None = None) -> str:
+    """The tokens as HTML spans, colored by one readout; its figure shows on hovering.
+
+    Args:
+        readings: of `read_tokens`.
+        name: the readout.
+        beside: tokens that share one scale of colors; the readings themselves when not given. Texts that are to be
+            compared need one scale: give the tokens of all of them.
+    """
+    values, compared = ([reading.readings[name] for reading in some] for some in (readings, beside or readings))
+    return colored_spans([reading.token for reading in readings], values, name, compared)

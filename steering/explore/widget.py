@@ -14,20 +14,18 @@ from weakref import WeakValueDictionary
 import ipywidgets as widgets
 
 from steering.data.chats import Message, as_chat
-from steering.display.html import range_text
 from steering.display.labels import setting_label
 from steering.display.plots import as_image, score_moves
 from steering.display.slider_grid import slider_grid
-from steering.display.token_colors import colored_tokens
 from steering.errors import SteeringError
 from steering.explore.answer_stream import stream_answers
 from steering.explore.tendencies import Tendencies, held_out_pairs, tendencies
-from steering.explore.token_readings import TokenReading, axis_readout, read_tokens
-from steering.hooks.sliders import Sliders
+from steering.explore.token_readings import TokenReading, axis_readout, colored_tokens, read_tokens
+from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
-from steering.vectors.steering_vector import SteeringVector
+from steering.vectors.slider import Slider
 
-NO_COLOURS = "nothing"
+NO_COLORS = "nothing"
 
 
 class WidgetView:
@@ -36,37 +34,35 @@ class WidgetView:
     A model has one at a time, the latest: the moves of two would add up.
     """
 
-    def __init__(self, sliders: Sliders, lm: LanguageModel, prompt: str, max_new_tokens: int) -> None:
+    def __init__(self, sliders: Mapping[str, Slider], lm: LanguageModel, prompt: str, max_new_tokens: int) -> None:
         if (before := _open.get(id(lm.model))) is not None:
             before.close()
         _open[id(lm.model)] = self
-        self.dial = sliders.attach(lm)
+        self.dial = attach(sliders, lm)
         self._lm, self._max_new_tokens = lm, max_new_tokens
         self._pairs = held_out_pairs()
         self._bare: dict[str, Tendencies] = {}
-        self._readouts = {name: axis_readout(vector) for name, vector in sliders.axes.items()}
-        self._texts, self._answered = ("", ""), dict.fromkeys(sliders.axes, 0.0)
+        self._readouts = {name: axis_readout(slider) for name, slider in sliders.items()}
+        self._texts, self._answered = ("", ""), dict.fromkeys(sliders, 0.0)
         self._readings: tuple[list[TokenReading], list[TokenReading]] | None = None
         self._stopped, self._writer = Event(), Thread()
 
-        self.sliders = {name: _slider(name, vector) for name, vector in sliders.axes.items()}
+        self.sliders = {name: _slider(name, slider) for name, slider in sliders.items()}
         self.prompt = widgets.Textarea(
             prompt, description="Prompt", rows=2, continuous_update=False, layout=widgets.Layout(width="auto")
         )
         self.answer_button = widgets.Button(description="Answer", button_style="primary")
         self.stop_button = widgets.Button(description="Stop", disabled=True)
         self.reset_button = widgets.Button(description="All to 0")
-        self.colours = widgets.Dropdown(
-            options=[NO_COLOURS, *sliders.axes], value=next(iter(sliders.axes)), description="Colour by"
-        )
+        self.colors = widgets.Dropdown(options=[NO_COLORS, *sliders], value=next(iter(sliders)), description="Color by")
         self.status, self.scores, self.legend = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.bare, self.steered = (widgets.HTML(layout=widgets.Layout(flex="1 1 20em")) for _ in range(2))
-        self.box = self._laid_out(sliders.axes)
+        self.box = self._laid_out(sliders)
 
         for slider in self.sliders.values():
             slider.observe(self._moved, "value")
         self.prompt.observe(self._moved, "value")
-        self.colours.observe(lambda _: self._show(), "value")
+        self.colors.observe(lambda _: self._show(), "value")
         self.answer_button.on_click(lambda _: self._answer_in_background())
         self.stop_button.on_click(lambda _: self.stop())
         self.reset_button.on_click(lambda _: self._reset())
@@ -173,10 +169,10 @@ class WidgetView:
         return [reading for reading in readings if not reading.in_prompt]
 
     def _show(self) -> None:
-        """Both answers, coloured once they have been read."""
-        axis = self.colours.value
+        """Both answers, colored once they have been read."""
+        axis = self.colors.value
         titles = "bare", setting_label(self._answered)
-        if self._readings is None or axis == NO_COLOURS:
+        if self._readings is None or axis == NO_COLORS:
             contents = [f'<span style="white-space:pre-wrap">{escape(text)}</span>' for text in self._texts]
             self.legend.value = ""
         else:
@@ -185,7 +181,7 @@ class WidgetView:
             layer = self._readouts[axis].layer
             self.legend.value = (
                 '<div style="line-height:1.4;font-size:smaller">'
-                f"Colour: what the {escape(axis)} direction reads in each token after block {layer}, in the "
+                f"Color: what the {escape(axis)} direction reads in each token after block {layer}, in the "
                 " residual stream's units; violet below the median of both answers, orange above. "
                 "Point at a token for its figure.</div>"
             )
@@ -195,13 +191,13 @@ class WidgetView:
     def _say(self, text: str) -> None:
         self.status.value = escape(text)
 
-    def _laid_out(self, axes: Mapping[str, SteeringVector]) -> widgets.VBox:
+    def _laid_out(self, sliders: Mapping[str, Slider]) -> widgets.VBox:
         lines = [
-            widgets.HBox([slider, widgets.HTML(f"<small>{escape(range_text(axes[name]))}</small>")])
+            widgets.HBox([slider, widgets.HTML(f"<small>{escape(sliders[name].summary().range_text)}</small>")])
             for name, slider in self.sliders.items()
         ]
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
-        buttons = [self.answer_button, self.stop_button, self.reset_button, self.colours, self.status]
+        buttons = [self.answer_button, self.stop_button, self.reset_button, self.colors, self.status]
         answers = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="1.5em")
         return widgets.VBox(
             [
@@ -224,8 +220,8 @@ def _close(widget: widgets.Widget) -> None:
     widget.close()
 
 
-def _slider(name: str, vector: SteeringVector) -> widgets.FloatSlider:
-    low, high, step = slider_grid(vector.range)
+def _slider(name: str, slider: Slider) -> widgets.FloatSlider:
+    low, high, step = slider_grid(slider.range)
     return widgets.FloatSlider(
         value=0.0,
         min=low,

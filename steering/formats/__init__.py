@@ -12,7 +12,7 @@ from steering.formats.baked import to_baked
 from steering.formats.caa import from_caa
 from steering.formats.control_vector import from_gguf, to_gguf
 from steering.formats.easysteer import to_easysteer
-from steering.formats.fixed_sliders import Setting, Steering
+from steering.formats.fixed_sliders import Exportable, FixedSliders
 from steering.formats.lm_eval import to_lm_eval
 from steering.formats.npz import from_npz, to_npz
 from steering.formats.orthogonalized import to_orthogonalized
@@ -24,9 +24,9 @@ from steering.models.identity import ModelIdentity
 from steering.models.language_model import LanguageModel
 from steering.vectors.steering_vector import SteeringVector
 
-Export: TypeAlias = Callable[[Steering, Path], None]
+Export: TypeAlias = Callable[[Exportable, Path], None]
 """Writes one file."""
-ModelExport: TypeAlias = Callable[[Steering, Path, LanguageModel], None]
+ModelExport: TypeAlias = Callable[[Exportable, Path, LanguageModel], None]
 """Writes one folder."""
 
 EXPORTS: dict[str, Export] = {
@@ -68,4 +68,14 @@ IMPORTS: dict[str, Import] = {
     "npz": from_npz,
 }
 
-__all__ = ["EXPORTS", "IMPORTS", "MODEL_EXPORTS", "SUFFIXES", "Export", "Import", "ModelExport", "Setting", "Steering"]
+__all__ = [
+    "EXPORTS",
+    "IMPORTS",
+    "MODEL_EXPORTS",
+    "SUFFIXES",
+    "Export",
+    "Exportable",
+    "FixedSliders",
+    "Import",
+    "ModelExport",
+]

@@ -15,16 +15,16 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedModel
 
 from steering.errors import SteeringError
-from steering.formats.fixed_sliders import Steering, as_setting, file_additions
+from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.last_projection import last_projection, module_name
 from steering.formats.llama_form import llama_form
 from steering.formats.model_folder import TOLERANCE, largest_difference, new_folder, write_model
-from steering.hooks.sliders import Sliders
+from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
 from steering.vectors.steering_vector import SteeringVector
 
 
-def to_baked(steering: Steering, path: str | Path, lm: LanguageModel) -> None:
+def to_baked(exportable: Exportable, path: str | Path, lm: LanguageModel) -> None:
     """Write the folder, whole or not at all: the model `lm` as the setting moves it, and its tokenizer.
 
     Llama, Mistral and Qwen2 become Llama models with biases; a family whose MLP has a bias stays what it is. The check
@@ -33,10 +33,9 @@ def to_baked(steering: Steering, path: str | Path, lm: LanguageModel) -> None:
     Raises SteeringError for anything but additions at blocks, for vectors of another model, and where the logits of the
     result differ from those of the hooks by more than `TOLERANCE`.
     """
-    setting = as_setting(steering)
-    additions = {layer: push.to(lm.model.dtype) for layer, push in file_additions(setting, "a baked model").items()}
-    for name in setting.moved:
-        setting.sliders.axes[name].check(lm.identity)
+    fixed = as_fixed(exportable)
+    additions = {layer: push.to(lm.model.dtype) for layer, push in file_additions(fixed, "a baked model").items()}
+    fixed.check(lm.identity)
     projections = {layer: last_projection(lm.blocks[layer], lm.d_model)[1] for layer in additions}
     names = {layer: f"{module_name(lm.model, module)}.bias" for layer, module in projections.items()}
     if all(module.bias is not None for module in projections.values()):
@@ -61,6 +60,6 @@ def adding(
 ) -> AbstractContextManager[object]:
     """The hooks that add to blocks' outputs, on a model for the body of a `with`."""
     vector = SteeringVector(torch.stack(list(additions.values())), layers=tuple(additions))
-    dial = Sliders(all=vector).attach(model, blocks=blocks)
+    dial = attach({"all": vector}, model, blocks=blocks)
     dial.set(all=1.0)
     return dial

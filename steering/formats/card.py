@@ -1,10 +1,14 @@
-"""The card of published vectors: what they are, how they were made, what was measured, licence, citation, limits."""
+"""The card of published vectors: what they are, how they were made, what was measured, license, citation, limits."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from steering.vectors.steering_vector import SteeringVector, layer_spans
+from huggingface_hub import ModelCardData
+
+from steering.display.labels import layer_spans
+from steering.vectors.provenance import Origin
+from steering.vectors.summary import SliderSummary
 
 LIMITS = """\
 A slider changes what a model tends to do. It is no guarantee: a steered model can still answer harmful requests and
@@ -14,44 +18,41 @@ before you rely on a setting."""
 
 
 def card(
-    axes: Mapping[str, SteeringVector], *, licence: str, base_model: str | None, measured: str, citation: str
+    sliders: Mapping[str, SliderSummary], *, license: str, base_model: str | None, measured: str, citation: str
 ) -> str:
     """The text of `README.md`, with the Hub's metadata on top."""
-    metadata = {
-        "license": licence,
-        "library_name": "trimtab",
-        **({"base_model": base_model} if base_model else {}),
-        "tags": ["activation-steering", "steering-vectors"],
-    }
-    # JSON values are YAML values too, and quote whatever needs it.
-    header = "\n".join(f"{key}: {json.dumps(value)}" for key, value in metadata.items())
-    names = ", ".join(axes)
-    rows = "\n".join(_row(name, vector) for name, vector in axes.items())
-    made = "\n\n".join(f"### {name}\n\n```text\n{vector.describe()}\n```" for name, vector in axes.items())
+    metadata = ModelCardData(
+        license=license,
+        library_name="trimtab",
+        base_model=base_model,
+        tags=["activation-steering", "steering-vectors"],
+    )
+    origins = [origin for slider in sliders.values() for push in slider.pushes if (origin := push.vector.origin)]
+    rows = "\n".join(_row(name, slider) for name, slider in sliders.items())
+    made = "\n\n".join(f"### {name}\n\n```text\n{slider.text}\n```" for name, slider in sliders.items())
     return f"""\
 ---
-{header}
+{metadata.to_yaml()}
 ---
 
-# Sliders: {names}
+# Sliders: {", ".join(sliders)}
 
 Steering vectors for activation steering with Trimtab: they move a model while it runs, its weights stay as they are.
 
 ## Use
 
 ```python
-from steering import Sliders, SteeringVector, load
+from steering import Sliders, load
 
-lm = load({json.dumps(base_model or _model_name(axes))})
-folder = "."  # this folder, or the id of this repository on the Hub
-axes = {{name: SteeringVector.from_pretrained(folder, name) for name in {json.dumps(list(axes))}}}
-with Sliders(**axes).attach(lm) as dial:
-    dial.set({next(iter(axes))}=1.0)
+lm = load({json.dumps(base_model or (origins[0].model.name if origins else "the model"))})
+sliders = Sliders.from_pretrained(".")  # this folder, or the id of this repository on the Hub
+with sliders.attach(lm) as dial:
+    dial.set({next(iter(sliders))}=1.0)
     print(lm.chat("Why is the sky blue?"))
 ```
 
-| slider | does | at layers | unit | range | acts on |
-|---|---|---|---|---|---|
+| slider | does | at layers | range | acts on |
+|---|---|---|---|---|
 {rows}
 
 ## How they were made
@@ -62,13 +63,13 @@ with Sliders(**axes).attach(lm) as dial:
 
 {measured.strip() or "Nothing was measured for this card beyond the held-out figures above."}
 
-## Licence
+## License
 
-`{licence}` for the vectors. The model that they move has its own.
+`{license}` for the vectors. The model that they move has its own.
 
 ## Citation
 
-{_citations(axes, citation)}
+{_citations(origins, citation)}
 
 ## Limits
 
@@ -76,21 +77,13 @@ with Sliders(**axes).attach(lm) as dial:
 """
 
 
-def _row(name: str, vector: SteeringVector) -> str:
-    does = " and ".join(dict.fromkeys(f"{part.intervention}{' (gated)' if part.gate else ''}" for part in vector.parts))
-    layers = layer_spans(tuple(sorted({layer for part in vector.parts for layer in part.recommended_layers})))
-    scopes = ", ".join(dict.fromkeys(part.scope for part in vector.parts))
-    return f"| {name} | {does} | {layers} | {vector.unit:g} | {vector.range[0]:g} to {vector.range[1]:g} | {scopes} |"
+def _row(name: str, slider: SliderSummary) -> str:
+    tokens = ", ".join(dict.fromkeys(push.tokens for push in slider.pushes))
+    low, high = slider.range
+    return f"| {name} | {slider.interventions} | {layer_spans(slider.layers)} | {low:g} to {high:g} | {tokens} |"
 
 
-def _model_name(axes: Mapping[str, SteeringVector]) -> str:
-    return next((vector.origin.model.name for vector in axes.values() if vector.origin), "the model")
-
-
-def _citations(axes: Mapping[str, SteeringVector], own: str) -> str:
-    from steering.recipes import RECIPES
-
-    recipes = dict.fromkeys(vector.origin.recipe for vector in axes.values() if vector.origin)
-    methods = [f"{name}: {RECIPES[name].citation}" for name in recipes if name in RECIPES]
+def _citations(origins: Sequence[Origin], own: str) -> str:
     software = f"Trimtab {version('trimtab')}, safety and helpfulness sliders by activation steering (software)"
+    methods = dict.fromkeys(f"{origin.recipe}: {origin.citation}" for origin in origins if origin.citation)
     return "\n".join(f"- {entry}" for entry in (software, *methods)) + (f"\n\n{own.strip()}" if own.strip() else "")

@@ -4,11 +4,10 @@ GGUF v3 with float32 tensors `direction.N`, (d_model,). llama.cpp adds `directio
 token, with a scale that is fixed when it starts; its loader wants N from 1 on, every tensor under such a name, and one
 width, and reads no key. repeng asks for `controlvector.model_hint`. What else the file says is in keys of our own.
 
-Source: `common/common.cpp` of llama.cpp, `ControlVector.import_gguf` of repeng.
+Files of repeng, llama.cpp's generator, EasySteer, saklas and our own are read: `direction.N` was read (by repeng at
+`hidden_states[N + 1]`) and is added at the output of block N, layer N here.
 
-Reading: GGUF control vectors of repeng, llama.cpp's generator, EasySteer, saklas, and our own.
-
-`direction.N` is read (by repeng at `hidden_states[N + 1]`) and added at the output of block N: layer N here.
+Sources: `common/common.cpp` of llama.cpp, `ControlVector.import_gguf` of repeng.
 """
 
 import json
@@ -20,7 +19,7 @@ from pydantic import ValidationError
 
 from steering.errors import SteeringError
 from steering.files import replacing
-from steering.formats.fixed_sliders import Steering, as_setting, file_additions
+from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.reading import existing, layer_numbers, vector_at
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
@@ -30,28 +29,28 @@ SETTING_KEY = "trimtab.setting"
 MODEL_KEY = "trimtab.model"
 
 
-def to_gguf(steering: Steering, path: str | Path) -> None:
+def to_gguf(exportable: Exportable, path: str | Path) -> None:
     """Write the file, whole or not at all.
 
     Raises SteeringError for what a control vector can't say: anything but additions at blocks, and an addition at block
     0; and where nobody knows the model type.
     """
     consumer = "a GGUF control vector"
-    additions = file_additions(steering, consumer)
+    additions = file_additions(exportable, consumer)
     if 0 in additions:
         raise SteeringError(
             "A GGUF control vector can't reach the output of block 0, which this one moves; "
             f"leave it out if you can do without it: vector.select({[layer for layer in additions if layer]})."
         )
-    setting = as_setting(steering)
-    hint = setting.named_architecture(consumer)
+    fixed = as_fixed(exportable)
+    hint = fixed.named_architecture(consumer)
     with replacing(path) as temporary:
         writer = gguf.GGUFWriter(temporary, ARCHITECTURE)
         writer.add_string(f"{ARCHITECTURE}.model_hint", hint)
         writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(additions))
-        writer.add_string(SETTING_KEY, json.dumps(setting.moved, sort_keys=True))
-        if setting.model:
-            writer.add_string(MODEL_KEY, setting.model.model_dump_json())
+        writer.add_string(SETTING_KEY, json.dumps(fixed.moved, sort_keys=True))
+        if fixed.model:
+            writer.add_string(MODEL_KEY, fixed.model.model_dump_json())
         for layer, push in additions.items():
             writer.add_tensor(f"direction.{layer}", push.numpy())
         writer.write_header_to_file()

@@ -9,10 +9,10 @@ from pathlib import Path
 from steering.errors import SteeringError
 from steering.files import replacing
 from steering.formats.control_vector import to_gguf
-from steering.formats.fixed_sliders import Steering, file_additions
+from steering.formats.fixed_sliders import Exportable, file_additions
 
 
-def to_easysteer(steering: Steering, path: str | Path) -> None:
+def to_easysteer(exportable: Exportable, path: str | Path) -> None:
     """Write the spec to `path` and the control vector that it names beside it, under the same name with `.gguf`.
 
     The spec names the GGUF file as `path` does: start the server where that leads to it. Raises SteeringError for what
@@ -21,7 +21,7 @@ def to_easysteer(steering: Steering, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".json":
         raise SteeringError(f"Expected a .json file for EasySteer's spec, found {str(path)!r}; name it so.")
-    layers = list(file_additions(steering, "EasySteer"))
+    layers = list(file_additions(exportable, "EasySteer"))
     source = path.with_suffix(".gguf")
     spec = {
         "vectors": [
@@ -37,4 +37,4 @@ def to_easysteer(steering: Steering, path: str | Path) -> None:
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(spec, indent=2) + "\n")
-        to_gguf(steering, source)
+        to_gguf(exportable, source)

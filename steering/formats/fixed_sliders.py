@@ -1,6 +1,6 @@
 """Sliders at fixed values, which is what a file of another tool can say."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TypeAlias
@@ -10,22 +10,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.errors import SteeringError
-from steering.hooks.sliders import Sliders
 from steering.models.identity import ModelIdentity, mismatches
+from steering.vectors.slider import Slider, SliderValues, as_slider, check_axes
 from steering.vectors.steering_vector import SteeringVector
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
-    """Sliders and the value of each: `Setting(sliders, {"safety": 0.8})`. Those that are not named are at 0."""
+class FixedSliders:
+    """Sliders and the value of each: `FixedSliders(sliders, {"safety": 0.8})`. Those that are not named are at 0.
 
-    sliders: Sliders
-    values: Mapping[str, float]
+    Raises:
+        SteeringError: for a value of no slider, or one that isn't finite.
+    """
+
+    sliders: Mapping[str, Slider | SteeringVector]
+    values: SliderValues
     model_type: str | None = None
     """transformers' name of the architecture, such as `llama`: for vectors that don't know their model."""
 
     def __post_init__(self) -> None:
-        self.sliders.check_axes(self.values)
+        check_axes(self.values, self.sliders)
         for name, value in self.values.items():
             if not isfinite(value):
                 raise SteeringError(f"Expected a finite number for slider {name!r}, found {value!r}.")
@@ -36,7 +40,13 @@ class Setting:
         return {name: float(value) for name, value in self.values.items() if value}
 
     @property
-    def by_axis(self) -> dict[str, "Setting"]:
+    def strengths(self) -> list[tuple[Slider, float]]:
+        """Every moved slider with the strength that its value stands for."""
+        moved = [(as_slider(self.sliders[name]), value) for name, value in self.moved.items()]
+        return [(slider, slider.strength(torch.tensor([value])).item()) for slider, value in moved]
+
+    @property
+    def by_axis(self) -> dict[str, "FixedSliders"]:
         """One setting for each slider that isn't at 0: for one file an axis."""
         return {name: replace(self, values={name: value}) for name, value in self.moved.items()}
 
@@ -44,14 +54,10 @@ class Setting:
     def model(self) -> ModelIdentity | None:
         """The model that the moved vectors were made on, as far as the first that knows it says.
 
-        Raises SteeringError when two of them were made on different models.
+        Raises:
+            SteeringError: when two of them were made on different models.
         """
-        origins = [self.sliders.axes[name].origin for name in self.moved]
-        known = [origin.model for origin in origins if origin]
-        for other in known[1:]:
-            if found := mismatches(known[0], other):
-                raise SteeringError(f"Expected vectors of one model: {'; '.join(found.values())}.")
-        return known[0] if known else None
+        return common_model(slider for slider, _ in self.strengths)
 
     @property
     def architecture(self) -> str | None:
@@ -60,48 +66,73 @@ class Setting:
         return self.model_type or (model.model_type if model else None)
 
     def named_architecture(self, consumer: str) -> str:
-        """The same for a file that has to name it. Raises SteeringError where nobody says it."""
+        """The same for a file that has to name it.
+
+        Raises:
+            SteeringError: where nobody says it.
+        """
         if self.architecture is None:
             raise SteeringError(
                 f"A file for {consumer} names its model type, and these vectors don't say which model they belong to; "
-                "give it: Setting(sliders, values, model_type='llama'), or --model-type llama."
+                "give it: FixedSliders(sliders, values, model_type='llama'), or --model-type llama."
             )
         return self.architecture
 
     def additions(self, consumer: str) -> dict[int, Float[Tensor, " d_model"]]:
         """What is added at each block's output, in float32, by block index; empty where all sliders are at 0.
 
-        Raises SteeringError for a vector that does more than add (an intervention, gate, scope, companion or attention
-        site), and for vectors of different models or widths: the consumer's file can't say it.
+        Raises:
+            SteeringError: for a slider that does more than add at blocks on every token, and for vectors of different
+                models or widths: the consumer's file can't say it.
         """
         _ = self.model  # raises for vectors of different models
-        if len(widths := {self.sliders.axes[name].d_model for name in self.moved}) > 1:
+        if len(widths := {slider.d_model for slider, _ in self.strengths}) > 1:
             raise SteeringError(f"Expected vectors of one model, found widths {sorted(widths)}; export them apart.")
         additions: dict[int, Tensor] = {}
-        for name, value in self.moved.items():
-            vector = self.sliders.axes[name]
-            vector.require_plain(f"for {consumer}")
-            for layer in vector.recommended_layers:
-                push = torch.tensor(value) * (vector[layer] * vector.unit)
-                additions[layer] = additions[layer] + push if layer in additions else push
+        for slider, strength in self.strengths:
+            push = slider.only_addition(f"for {consumer}")
+            for layer in push.layers:
+                delta = torch.tensor(strength) * (push.vector[layer] * push.strength)
+                additions[layer] = additions[layer] + delta if layer in additions else delta
         return dict(sorted(additions.items()))
 
-
-Steering: TypeAlias = SteeringVector | Setting
-"""What is exported: a vector stands for its slider at 1."""
-
-
-def as_setting(steering: Steering) -> Setting:
-    """A setting as it is; a vector as its slider at 1."""
-    return steering if isinstance(steering, Setting) else Setting(Sliders(vector=steering), {"vector": 1.0})
+    def check(self, model: ModelIdentity) -> None:
+        """Raise SteeringError unless the moved sliders were made on this model."""
+        for slider, _ in self.strengths:
+            slider.check(model)
 
 
-def file_additions(steering: Steering, consumer: str) -> dict[int, Float[Tensor, " d_model"]]:
-    """`Setting.additions` for a file, which has to hold something.
+Exportable: TypeAlias = SteeringVector | Slider | FixedSliders
+"""What is exported: a vector or slider stands for itself at value 1."""
 
-    Raises SteeringError when all sliders are at 0.
+
+def as_fixed(exportable: Exportable) -> FixedSliders:
+    """A setting as it is; a vector or slider at value 1."""
+    if isinstance(exportable, FixedSliders):
+        return exportable
+    return FixedSliders({"vector": exportable}, {"vector": 1.0})
+
+
+def file_additions(exportable: Exportable, consumer: str) -> dict[int, Float[Tensor, " d_model"]]:
+    """`FixedSliders.additions` for a file, which has to hold something.
+
+    Raises:
+        SteeringError: when all sliders are at 0.
     """
-    additions = as_setting(steering).additions(consumer)
+    additions = as_fixed(exportable).additions(consumer)
     if not additions:
         raise SteeringError(f"Expected a slider that isn't at 0 to export for {consumer}, found none; set one.")
     return additions
+
+
+def common_model(sliders: Iterable[Slider]) -> ModelIdentity | None:
+    """The model that sliders were made on; None where none of them says it.
+
+    Raises:
+        SteeringError: when two of them were made on different models.
+    """
+    known = [slider.origin.model for slider in sliders if slider.origin]
+    for other in known[1:]:
+        if found := mismatches(known[0], other):
+            raise SteeringError(f"Expected vectors of one model: {'; '.join(found.values())}.")
+    return known[0] if known else None

@@ -1,9 +1,7 @@
-"""A folder for the Hugging Face Hub: vectors, what they are, and a card that says so to people.
+"""A folder for the Hugging Face Hub: sliders, what they are, and a card that says so to people.
 
 `AXIS.safetensors` for each axis, `config.json` (see `HubConfig`) and `README.md`. Upload it with `hf upload YOU/NAME
-FOLDER`; `SteeringVector.from_pretrained` reads the folder or the repository.
-
-Reading: Vectors from a folder that `steering.formats.hub` wrote, or from such a repository on the Hugging Face Hub.
+FOLDER`; `Sliders.from_pretrained` reads the folder or the repository.
 """
 
 from collections.abc import Mapping
@@ -14,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from steering.errors import SteeringError, quoted
 from steering.formats.card import card
+from steering.formats.fixed_sliders import common_model
 from steering.formats.model_folder import new_folder
-from steering.models.identity import ModelIdentity, mismatches
-from steering.vectors.file_format import read_vector
+from steering.models.identity import ModelIdentity
+from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector
 
 CONFIG = "config.json"
@@ -30,71 +29,53 @@ class HubConfig(BaseModel):
     library_name: Literal["trimtab"] = "trimtab"
     format_version: Literal["1"] = "1"
     axes: tuple[str, ...]
-    """Names of the axes; the vector of each is in `NAME.safetensors`."""
+    """Names of the axes; the slider of each is in `NAME.safetensors`."""
     model: ModelIdentity | None
-    """The model that the vectors were made on, where they say it."""
-
-
-def vector_file(axis: str) -> str:
-    """Name of an axis's file in the folder."""
-    return f"{axis}.safetensors"
+    """The model that they were made on, where they say it."""
 
 
 def to_hub_folder(
-    axes: Mapping[str, SteeringVector],
+    sliders: Mapping[str, Slider | SteeringVector],
     path: str | Path,
     *,
-    licence: str = "apache-2.0",
+    license: str = "apache-2.0",
     base_model: str | None = None,
     measured: str = "",
     citation: str = "",
 ) -> None:
-    """Write the folder, whole or not at all; vectors with gates, companions or any intervention are fine.
+    """Write the folder, whole or not at all; sliders with gates, several pushes or any intervention are fine.
 
     Args:
-        axes: vectors by axis name, all of one model.
-        licence: the Hub's identifier of the licence that you give the vectors under.
+        sliders: by axis name, all of one model.
+        path: the folder, new or empty.
+        license: the Hub's identifier of the license that you give them under.
         base_model: Hub id of the model, for the card; the vectors' own where they were made on a Hub model.
         measured: Markdown on what was measured, such as a cross-effect matrix; the card says so when there is none.
         citation: BibTeX or text of what to cite besides Trimtab and the methods.
 
-    Raises SteeringError for names that can't be a Python argument, and for vectors of several models.
+    Raises:
+        SteeringError: for names that can't be a Python argument, and for vectors of several models.
     """
-    if not axes or any(not name.isidentifier() for name in axes):
-        raise SteeringError(f"Expected axes with names such as 'safety', found {quoted(axes)}; rename them.")
-    known = [vector.origin.model for vector in axes.values() if vector.origin]
-    for other in known[1:]:
-        if found := mismatches(known[0], other):
-            raise SteeringError(f"Expected vectors of one model: {'; '.join(found.values())}.")
-    model = known[0] if known else None
+    if not sliders or any(not name.isidentifier() for name in sliders):
+        raise SteeringError(f"Expected axes with names such as 'safety', found {quoted(sliders)}; rename them.")
+    written = {name: as_slider(slider) for name, slider in sliders.items()}
+    model = common_model(written.values())
     if base_model is None and model is not None and model.revision is not None:
         base_model = model.name
     with new_folder(path) as folder:
-        for name, vector in axes.items():
-            vector.save(folder / vector_file(name))
-        config = HubConfig(axes=tuple(axes), model=model)
+        for name, slider in written.items():
+            slider.save(folder / f"{name}.safetensors")
+        config = HubConfig(axes=tuple(written), model=model)
         (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        text = card(axes, licence=licence, base_model=base_model, measured=measured, citation=citation)
+        summaries = {name: slider.summary() for name, slider in written.items()}
+        text = card(summaries, license=license, base_model=base_model, measured=measured, citation=citation)
         (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def axes_from_pretrained(source: str | Path, revision: str | None = None) -> dict[str, SteeringVector]:
-    """All vectors of a folder or Hub repository by axis, for `Sliders(**axes)`.
-
-    Only a name that is no local folder and looks like a Hub id, `you/name`, reaches the network. `revision` is a
-    branch, tag or commit there. Raises SteeringError when there is nothing of the kind.
-    """
-    return {axis: read_vector(_file(source, vector_file(axis), revision)) for axis in _config(source, revision).axes}
-
-
-def vector_from_pretrained(source: str | Path, axis: str | None = None, revision: str | None = None) -> SteeringVector:
-    """One of them; the only one where no axis is named."""
+def sliders_from_pretrained(source: str | Path, revision: str | None = None) -> dict[str, Slider]:
+    """All sliders of a folder or Hub repository by axis: see `Sliders.from_pretrained`."""
     axes = _config(source, revision).axes
-    if axis is None and len(axes) > 1:
-        raise SteeringError(f"{str(source)!r} has the axes {quoted(axes)}; name one, such as axis={axes[0]!r}.")
-    if axis is not None and axis not in axes:
-        raise SteeringError(f"There is no axis {axis!r} in {str(source)!r}; it has {quoted(axes)}.")
-    return read_vector(_file(source, vector_file(axis or axes[0]), revision))
+    return {axis: Slider.load(_file(source, f"{axis}.safetensors", revision)) for axis in axes}
 
 
 def _config(source: str | Path, revision: str | None) -> HubConfig:

@@ -11,20 +11,20 @@ from pathlib import Path
 import torch
 
 from steering.files import replacing
-from steering.formats.fixed_sliders import Steering, as_setting, file_additions
+from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 
 BLOCKS = {"gpt2": "h", "gptj": "h", "bloom": "h", "falcon": "h", "opt": "decoder.layers", "mpt": "blocks"}
 """Where families keep their blocks under `model.base_model`, if not at `layers`."""
 
 
-def to_lm_eval(steering: Steering, path: str | Path, blocks: str | None = None) -> None:
+def to_lm_eval(exportable: Exportable, path: str | Path, blocks: str | None = None) -> None:
     """Write the file, whole or not at all: for `--model steered --model_args pretrained=…,steer_path=x.pt`.
 
     `blocks` is the dotted path of the decoder blocks under `model.base_model`, where the family isn't known; the
     harness says so when no module has the name. Raises SteeringError for anything but additions at blocks.
     """
-    additions = file_additions(steering, "lm-evaluation-harness")
-    prefix = blocks or BLOCKS.get(as_setting(steering).architecture or "", "layers")
+    additions = file_additions(exportable, "lm-evaluation-harness")
+    prefix = blocks or BLOCKS.get(as_fixed(exportable).architecture or "", "layers")
     content = {
         f"{prefix}.{layer}": {
             "steering_vector": push,

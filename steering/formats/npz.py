@@ -2,8 +2,6 @@
 
 `layers`, (layers,) int64, block indices; `directions`, (layers, d_model) float32, what is added to each block's output;
 `model_type`, text, empty where it isn't known. Read it with `numpy.load(path, allow_pickle=False)`.
-
-
 """
 
 from pathlib import Path
@@ -14,21 +12,21 @@ import torch
 
 from steering.errors import SteeringError
 from steering.files import replacing
-from steering.formats.fixed_sliders import Steering, as_setting, file_additions
+from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.reading import existing, vector_at
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 
 
-def to_npz(steering: Steering, path: str | Path) -> None:
+def to_npz(exportable: Exportable, path: str | Path) -> None:
     """Write the file, whole or not at all. Raises SteeringError for anything but additions at blocks."""
-    additions = file_additions(steering, "a .npz file")
+    additions = file_additions(exportable, "a .npz file")
     with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
             layers=np.array(list(additions), dtype=np.int64),
             directions=torch.stack(list(additions.values())).numpy(),
-            model_type=np.array(as_setting(steering).architecture or ""),
+            model_type=np.array(as_fixed(exportable).architecture or ""),
         )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from steering.errors import SteeringError
-from steering.formats.fixed_sliders import Setting, Steering, as_setting
+from steering.formats.fixed_sliders import Exportable, FixedSliders, as_fixed
 from steering.formats.last_projection import last_projection, module_name
 from steering.formats.model_folder import TOLERANCE, new_folder, random_ids, write_model
 from steering.models.attention import output_projection
@@ -20,20 +20,19 @@ from steering.models.decoder_blocks import block_output, find_blocks
 from steering.models.language_model import LanguageModel
 
 
-def to_orthogonalized(steering: Steering, path: str | Path, lm: LanguageModel) -> None:
+def to_orthogonalized(exportable: Exportable, path: str | Path, lm: LanguageModel) -> None:
     """Write the model's folder, whole or not at all.
 
     The one thing that moves has to be the ablation of one direction, wholly, at every block: the recipe
-    `refusal_direction` at -1, or a vector of your own with `intervention="ablate"`. Tied output embeddings are untied,
+    `refusal_direction` at -1, or a push of your own with `intervention="ablate"`. Tied output embeddings are untied,
     so that only what is written changes.
 
     Raises SteeringError for anything else, for a vector of another model, and for a model whose residual stream still
     has a part along the direction, such as Gemma-2, where norms stand between the matrices and the stream.
     """
-    setting = as_setting(steering)
-    for name in setting.moved:
-        setting.sliders.axes[name].check(lm.identity)
-    direction = ablated_direction(setting, lm.n_layers)
+    fixed = as_fixed(exportable)
+    fixed.check(lm.identity)
+    direction = ablated_direction(fixed, lm.n_layers)
     config, weights = deepcopy(lm.model.config), dict(lm.model.state_dict())
     if config.tie_word_embeddings:
         config.tie_word_embeddings = False
@@ -57,31 +56,31 @@ def to_orthogonalized(steering: Steering, path: str | Path, lm: LanguageModel) -
             )
 
 
-def ablated_direction(setting: Setting, n_layers: int) -> Tensor:
+def ablated_direction(fixed: FixedSliders, n_layers: int) -> Tensor:
     """The one direction, at norm 1, that the setting ablates wholly at every block.
 
     Raises SteeringError for a setting that does anything else.
     """
     acting = [
-        (part, value * part.unit)
-        for name, value in setting.moved.items()
-        for part in setting.sliders.axes[name].parts
-        if not (part.intervention in ("ablate", "add_above") and value * part.unit <= 0)
+        (push, strength * push.strength)
+        for slider, strength in fixed.strengths
+        for push in slider.pushes
+        if not (push.intervention in ("ablate", "add_above") and strength * push.strength <= 0)
     ]
-    for part, strength in acting:
-        plain = part.gate is None and (part.site, part.scope) == ("block", "all")
-        if part.intervention != "ablate" or strength < 1 or not plain or len(part.recommended_layers) != n_layers:
+    for push, strength in acting:
+        plain = push.gate is None and (push.hook_point, push.tokens) == ("resid_post", "all")
+        if push.intervention != "ablate" or strength < 1 or not plain or len(push.layers) != n_layers:
             raise SteeringError(
                 f"Expected the ablation of one direction at all {n_layers} blocks, ungated, on all tokens, strength 1, "
-                f"found {part.intervention!r} of {part.title!r} at {len(part.recommended_layers)} {part.site}s in "
-                f"scope {part.scope!r} at strength {strength:g}; weights can hold nothing else."
+                f"found {push.summary().text} of {push.vector.title!r}; weights can hold nothing else."
             )
     if len(acting) != 1:
         raise SteeringError(f"Expected one ablation, found {len(acting)}; set one slider to where it ablates.")
-    units = torch.nn.functional.normalize(acting[0][0].directions, dim=-1)
+    vector = acting[0][0].vector
+    units = vector.normalized().directions
     if not torch.allclose(units @ units[0], torch.ones(len(units)), atol=1e-5):
         raise SteeringError(
-            f"Expected one direction for all blocks, found several in {acting[0][0].title!r}; "
+            f"Expected one direction for all blocks, found several in {vector.title!r}; "
             "make a vector that has the same at each: vector[layer].expand_as(vector.directions)."
         )
     return units[0]

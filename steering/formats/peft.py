@@ -17,22 +17,21 @@ from torch import Tensor, nn
 
 from steering.errors import SteeringError
 from steering.formats.baked import adding
-from steering.formats.fixed_sliders import Steering, as_setting, file_additions
+from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.last_projection import last_projection, module_name
 from steering.formats.model_folder import TOLERANCE, float32_copy, forward_hooks, largest_difference, new_folder
 from steering.models.language_model import LanguageModel
 
 
-def to_peft(steering: Steering, path: str | Path, lm: LanguageModel) -> None:
+def to_peft(exportable: Exportable, path: str | Path, lm: LanguageModel) -> None:
     """Write the adapter's folder, whole or not at all: `PeftModel.from_pretrained(model, path)`.
 
     Raises SteeringError for anything but additions at blocks, for vectors of another model, and for a model on which
     the bias isn't the same as the hooks; checked by logits, with the memory of two more copies in float32.
     """
-    setting = as_setting(steering)
-    additions = {layer: push.to(lm.model.dtype) for layer, push in file_additions(setting, "a PEFT adapter").items()}
-    for name in setting.moved:
-        setting.sliders.axes[name].check(lm.identity)
+    fixed = as_fixed(exportable)
+    additions = {layer: push.to(lm.model.dtype) for layer, push in file_additions(fixed, "a PEFT adapter").items()}
+    fixed.check(lm.identity)
     modules: dict[str, tuple[nn.Linear, Tensor]] = {}
     for layer, push in additions.items():
         _, module = last_projection(lm.blocks[layer], lm.d_model)

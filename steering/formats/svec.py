@@ -1,15 +1,11 @@
 """`.svec`, a JSON file of directions by layer that two tools of IBM read, each in its own way.
 
 AISteer360 adds `directions["12"]` to the **output** of block 12. Activation-steering (CAST) adds it to the **input** of
-block 12, which is the output of block 11, after rounding it to float16. One file can't serve both.
+block 12, which is the output of block 11, after rounding it to float16. One file can't serve both. Both tools read
+block L's output for their layer L; a file that is read here becomes a vector that steers as it did there.
 
 Sources: `aisteer360/algorithms/state_control/_common/steering_vector.py` and `caa/control.py`;
 `activation_steering/steering_vector.py`, `leash_layer.py` and `malleable_model.py`.
-
-Reading: `.svec` files of IBM's two tools: both read block L's output for their layer L; what they move differs.
-
-AISteer360 adds at the same place. Activation-steering (CAST) adds its layer L to the **input** of block L, which is
-layer L - 1 here; that is what its importer converts to, so that the vector steers as it did there.
 """
 
 import json
@@ -22,31 +18,31 @@ from torch import Tensor
 
 from steering.errors import SteeringError
 from steering.files import replacing
-from steering.formats.fixed_sliders import Steering, as_setting, file_additions
+from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.reading import existing, layer_numbers, read_json, vector_at
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 
 
-def to_aisteer360(steering: Steering, path: str | Path) -> None:
+def to_aisteer360(exportable: Exportable, path: str | Path) -> None:
     """Write the file for AISteer360's `SteeringVector.load`, whole or not at all.
 
     Its control `CAA` moves the one layer that it is told, at a `multiplier` of 1. Raises SteeringError for
     anything but additions at blocks, and where nobody knows the model type.
     """
-    additions = file_additions(steering, "AISteer360")
-    _write(path, as_setting(steering).named_architecture("AISteer360"), additions)
+    additions = file_additions(exportable, "AISteer360")
+    _write(path, as_fixed(exportable).named_architecture("AISteer360"), additions)
 
 
-def to_activation_steering(steering: Steering, path: str | Path) -> None:
+def to_activation_steering(exportable: Exportable, path: str | Path) -> None:
     """Write the file for activation-steering's `SteeringVector.load`: what moves block L's output is its layer L + 1.
 
     Pass the file's layers as `behavior_layer_ids`, at a `behavior_vector_strength` of 1. Raises SteeringError for
     anything but additions at blocks, for the last block, and for numbers that float16 can't hold.
     """
     consumer = "activation-steering"
-    additions = file_additions(steering, consumer)
-    model = as_setting(steering).model
+    additions = file_additions(exportable, consumer)
+    model = as_fixed(exportable).model
     if model and model.n_layers - 1 in additions:
         raise SteeringError(
             f"Activation-steering moves the inputs of blocks, so that the output of the last, {model.n_layers - 1}, "
@@ -58,7 +54,7 @@ def to_activation_steering(steering: Steering, path: str | Path) -> None:
             f"Activation-steering holds directions in float16, up to 65504, found {largest:g}; lower the slider."
         )
     shifted = {layer + 1: push for layer, push in additions.items()}
-    _write(path, as_setting(steering).named_architecture(consumer), shifted)
+    _write(path, as_fixed(exportable).named_architecture(consumer), shifted)
 
 
 def _write(path: str | Path, model_type: str, directions: dict[int, Tensor]) -> None:

@@ -4,25 +4,25 @@ Layer L here is the output of block L there too, `blocks.{L}.hook_out`. The brid
 compatibility mode it folds the norms, and the residual stream is another one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from torch import Tensor
 
-from steering.formats.fixed_sliders import Setting
-from steering.hooks.sliders import Sliders
+from steering.formats.fixed_sliders import FixedSliders
 from steering.interventions.add import add
+from steering.vectors.slider import Slider
 
 ForwardHook: TypeAlias = tuple[str, Callable[[Tensor, object], Tensor]]
 
 
-def forward_hooks(sliders: Sliders, **coefficients: float) -> list[ForwardHook]:
+def forward_hooks(sliders: Mapping[str, Slider], **values: float) -> list[ForwardHook]:
     """Hooks for `with bridge.hooks(fwd_hooks=forward_hooks(sliders, safety=1.0)):`, acting on every token.
 
     Sliders that are not named are at 0. Raises SteeringError for an unknown axis, and for a vector that does more than
     add (an intervention, a gate, a scope): these hooks can't say it.
     """
-    additions = Setting(sliders, coefficients).additions("TransformerLens")
+    additions = FixedSliders(sliders, values).additions("TransformerLens")
     return [(f"blocks.{layer}.hook_out", _adding(delta)) for layer, delta in additions.items()]
 
 

@@ -1,6 +1,6 @@
-"""What the sliders do at one block: the sum of plain additions, and single vectors with an operation or gate.
+"""What the sliders do at one block: the sum of plain additions, and single pushes with an intervention or gate.
 
-Every move has `set(coefficients)`, called when a slider moves, and `apply(h, tracker)`, called in the forward pass.
+Every hook has `set(strengths)`, called when a slider moves, and `apply(h, tracker)`, called in the forward pass.
 """
 
 from collections.abc import Mapping
@@ -17,39 +17,39 @@ from steering.interventions import INTERVENTIONS
 from steering.interventions.add import add
 from steering.interventions.gates import Gate
 from steering.models.decoder_blocks import block_output
-from steering.vectors.steering_vector import SteeringVector
+from steering.vectors.slider import Push
 
-Coefficients = Mapping[str, Float[Tensor, " rows"]]
-"""Every slider's value: one, or one a row of the caller's batch."""
+Strengths = Mapping[str, Float[Tensor, " rows"]]
+"""Every slider's strength: one, or one a row of the caller's batch."""
 
 
-class Move(Protocol):
+class BlockHook(Protocol):
     """Something that changes the residual stream at a block."""
 
-    def set(self, coefficients: Coefficients) -> None:
-        """Take over the sliders' values."""
+    def set(self, strengths: Strengths) -> None:
+        """Take over the sliders' strengths."""
 
     def apply(self, h: Float[Tensor, "batch seq d_model"], tracker: TokenTracker) -> Float[Tensor, "batch seq d_model"]:
-        """The moved states."""
+        """The moved activations."""
 
 
 class Addition:
-    """`h + Σ coefficient · direction` of plain vectors in one scope, summed when a slider moves.
+    """`h + Σ strength · direction` of plain additions on the same tokens, summed when a slider moves.
 
     The sum stands ready on the block's device in its dtype. It is written over in place, so that code which
     `torch.compile` made goes on with the tensor that it knows.
     """
 
-    def __init__(self, directions: Mapping[str, Tensor], scope: str, block: nn.Module) -> None:
+    def __init__(self, directions: Mapping[str, Tensor], tokens: str, block: nn.Module) -> None:
         self._directions = directions
-        self._choice = token_choice(scope)
+        self._choice = token_choice(tokens)
         self._exact = torch.empty(0)
         self._delta = torch.empty(0, **_placement(block))
         self._by_row = False
 
-    def set(self, coefficients: Coefficients) -> None:
+    def set(self, strengths: Strengths) -> None:
         """Work out the sum, (1 or rows, 1, d_model) in float32, and round it to the block's dtype."""
-        parts = [coefficients[name].reshape(-1, 1, 1) * direction for name, direction in self._directions.items()]
+        parts = [strengths[name].reshape(-1, 1, 1) * direction for name, direction in self._directions.items()]
         delta = sum(parts[1:], start=parts[0])
         # A zero is added as -0.0, the only number that changes neither 0.0 nor -0.0: sliders at 0 are exact.
         self._exact = torch.where(delta == 0, -0.0, delta)
@@ -83,7 +83,7 @@ def _placement(block: nn.Module) -> dict[str, Any]:
 
 
 class GateReading:
-    """What one vector's gate found in each batch row's prompt; one a dial, shared by the vector's blocks."""
+    """What one push's gate found in each batch row's prompt; one a dial, shared by the push's blocks."""
 
     def __init__(self, gate: Gate, tracker: TokenTracker) -> None:
         self._gate = gate
@@ -96,9 +96,8 @@ class GateReading:
         h = block_output(output)
         if self._tracker.starts_prompt:
             self._factors = torch.empty(0)
-        here = torch.stack(
-            [self._tracker.chosen(choice, h) for choice in self._choices], dim=1
-        )  # (rows, tokens, seq, 1)
+        chosen = [self._tracker.chosen(choice, h) for choice in self._choices]
+        here = torch.stack(chosen, dim=1)  # (rows, tokens, seq, 1)
         seen = here.any(2).squeeze(-1)  # (rows, tokens)
         whole = seen.all(1)
         if (seen.any(1) & ~whole).any():
@@ -107,8 +106,7 @@ class GateReading:
                 "some of them; pass whole prompts of that length at once (no chunked prefill)."
             )
         if whole.any():
-            states = torch.where(here, h.unsqueeze(1), 0).sum(2)
-            found = self._gate.factors(states)
+            found = self._gate.factors(torch.where(here, h.unsqueeze(1), 0).sum(2))
             known = self._factors if len(self._factors) == len(h) else torch.zeros_like(found)
             self._factors = torch.where(whole, found, known.to(found.device))
 
@@ -126,38 +124,38 @@ class GateReading:
         return self._factors.to(h.device).repeat_interleave(len(h) // read).reshape(-1, 1, 1)
 
 
-class Operation:
-    """One vector's intervention at one block, on the rows that its gate lets through."""
+class Intervention:
+    """One push's intervention at one block, on the rows that its gate lets through."""
 
-    def __init__(self, name: str, vector: SteeringVector, layer: int, scope: str, gate: GateReading | None) -> None:
+    def __init__(self, name: str, push: Push, layer: int, gate: GateReading | None) -> None:
         self._name = name
-        self._unit = vector.unit
-        self._direction = vector[layer]
-        row = vector.layers.index(layer)
-        self._reference = torch.empty(0) if vector.reference is None else vector.reference[row]
-        self._intervention = INTERVENTIONS[vector.intervention]
-        self._choice = token_choice(scope)
+        self._push_strength = push.strength
+        self._direction = push.vector[layer]
+        self._tensors = push.tensors_at(layer)
+        self._intervention = INTERVENTIONS[push.intervention]
+        self._choice = token_choice(push.tokens)
         self._gate = gate
-        self._coefficient = torch.empty(0)
+        self._strength = torch.empty(0)
         self._idle = True
 
-    def set(self, coefficients: Coefficients) -> None:
-        """Take over the slider's value, (1 or rows, 1, 1)."""
-        self._coefficient = coefficients[self._name].reshape(-1, 1, 1) * self._unit
-        self._idle = not self._coefficient.any()
+    def set(self, strengths: Strengths) -> None:
+        """Take over the slider's strength, (1 or rows, 1, 1)."""
+        self._strength = strengths[self._name].reshape(-1, 1, 1) * self._push_strength
+        self._idle = not self._strength.any()
 
     def apply(self, h: Tensor, tracker: TokenTracker) -> Tensor:
-        """The intervention where value, gate and scope let it act; elsewhere exactly `h`."""
+        """The intervention where strength, gate and tokens let it act; elsewhere exactly `h`."""
         if self._idle:
             return h
-        x = self._coefficient.to(h.device)
+        x = self._strength.to(h.device)
         if len(x) > 1:
             x = x.repeat_interleave(tracker.rows_per_caller_row(len(h), len(x)), dim=0)
         if self._gate is not None:
             x = x * self._gate.factors(h)
         if self._direction.device != h.device:
-            self._direction, self._reference = self._direction.to(h.device), self._reference.to(h.device)
+            self._direction = self._direction.to(h.device)
+            self._tensors = {name: tensor.to(h.device) for name, tensor in self._tensors.items()}
         acts = x != 0
         if self._choice is not None:
             acts = acts & tracker.chosen(self._choice, h)
-        return torch.where(acts, self._intervention(h, x, self._direction, self._reference), h)
+        return torch.where(acts, self._intervention(h, x, self._direction, **self._tensors), h)

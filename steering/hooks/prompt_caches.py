@@ -15,7 +15,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from steering.activations.recording import stopping_at
 from steering.activations.shared_prefix import common_prefix, run_into
-from steering.hooks.sliders import Dial
+from steering.hooks.dial import Dial
 from steering.hooks.tokens import ANSWER_SCOPES
 from steering.models.language_model import LanguageModel
 
@@ -28,15 +28,15 @@ _ALIBI = ("bloom", "falcon", "mpt")
 class PromptCaches:
     """Makes caches of prompts under an attached dial, whose sliders it moves.
 
-    Each prompt's last tokens, those that gates read and that scopes of the answer move, are left to `generate`.
+    Each prompt's last tokens, those that gates read or that sliders of the answer move, are left to `generate`.
     """
 
     def __init__(self, lm: LanguageModel, dial: Dial, rows: Sequence[list[int]], options: Mapping[str, Any]) -> None:
         self._lm, self._dial, self._rows = lm, dial, rows
-        self._moving = {name for name, _, scope in dial.parts if scope not in ANSWER_SCOPES}
-        self._tail = max([1, *(token for _, part, _ in dial.parts if part.gate for token in part.gate.tokens)])
+        self._moving = {name for name, push in dial.pushes if push.tokens not in ANSWER_SCOPES}
+        self._tail = max([1, *(token for _, push in dial.pushes if push.gate for token in push.gate.tokens)])
         self.possible = (
-            not any(part.gate for name, part, _ in dial.parts if name in self._moving)
+            not any(push.gate for name, push in dial.pushes if name in self._moving)
             and not (self._moving and lm.model.config.model_type in _ALIBI)
             and {*options} <= {*_CHOOSING}
             and all(map(self._keeps_all, self._empty().layers))

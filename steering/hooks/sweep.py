@@ -6,43 +6,64 @@ from typing import Any, TypeVar
 from tqdm.auto import tqdm
 
 from steering.data.chats import ChatLike
+from steering.hooks.dial import attach
 from steering.hooks.prompt_caches import PromptCaches
-from steering.hooks.sliders import Sliders
 from steering.models.language_model import LanguageModel
+from steering.vectors.slider import Slider, SliderValues, check_axes
 
 T = TypeVar("T")
 
 
 def sweep(
     lm: LanguageModel,
-    sliders: Sliders,
+    sliders: Mapping[str, Slider],
     prompts: Sequence[ChatLike],
-    settings: Sequence[Mapping[str, float]],
+    settings: Sequence[SliderValues],
     *,
     max_new_tokens: int = 64,
     rows_per_batch: int = 32,
-    scope: str | Mapping[str, str] | None = None,
+    tokens: str | Mapping[str, str] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> list[list[str]]:
-    """Answers to every prompt under every setting, `answers[prompt][setting]`; settings run together as batch rows.
+    """Answers to every prompt under every setting; settings run together as batch rows.
 
     The answers are those of `generate` under one setting at a time. What the settings have in common runs once: a
     prompt's tokens below the first layer that moves, and at all layers where the sliders leave the prompt alone; what
     all prompts begin with (a chat template's system turn) runs once a batch of settings.
 
-    An axis that a setting doesn't name is at 0. `options` are those of `LanguageModel.generate`.
+    Args:
+        lm: the model.
+        sliders: `Sliders`, or any mapping of names to sliders.
+        prompts: texts or chats.
+        settings: slider values by axis; one that a setting doesn't name is at 0.
+        max_new_tokens: length of an answer at most.
+        rows_per_batch: answers that are written at once.
+        tokens: tokens that are moved, as `Sliders.attach` takes them.
+        progress: show a bar.
+        options: of `LanguageModel.generate`.
+
+    Returns:
+        `answers[prompt][setting]`.
+
+    Raises:
+        SteeringError: for an unknown axis.
+
+    Example:
+        >>> answers = sweep(lm, Sliders(a=vector), ["Hi", "Why?"], [{}, {"a": 1.0}], max_new_tokens=2, progress=False)
+        >>> len(answers), len(answers[0])
+        (2, 2)
     """
     for setting in settings:
-        sliders.check_axes(setting)
+        check_axes(setting, sliders)
     rows = [lm.tokenize(prompt).ids for prompt in prompts]
     by_length = sorted(range(len(prompts)), key=lambda number: -len(rows[number]))
     answers = [[""] * len(settings) for _ in prompts]
     total = len(prompts) * len(settings)
-    with sliders.attach(lm, scope=scope) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
+    with attach(sliders, lm, tokens=tokens) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
         caches = PromptCaches(lm, dial, rows, options)
         for columns in _parts(range(len(settings)), rows_per_batch):
-            values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders.axes}
+            values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders}
             if caches.possible:
                 caches.move(values)
             for some in _parts(by_length, max(1, rows_per_batch // len(columns))):

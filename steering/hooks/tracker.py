@@ -88,14 +88,14 @@ class TokenTracker:
         return rows // caller_rows
 
     def chosen(self, choice: TokenChoice, h: Tensor) -> Bool[Tensor, "rows seq 1"]:
-        """Whether a scope's tokens stand at each position of the pass under way.
+        """Whether the chosen tokens stand at each position of the pass under way.
 
         Raises SteeringError when only a part of the model runs, whose positions nobody can tell.
         """
         if self.token_index is None or self.prompt_length is None:
             raise SteeringError(
                 "Expected a forward pass of the whole attached model, found one of a part of it; "
-                "call the model itself, or attach with scope='all' and vectors without a gate."
+                "call the model itself, or attach with tokens='all' and sliders without a gate."
             )
         return choice(self.token_index, self.prompt_length).to(h.device).unsqueeze(-1)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
@@ -33,8 +34,8 @@ class Gate:
 
     layer: int
     """Block whose output is read: at or below the first that the slider moves."""
-    direction: Float[Tensor, "*tokens d_model"]
-    """One for each token that is read; without the first axis for one token."""
+    direction: Float[Tensor, "tokens d_model"]
+    """One for each token that is read; for one token also without the first axis."""
     bias: float = 0.0
     curve: str = "step"
     cosine: bool = False
@@ -47,8 +48,9 @@ class Gate:
         if self.curve not in CURVES:
             raise SteeringError(f"There is no gate curve {self.curve!r}; choose from {quoted(CURVES)}.")
         direction = torch.as_tensor(self.direction).detach().to("cpu", torch.float32)
+        direction = direction.unsqueeze(0) if direction.ndim == 1 else direction
         tokens = len(self.tokens)
-        if direction.shape[:-1] not in [(tokens,), ()][: 1 + (tokens == 1)] or not direction.isfinite().all():
+        if direction.ndim != 2 or len(direction) != tokens or not direction.isfinite().all():
             raise SteeringError(
                 "Expected a gate's direction of finite numbers, one a coordinate for each token, "
                 f"found {tuple(direction.shape)} for {tokens}."
@@ -66,12 +68,20 @@ class Gate:
         """Width of the residual stream that is read."""
         return self.direction.shape[-1]
 
-    def factors(self, states: Float[Tensor, "rows *tokens d_model"]) -> Float[Tensor, " rows"]:
-        """The factor on the slider's value for each prompt's states, in float32 at least."""
-        states = wide(states)
+    def factors(self, activations: Float[Tensor, "rows tokens d_model"]) -> Float[Tensor, " rows"]:
+        """How far each prompt opens the gate, from the activations at its tokens.
+
+        Args:
+            activations: at the gate's tokens, in their order.
+
+        Returns:
+            The factor on the slider's strength for each row, in float32 at least.
+        """
+        wide_activations = wide(activations)
         if self.cosine:
-            states = torch.nn.functional.normalize(states, dim=-1)
-        return self.opened(states.flatten(1) @ self.direction.flatten().to(states.device, states.dtype) + self.bias)
+            wide_activations = torch.nn.functional.normalize(wide_activations, dim=-1)
+        direction = self.direction.to(wide_activations.device, wide_activations.dtype)
+        return self.opened(einsum(wide_activations, direction, "rows tokens d, tokens d -> rows") + self.bias)
 
     def opened(self, score: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
         """The factor of each prompt's score, which has the bias in it; 0 for a score that isn't a number."""
@@ -98,22 +108,6 @@ def threshold_gate(
     # Half-way to the next state below: the step is open above its threshold, not at it.
     threshold = (thresholds[best] + below.max()) / 2 if len(below) else thresholds[best] - 1e-3
     return Gate(layer, unit, bias=-float(threshold), cosine=True)
-
-
-def probability_gate(
-    layer: int, positive: Float[Tensor, "states d_model"], negative: Float[Tensor, "states d_model"]
-) -> Gate:
-    """As open as a logistic probe (scikit-learn, on standardised states) finds it likely that the state is positive."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    states = torch.cat([positive, negative]).double().numpy()
-    scaler = StandardScaler().fit(states)
-    labels = [1] * len(positive) + [0] * len(negative)
-    probe = LogisticRegression(C=0.01, max_iter=1000).fit(scaler.transform(states), labels)
-    weights = probe.coef_[0] / scaler.scale_
-    bias = float(probe.intercept_[0] - weights @ scaler.mean_)
-    return Gate(layer, torch.from_numpy(weights), bias=bias, curve="probability")
 
 
 def linear_gate(

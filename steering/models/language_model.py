@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering.data.chats import Chat, ChatLike, Message, as_chat
+from steering.display.html import paragraph, table
 from steering.errors import SteeringError
 from steering.models.batching import pad
 from steering.models.decoder_blocks import find_blocks
@@ -150,6 +151,12 @@ class LanguageModel:
         return f"LanguageModel({self.identity.name!r}, {self.n_layers} layers of width {self.d_model})"
 
     def _repr_html_(self) -> str:
-        from steering.display.html import model_html
-
-        return model_html(self)
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        rows = [
+            ["architecture", f"{self.identity.model_type}, {self.n_layers} blocks of width {self.d_model}"],
+            ["parameters", f"{parameters / 1e6:,.1f} million, {str(self.model.dtype).removeprefix('torch.')}"],
+            ["on", str(self.model.device)],
+            ["chat template", "yes" if self.has_chat_template else "none"],
+            ["system prompt", "the template's own" if self.system_prompt is None else self.system_prompt or "empty"],
+        ]
+        return paragraph("LanguageModel", self.identity.name) + table([], rows)

@@ -1,10 +1,11 @@
 """Published methods by name, put together from directions, interventions and gates with the papers' defaults.
 
-`from_recipe(lm, "cast")` gives the vector of one; `RECIPES["mine"] = Recipe(…)` adds your own.
+`from_recipe(lm, "cast")` gives the slider of one; `RECIPES["mine"] = Recipe(…)` adds your own.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from steering.data.contrast import ContrastSet
 from steering.errors import SteeringError, quoted
@@ -15,21 +16,22 @@ from steering.recipes.alphasteer import alphasteer
 from steering.recipes.angular import angular
 from steering.recipes.caa import caa
 from steering.recipes.cast import cast
-from steering.recipes.inputs import Ingredients
+from steering.recipes.inputs import RecipeInputs
 from steering.recipes.iti import iti
 from steering.recipes.jailbreak_antidote import jailbreak_antidote
 from steering.recipes.persona import persona
 from steering.recipes.refusal_direction import refusal_direction
 from steering.recipes.repe import repe
 from steering.recipes.surgical import surgical
-from steering.vectors.steering_vector import SteeringVector
+from steering.vectors.provenance import Origin
+from steering.vectors.slider import Slider
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A published method: how its vector is made, which slider it is meant for, and where it is from."""
+    """A published method: how its slider is made, which slider it is meant for, and where it is from."""
 
-    make: Callable[[Ingredients], SteeringVector]
+    make: Callable[[RecipeInputs], Slider]
     axis: str
     citation: str
 
@@ -57,23 +59,30 @@ RECIPES: dict[str, Recipe] = {
 
 def from_recipe(
     lm: LanguageModel, name: str, sets: Mapping[str, ContrastSet] | None = None, progress: bool = True
-) -> SteeringVector:
-    """The vector that a recipe makes on a model, ready for `Sliders` and `save`.
+) -> Slider:
+    """The slider that a published method makes on a model, ready for `Sliders` and `save`.
 
     Args:
+        lm: the model.
+        name: a name in `RECIPES`.
         sets: your own contrast sets by role (`steering.recipes.inputs.ROLES`); the built-in ones otherwise.
+        progress: show bars.
 
-    Raises SteeringError for an unknown recipe or role.
+    Raises:
+        SteeringError: for an unknown recipe or role.
     """
-    return from_ingredients(Ingredients(lm, sets or {}, progress), name)
+    return from_inputs(RecipeInputs(lm, sets or {}, progress), name)
 
 
-def from_ingredients(ingredients: Ingredients, name: str) -> SteeringVector:
-    """As `from_recipe`, sharing states that were read with other recipes on the same ingredients."""
+def from_inputs(inputs: RecipeInputs, name: str) -> Slider:
+    """As `from_recipe`, sharing activations that were read with other recipes on the same inputs."""
     if name not in RECIPES:
         raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
-    ingredients.sources.clear()
-    vector = RECIPES[name].make(ingredients)
-    assert vector.origin is not None
-    record = {"recipe": name, "sources": tuple(ingredients.sources.values())}
-    return replace(vector, origin=vector.origin.model_copy(update=record))
+    inputs.sources.clear()
+    slider = RECIPES[name].make(inputs)
+    recipe = {"recipe": name, "citation": RECIPES[name].citation, "sources": tuple(inputs.sources.values())}
+    return slider.along(lambda vector: replace(vector, origin=_recorded(vector.origin, recipe)))
+
+
+def _recorded(origin: Origin | None, recipe: dict[str, Any]) -> Origin | None:
+    return origin and origin.model_copy(update=recipe)

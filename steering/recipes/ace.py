@@ -2,23 +2,23 @@
 
 from dataclasses import replace
 
-from steering.recipes.inputs import Ingredients
-from steering.vectors.steering_vector import SteeringVector
+from steering.recipes.inputs import RecipeInputs
+from steering.vectors.slider import Push, Slider
 
 
-def ace(ingredients: Ingredients) -> SteeringVector:
+def ace(inputs: RecipeInputs) -> Slider:
     """The projection on the harmful-harmless direction is set: to the harmful mean at 1, to the harmless one at -1.
 
     The paper's `h - r̂r̂ᵀh + (h_ref·r̂) r̂ + α v` with the harmless mean for h_ref; its α is `(x + 1)/2` here, and between
     the ends the state is moved part of the way, so that 0 leaves it alone.
     """
-    vector = ingredients.vector("safety")
-    positive, negative = ingredients.states("safety")
+    vector = inputs.vector("safety")
+    positive, negative = inputs.states("safety")
     middle = (positive.double().mean(0) + negative.double().mean(0)) / 2
-    return replace(
-        vector,
-        directions=vector.directions / 2,
+    push = Push(
+        replace(vector, directions=vector.directions / 2),
+        vector.recommended_layers[:1],
         intervention="set_projection",
-        reference=middle.float(),
-        recommended_layers=vector.recommended_layers[:1],
+        tensors={"center": middle.float()},
     )
+    return Slider((push,))

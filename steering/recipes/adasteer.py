@@ -1,18 +1,16 @@
 """Adaptive steering."""
 
-from dataclasses import replace
-
 from steering.interventions.gates import linear_gate
-from steering.recipes.inputs import Ingredients, with_directions
+from steering.recipes.inputs import RecipeInputs, with_directions
 from steering.scoring.next_token import refusal_score
 from steering.vectors.geometry import orthogonalize
-from steering.vectors.steering_vector import SteeringVector
+from steering.vectors.slider import Push, Slider
 
 SHARE = 1 / 3
 """Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""
 
 
-def adasteer(ingredients: Ingredients) -> SteeringVector:
+def adasteer(inputs: RecipeInputs) -> Slider:
     """A refusal and a harmfulness direction, each with a coefficient that is linear in the prompt's projection on it.
 
     The refusal direction leads from harmful prompts that the model complies with to those that it refuses, and is added
@@ -21,10 +19,10 @@ def adasteer(ingredients: Ingredients) -> SteeringVector:
     and is taken away where the prompt reads as ordinary: 1 at the ordinary mean, 0 at the harmful one (H-Law). The
     paper fits its lines on validation sets and sorts prompts by the answers; here the first token's refusal sorts them.
     """
-    vector = ingredients.vector("safety")
-    harmful, ordinary = ingredients.states("safety")[0], ingredients.prompts("helpfulness")
-    pairs = ingredients.contrast_set("safety").split()[0]
-    order = refusal_score(ingredients.lm, [pair.positive for pair in pairs]).argsort()
+    vector = inputs.vector("safety")
+    harmful, ordinary = inputs.states("safety")[0], inputs.prompts("helpfulness")
+    pairs = inputs.contrast_set("safety").split()[0]
+    order = refusal_score(inputs.lm, [pair.positive for pair in pairs]).argsort()
     count = max(1, round(SHARE * len(order)))
     complied, refused = harmful[order[:count]], harmful[order[-count:]]
     refusal = with_directions(vector, refused.double().mean(0) - complied.double().mean(0))
@@ -32,5 +30,5 @@ def adasteer(ingredients: Ingredients) -> SteeringVector:
     layer = vector.recommended_layers[0]
     more = linear_gate(layer, refusal[layer], complied[:, layer], refused[:, layer], low=0.0, high=2.0)
     less = linear_gate(layer, harmfulness[layer], ordinary[:, layer], complied[:, layer], low=0.0, high=2.0)
-    away = replace(orthogonalize(harmfulness, refusal), gate=less, unit=-1.0)
-    return replace(refusal, gate=more, companions=(away,))
+    away = Push(orthogonalize(harmfulness, refusal), strength=-1.0, gate=less)
+    return Slider((Push(refusal, gate=more), away))

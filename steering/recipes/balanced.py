@@ -19,39 +19,40 @@ from steering.activations.recording import check_finite, record_positions
 from steering.data.chats import Chat, Message
 from steering.data.contrast import ContrastSet
 from steering.extraction import extract
-from steering.hooks.sliders import Sliders
+from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
 from steering.recipes.prompt_probe import fit_prompt_probe, probed_tokens
 from steering.scoring.next_token import refusal_score
 from steering.vectors.provenance import Origin, Source
+from steering.vectors.slider import Push, Slider
 from steering.vectors.steering_vector import SteeringVector
 
-WISHES = ("safety", "look-alikes")
+INTENT_SETS = ("safety", "look-alikes")
 """Pairs of harmful and harmless prompts."""
-HARMLESS = "over-refusal"
+LOOK_ALIKE_SET = "over-refusal"
 """Look-alikes whose prompts are further harmless ones."""
 READ_DEPTH = 0.5
 """Of the block that the probe reads, and the first that is moved."""
-PUSHED_DEPTH = 0.71
+PUSH_END_DEPTH = 0.71
 """Where the pushes end."""
-LOWERED_DEPTH = 0.91
+LOWERING_END_DEPTH = 0.91
 """Where the lowering of what leans to refusing ends: later blocks would write it anew."""
 END_MARKS = " .?!"
 """Taken off both sides of every other pair: nearly all built-in prompts end with a mark, and a probe taught by them
 alone can take a missing one for a harmful wish."""
-SAFE_ABOVE, HELP_BELOW = 0.9, 0.7
+SAFETY_QUANTILE, HELPFULNESS_QUANTILE = 0.9, 0.7
 """Shares of harmless prompts that stay below the threshold of safety, and of helpfulness, in cross-validation."""
-SHARE = 1 / 3
+EXTREME_SHARE = 1 / 3
 """Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""
-TRIED = 24
+PROBED_PROMPTS = 24
 """Prompts on which the strength of the push is found."""
-TURNED = 0.9
+MIN_SUCCESS_RATE = 0.9
 """Share of them whose first token must turn."""
-SPARE = 1.25
+STRENGTH_MARGIN = 1.25
 """The push is so many times as strong as that: answers of other prompts have to turn too."""
 STRENGTHS = tuple(2 ** (-halvings / 2) for halvings in (6, 5, 4, 3, 2))
 """Of the difference of refused and complied prompts; beyond, a model that knows no refusals loses its language."""
-ENGAGED = 0.25
+ENGAGED_STRENGTH = 0.25
 """Of the difference of engaged and evasive answers, on the tokens that the model writes."""
 
 
@@ -75,68 +76,57 @@ class _Prompts:
         return order[torch.tensor(self.harmful)[order] == harmful]
 
 
-def balanced(lm: LanguageModel, progress: bool = True) -> Sliders:
+def balanced(lm: LanguageModel, progress: bool = True) -> dict[str, Slider]:
     """Safety and helpfulness sliders that are as independent as we know how, from built-in prompts alone.
 
     Some minutes on two cores for a model of half a billion parameters. No pair of the prompt sets is held out: measure
     on other prompts than the built-in ones.
     """
-    first, pushed_end, lowered_end = (round(d * lm.n_layers) for d in (READ_DEPTH, PUSHED_DEPTH, LOWERED_DEPTH))
-    layers = tuple(range(first, max(first + 1, lowered_end)))
-    pushed = tuple(range(first, max(first + 1, pushed_end)))
+    depths = (READ_DEPTH, PUSH_END_DEPTH, LOWERING_END_DEPTH)
+    first, push_end, lowering_end = (round(depth * lm.n_layers) for depth in depths)
+    layers = tuple(range(first, max(first + 1, lowering_end)))
+    pushed = tuple(range(first, max(first + 1, push_end)))
     prompts = _read(lm, layers, progress)
     probe = fit_prompt_probe(prompts.probed, prompts.harmful, prompts.pairs)
-    safe_above, help_below = (probe.threshold(positive=False, quantile=q) for q in (SAFE_ABOVE, HELP_BELOW))
+    safe_above, help_below = (
+        probe.threshold(positive=False, quantile=q) for q in (SAFETY_QUANTILE, HELPFULNESS_QUANTILE)
+    )
     tokens = probed_tokens(lm)
 
     harmful, harmless = prompts.of(harmful=True), prompts.of(harmful=False)
-    count = max(1, round(SHARE * len(harmful)))
+    count = max(1, round(EXTREME_SHARE * len(harmful)))
     complied, refused = (prompts.last[harmful[some]].double().mean(0) for some in (slice(count), slice(-count, None)))
-    answered = prompts.last[harmless[: max(1, round(SHARE * len(harmless)))]].double().mean(0)
-    refusal = SteeringVector(
-        (refused - complied).float(),
-        layers,
-        pushed,
-        range=(0.0, 1.0),
-        origin=Origin(model=lm.identity, sources=prompts.sources, expression="safety", recipe="balanced"),
-        scope="answer",
-    )
+    answered = prompts.last[harmless[: max(1, round(EXTREME_SHARE * len(harmless)))]].double().mean(0)
+    origin = Origin(model=lm.identity, sources=prompts.sources, expression="safety", recipe="balanced")
+    refusal = SteeringVector((refused - complied).float(), layers, pushed, origin=origin)
     turned = harmful[prompts.refusal[harmful] < 0] if (prompts.refusal[harmful] < 0).any() else harmful
-    push = _strength(lm, refusal, [prompts.chats[place] for place in _spread(turned)])
+    push = Push(refusal, tokens="answer")
+    strength = _strength(lm, push, [prompts.chats[place] for place in _spread(turned)])
 
     answers = extract(lm, ContrastSet.builtin("helpfulness"), layers=layers, progress=progress)
     assert answers.origin is not None
-    engaged = replace(
-        answers,
-        recommended_layers=pushed,
-        unit=ENGAGED,
-        scope="generated",
-        gate=probe.gate_below(safe_above, first, tokens),
-        profile=None,
-    )
-    helpfulness = replace(
-        refusal,
-        recommended_layers=layers,
+    both = {"expression": "helpfulness", "sources": (*prompts.sources, *answers.origin.sources)}
+    lowering = Push(
+        replace(refusal, recommended_layers=layers, origin=origin.model_copy(update=both)),
         intervention="lower_projection",
-        reference=answered.float(),
-        scope="last_prompt_token",
+        tensors={"ceiling": answered.float()},
+        tokens="last_prompt_token",
         gate=probe.gate_below(help_below, first, tokens),
-        companions=(engaged,),
-        origin=Origin(
-            model=lm.identity,
-            sources=(*prompts.sources, *answers.origin.sources),
-            expression="helpfulness",
-            recipe="balanced",
-        ),
     )
-    return Sliders(
-        safety=replace(refusal, unit=push, gate=probe.gate_above(safe_above, first, tokens)), helpfulness=helpfulness
+    engaging = Push(
+        replace(answers, profile=None),
+        pushed,
+        strength=ENGAGED_STRENGTH,
+        tokens="generated",
+        gate=probe.gate_below(safe_above, first, tokens),
     )
+    refusing = replace(push, strength=strength, gate=probe.gate_above(safe_above, first, tokens))
+    return {"safety": Slider((refusing,), (0.0, 1.0)), "helpfulness": Slider((lowering, engaging), (0.0, 1.0))}
 
 
 def _spread(places: Tensor) -> Tensor:
-    """At most `TRIED` of them, evenly over their order."""
-    return places[torch.linspace(0, len(places) - 1, min(TRIED, len(places))).round().long()]
+    """At most `PROBED_PROMPTS` of them, evenly over their order."""
+    return places[torch.linspace(0, len(places) - 1, min(PROBED_PROMPTS, len(places))).round().long()]
 
 
 def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
@@ -145,13 +135,17 @@ def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
     harmful: list[bool] = []
     pairs: list[int] = []
     sources = []
-    for name in (*WISHES, HARMLESS):
+    for name in (*INTENT_SETS, LOOK_ALIKE_SET):
         whole = ContrastSet.builtin(name)
         for pair in whole:
             number = len(set(pairs))
-            sides = [(pair.positive, True), (pair.negative, False)] if name in WISHES else [(pair.positive[:-1], False)]
+            sides = (
+                [(pair.positive, True), (pair.negative, False)]
+                if name in INTENT_SETS
+                else [(pair.positive[:-1], False)]
+            )
             for chat, wish in sides:
-                chats.append(unmarked(chat) if number % 2 else chat)
+                chats.append(without_end_mark(chat) if number % 2 else chat)
                 harmful.append(wish)
                 pairs.append(number)
         sources.append(
@@ -172,7 +166,7 @@ def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
     return _Prompts(chats, harmful, pairs, states[:-1, :, 0], states[-1], refusal, tuple(sources))
 
 
-def unmarked(chat: Chat) -> Chat:
+def without_end_mark(chat: Chat) -> Chat:
     """The chat without the mark that its last turn ends with."""
     return (*chat[:-1], Message(role=chat[-1].role, content=chat[-1].content.rstrip(END_MARKS)))
 
@@ -183,11 +177,11 @@ def _refusal(lm: LanguageModel, chats: Sequence[Chat], done: Callable[[int], obj
     return found
 
 
-def _strength(lm: LanguageModel, vector: SteeringVector, chats: Sequence[Chat]) -> float:
-    """How much of the vector turns nearly all these prompts' first tokens to refusing, and a little more."""
-    with Sliders(push=vector).attach(lm) as dial:
+def _strength(lm: LanguageModel, push: Push, chats: Sequence[Chat]) -> float:
+    """How much of the push turns nearly all these prompts' first tokens to refusing, and a little more."""
+    with attach({"push": Slider((push,))}, lm) as dial:
         for strength in STRENGTHS:
             dial.set(push=strength)
-            if (refusal_score(lm, chats) > 0).float().mean() >= TURNED:
-                return SPARE * strength
+            if (refusal_score(lm, chats) > 0).float().mean() >= MIN_SUCCESS_RATE:
+                return STRENGTH_MARGIN * strength
     return STRENGTHS[-1]

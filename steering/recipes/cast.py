@@ -1,13 +1,11 @@
 """Conditional activation steering."""
 
-from dataclasses import replace
-
 from steering.interventions.gates import threshold_gate
-from steering.recipes.inputs import Ingredients
-from steering.vectors.steering_vector import SteeringVector
+from steering.recipes.inputs import RecipeInputs
+from steering.vectors.slider import Push, Slider
 
 
-def cast(ingredients: Ingredients) -> SteeringVector:
+def cast(inputs: RecipeInputs) -> Slider:
     """A refusal vector that is added only where the prompt's state is close to a harmfulness condition.
 
     Both vectors are pairwise-centred PCA, of refusing and complying answers and of harmful and harmless prompts. The
@@ -15,10 +13,10 @@ def cast(ingredients: Ingredients) -> SteeringVector:
     depths that the paper moves (15 to 23 of 32). The paper's own code compares the state with its projection's tanh and
     reads the mean over the prompt's tokens; here it is the cosine at the last one.
     """
-    moved = ingredients.layers(15 / 32, 24 / 32)
-    behaviour = ingredients.vector("safety-response", "pairwise_centred_pca")
-    condition = ingredients.vector("safety", "pairwise_centred_pca")
-    positive, negative = ingredients.states("safety")
+    moved = inputs.layers(15 / 32, 24 / 32)
+    behavior = inputs.vector("safety-response", "pairwise_centred_pca")
+    condition = inputs.vector("safety", "pairwise_centred_pca")
+    positive, negative = inputs.states("safety")
     gates = [
         threshold_gate(layer, condition[layer], positive[:, layer], negative[:, layer])
         for layer in range(min(1, moved[0]), moved[0] + 1)
@@ -26,8 +24,8 @@ def cast(ingredients: Ingredients) -> SteeringVector:
 
     def f1(index: int) -> float:
         gate = gates[index]
-        hits = gate.factors(positive[:, gate.layer]).sum()
-        wrong = gate.factors(negative[:, gate.layer]).sum()
+        hits = gate.factors(positive[:, [gate.layer]]).sum()
+        wrong = gate.factors(negative[:, [gate.layer]]).sum()
         return float(2 * hits / (hits + wrong + len(positive)))
 
-    return replace(behaviour, recommended_layers=moved, gate=gates[max(range(len(gates)), key=f1)])
+    return Slider((Push(behavior, moved, gate=gates[max(range(len(gates)), key=f1)]),))

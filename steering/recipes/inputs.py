@@ -1,4 +1,4 @@
-"""What recipes are made from: a model, contrast sets by role, and states that are read once."""
+"""What recipes are made from: a model, contrast sets by role, and activations that are read once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ look-alikes that must be answered. Each is the built-in set of that name, unless
 
 
 @dataclass(frozen=True)
-class Ingredients:
+class RecipeInputs:
     """One model and the contrast sets that recipes read."""
 
     lm: LanguageModel

@@ -1,32 +1,32 @@
 """Inference-time intervention."""
 
-from dataclasses import replace
-
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from steering.models.attention import output_projection, projection_weight
-from steering.recipes.inputs import Ingredients, with_directions
-from steering.vectors.steering_vector import SteeringVector
+from steering.recipes.inputs import RecipeInputs, with_directions
+from steering.vectors.slider import Push, Slider
 
 HEAD_SHARE = 0.05
 """Share of all heads that are moved; the paper takes 48 of 1,024."""
 ALPHA = 15.0
 
 
-def iti(ingredients: Ingredients) -> SteeringVector:
+def iti(inputs: RecipeInputs) -> Slider:
     """The heads that tell refusing from complying answers best are shifted between the means, from the prompt's end on.
 
     Every head gets a logistic probe on four fifths of the pairs; the accuracy on the rest ranks the heads. A chosen
     head's output moves by `α σ θ`: θ the unit difference in means, σ the states' deviation along it, α 15 at slider 1.
     The heads' outputs go through one linear map into the stream, so all shifts of a layer are one vector there.
     """
-    lm = ingredients.lm
+    lm = inputs.lm
     heads = lm.model.config.get_text_config(decoder=True).num_attention_heads
-    sides = ingredients.states("safety-response", site="heads")
-    positive, negative = (side.reshape(*side.shape[:2], heads, -1) for side in sides)  # the last: a head's width
+    sides = inputs.states("safety-response", site="heads")
+    by_head = "pairs layers (heads width) -> pairs layers heads width"
+    positive, negative = (rearrange(side, by_head, heads=heads) for side in sides)
     accuracy = _held_out_accuracy(positive, negative)
     chosen = torch.zeros_like(accuracy, dtype=torch.bool).flatten()
     chosen[accuracy.flatten().topk(max(1, round(HEAD_SHARE * accuracy.numel()))).indices] = True
@@ -42,8 +42,8 @@ def iti(ingredients: Ingredients) -> SteeringVector:
         ]
     )
     layers = tuple(chosen.any(1).nonzero().flatten().tolist())
-    base = with_directions(ingredients.vector("safety-response"), directions)
-    return replace(base, site="attention", scope="answer", unit=ALPHA, recommended_layers=layers)
+    vector = with_directions(inputs.vector("safety-response"), directions)
+    return Slider((Push(vector, layers, ALPHA, hook_point="attn_out", tokens="answer"),))
 
 
 def _held_out_accuracy(

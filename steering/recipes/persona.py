@@ -1,17 +1,14 @@
 """Persona vectors."""
 
-from dataclasses import replace
-
-from steering.recipes.inputs import Ingredients
-from steering.vectors.steering_vector import SteeringVector
+from steering.recipes.inputs import RecipeInputs
+from steering.vectors.slider import Push, Slider
 
 
-def persona(ingredients: Ingredients) -> SteeringVector:
+def persona(inputs: RecipeInputs) -> Slider:
     """Difference in means over the answers' tokens, added at the best layer at every token.
 
     The paper reads answers under contrasting system prompts; a set of paired answers gives the same contrast. The
     layer is the one that tells held-out answers apart best between a third and two thirds of the depth.
     """
-    vector = ingredients.vector("safety-response", position="response_mean")
-    candidates = ingredients.layers(1 / 3, 2 / 3)
-    return replace(vector, recommended_layers=(max(candidates, key=vector.auroc_at),))
+    vector = inputs.vector("safety-response", position="response_mean")
+    return Slider((Push(vector, (max(inputs.layers(1 / 3, 2 / 3), key=vector.auroc_at),)),))

@@ -1,48 +1,44 @@
 """The refusal direction."""
 
-from dataclasses import replace
-
 from steering.data.contrast import ContrastSet
 from steering.extraction import extract
-from steering.recipes.inputs import Ingredients, with_directions
-from steering.recipes.selection import Selection, read_positions, select_direction
-from steering.vectors.steering_vector import SteeringVector
+from steering.recipes.inputs import RecipeInputs, with_directions
+from steering.recipes.selection import Criterion, Selection, read_positions, select_direction
+from steering.vectors.slider import Push, Slider
 
 PAIRS = 80
 """Pairs for the search, a fifth of which is held out: 64 make the candidates, of 128 prompts as in the paper."""
 
 
-def refusal_direction(ingredients: Ingredients) -> SteeringVector:
+def refusal_direction(inputs: RecipeInputs) -> Slider:
     """One direction of harmful against harmless prompts: added at its layer above 0, ablated at all layers below 0.
 
     Position and layer are searched as in the paper, on fewer validation prompts than its 32: see the selection.
     The direction at the chosen place is then made from all pairs. Ablation is at every block's output; the paper also
     ablates the embeddings and the outputs of attention and MLP, so that inside a block something is left here.
     """
-    best = search(ingredients).best
-    vector = ingredients.vector("safety", position=best.position)
-    everywhere = vector[best.layer].expand_as(vector.directions)
-    ablation = replace(
-        with_directions(vector, everywhere), intervention="ablate", unit=-1.0, recommended_layers=vector.layers
-    )
-    return replace(vector, intervention="add_above", recommended_layers=(best.layer,), companions=(ablation,))
+    best = search(inputs).best
+    vector = inputs.vector("safety", position=best.position)
+    everywhere = with_directions(vector, vector[best.layer].expand_as(vector.directions))
+    addition = Push(vector, (best.layer,), intervention="add_above")
+    return Slider((addition, Push(everywhere, vector.layers, -1.0, "ablate")))
 
 
-def search(ingredients: Ingredients, criterion: str = "arditi") -> Selection:
+def search(inputs: RecipeInputs, criterion: Criterion = "arditi") -> Selection:
     """The search behind the recipe, on prompts that were held out of the vectors: the table of all candidates."""
-    whole = ingredients.contrast_set("safety")
+    whole = inputs.contrast_set("safety")
     rest, held_out = whole.split()
     few = ContrastSet(rest.spread(PAIRS), whole.header)
-    validation = held_out.spread(ingredients.validation_pairs)
-    lm = ingredients.lm
+    validation = held_out.spread(inputs.validation_pairs)
+    lm = inputs.lm
     return select_direction(
         lm,
         {
-            position: extract(lm, few, position=position, progress=ingredients.progress, read=ingredients.read)
+            position: extract(lm, few, position=position, progress=inputs.progress, read=inputs.read)
             for position in read_positions(lm)
         },
         [pair.positive for pair in validation],
         [pair.negative for pair in validation],
         criterion=criterion,
-        progress=ingredients.progress,
+        progress=inputs.progress,
     )

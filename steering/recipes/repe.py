@@ -1,11 +1,9 @@
 """Representation engineering."""
 
-from dataclasses import replace
-
-from steering.recipes.inputs import Ingredients
-from steering.vectors.steering_vector import SteeringVector
+from steering.recipes.inputs import RecipeInputs
+from steering.vectors.slider import Push, Slider
 
 
-def repe(ingredients: Ingredients) -> SteeringVector:
+def repe(inputs: RecipeInputs) -> Slider:
     """LAT reading vectors of harmful and harmless prompts, added at the middle layers (a third to two thirds)."""
-    return replace(ingredients.vector("safety", "lat"), recommended_layers=ingredients.layers(1 / 3, 2 / 3))
+    return Slider((Push(inputs.vector("safety", "lat"), inputs.layers(1 / 3, 2 / 3)),))

@@ -5,8 +5,9 @@ Every candidate is tried on a few validation prompts, without generating, and th
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -14,11 +15,13 @@ from tqdm.auto import tqdm
 
 from steering.activations.recording import States, record
 from steering.data.chats import ChatLike
+from steering.display.plots import COLORS
 from steering.errors import SteeringError, quoted
 from steering.files import replacing
-from steering.hooks.sliders import Sliders
+from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
 from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
+from steering.vectors.slider import Push, Slider
 from steering.vectors.steering_vector import SteeringVector
 
 MAX_KL = 0.1
@@ -27,9 +30,7 @@ MAX_DEPTH = 0.8
 """Share of the layers from which on no candidate is taken."""
 COSMIC_LAYERS = 0.1
 """Share of the layers, those whose states of harmful and harmless prompts are least alike, that COSMIC compares at."""
-CRITERIA = ("arditi", "cosmic")
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Okabe and Ito's palette, told apart by colour-blind readers too."""
+Criterion: TypeAlias = Literal["arditi", "cosmic"]
 PICTURES = (".png", ".svg", ".pdf")
 """File endings that `Selection.plot` writes."""
 
@@ -58,7 +59,7 @@ class Selection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    criterion: str
+    criterion: Criterion
     candidates: tuple[Candidate, ...]
     best: Candidate
 
@@ -127,7 +128,7 @@ def select_direction(
     harmful: Sequence[ChatLike],
     harmless: Sequence[ChatLike],
     *,
-    criterion: str = "arditi",
+    criterion: Criterion = "arditi",
     progress: bool = True,
 ) -> Selection:
     """Try every layer of every vector and choose.
@@ -135,14 +136,19 @@ def select_direction(
     Arditi: of the candidates below `MAX_DEPTH` with KL at most `MAX_KL` and positive induced refusal, the one that
     lowers refusal of harmful prompts most when ablated. Where none makes refusal likelier than not, as on small models,
     those count that raise it above the bare model's. COSMIC (arXiv 2506.00085) needs no refusal tokens: it takes the
-    largest sum of two cosines, of harmful prompts' states under ablation with bare harmless ones, and of harmless
+    largest sum of two cosines, of harmful prompts' activations under ablation with bare harmless ones, and of harmless
     prompts' under addition with bare harmful ones, at the layers where the two are least alike.
 
     Args:
-        vectors: by the position that each was read at; slider 1 should add the direction as it is.
-        harmful, harmless: validation prompts that made no vector.
+        lm: the model.
+        vectors: by the position that each was read at.
+        harmful: validation prompts that made no vector.
+        harmless: the same of the other kind.
+        criterion: which of the two searches.
+        progress: show a bar.
 
-    Raises SteeringError for an unknown criterion, or when no candidate passes.
+    Raises:
+        SteeringError: for an unknown criterion, or when no candidate passes.
     """
     check_criterion(criterion)
     if not harmful or not harmless:
@@ -171,7 +177,7 @@ def select_direction(
     return Selection(criterion=criterion, candidates=candidates, best=min(passing, key=_ranking(criterion)))
 
 
-def _ranking(criterion: str) -> Callable[[Candidate], float]:
+def _ranking(criterion: Criterion) -> Callable[[Candidate], float]:
     """Less is better."""
     if criterion == "arditi":
         return lambda candidate: candidate.bypass
@@ -184,10 +190,10 @@ def check_picture(path: str | Path) -> None:
         raise SteeringError(f"Expected a picture's name that ends in {quoted(PICTURES)}, found {str(path)!r}.")
 
 
-def check_criterion(criterion: str) -> None:
+def check_criterion(criterion: Criterion) -> None:
     """Raise SteeringError for an unknown criterion."""
-    if criterion not in CRITERIA:
-        raise SteeringError(f"There is no criterion {criterion!r}; choose from {quoted(CRITERIA)}.")
+    if criterion not in get_args(Criterion):
+        raise SteeringError(f"There is no criterion {criterion!r}; choose from {quoted(get_args(Criterion))}.")
 
 
 def _read_bare(lm: LanguageModel, harmful: Sequence[ChatLike], harmless: Sequence[ChatLike]) -> _Bare:
@@ -202,14 +208,11 @@ def _read_bare(lm: LanguageModel, harmful: Sequence[ChatLike], harmless: Sequenc
 
 
 def _try(
-    lm: LanguageModel, bare: _Bare, position: str, vector: SteeringVector, layer: int, criterion: str
+    lm: LanguageModel, bare: _Bare, position: str, vector: SteeringVector, layer: int, criterion: Criterion
 ) -> Candidate:
-    plain = replace(vector, gate=None, companions=(), intervention="add", scope="all")
-    adding = replace(plain, recommended_layers=(layer,))
-    ablating = SteeringVector(
-        vector[layer].expand(lm.n_layers, vector.d_model), intervention="ablate", origin=vector.origin
-    )
-    with Sliders(ablate=ablating, add=adding).attach(lm) as dial:
+    everywhere = SteeringVector(vector[layer].expand(lm.n_layers, vector.d_model), origin=vector.origin)
+    sliders = {"ablate": Slider((Push(everywhere, intervention="ablate"),)), "add": Slider((Push(vector, (layer,)),))}
+    with attach(sliders, lm) as dial:
         dial.set(ablate=1.0)
         kl = divergence(bare.next_token, next_token_log_probabilities(lm, bare.harmless)).mean().item()
         bypass = _score(lm, bare.harmful, bare, bare.harmless_states, criterion)
@@ -218,7 +221,7 @@ def _try(
     return Candidate(position=position, layer=layer, bypass=bypass, induce=induce, kl=kl, passes=False)
 
 
-def _filtered(tried: Sequence[Candidate], criterion: str, bare_refusal: float) -> tuple[Candidate, ...]:
+def _filtered(tried: Sequence[Candidate], criterion: Criterion, bare_refusal: float) -> tuple[Candidate, ...]:
     """The candidates with their verdicts: see `select_direction`."""
     low_kl = [candidate for candidate in tried if candidate.kl <= MAX_KL]
     least = -torch.inf
@@ -230,7 +233,7 @@ def _filtered(tried: Sequence[Candidate], criterion: str, bare_refusal: float) -
     )
 
 
-def _score(lm: LanguageModel, prompts: Sequence[ChatLike], bare: _Bare, wanted: States, criterion: str) -> float:
+def _score(lm: LanguageModel, prompts: Sequence[ChatLike], bare: _Bare, wanted: States, criterion: Criterion) -> float:
     if criterion == "arditi":
         return refusal_log_odds(next_token_log_probabilities(lm, prompts), refusal_tokens(lm)).mean().item()
     states = record(lm, prompts, layers=bare.layers)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
-from steering.hooks.sliders import Dial
+from steering.hooks.dial import Dial
 from steering.models.batching import like_lengths, pad
 from steering.models.language_model import LanguageModel, TokenizedChat
 

@@ -1,1 +1,1 @@
-"""Sliders for many at once: the vLLM plugin, and OpenAI's API on plain transformers."""
+"""Sliders inside other people's engines."""

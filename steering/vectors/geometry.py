@@ -1,23 +1,34 @@
-"""Independence of axes, layer by layer."""
+"""How axes lie to each other, layer by layer, and axes made independent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
+from einops import einsum, reduce
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from steering.errors import SteeringError, quoted
+from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector, combined_origin
 
 
 def orthogonalize(vector: SteeringVector, against: SteeringVector, strength: float = 1.0) -> SteeringVector:
-    """`w - λ r̂ r̂ᵀ w` with `r̂` the other axis' unit direction (Surgical, arXiv 2410.03415); orthogonal at λ = 1."""
+    """`w - λ r̂ r̂ᵀ w` with `r̂` the other axis' unit direction (Surgical, arXiv 2410.03415).
+
+    Args:
+        vector: `w`.
+        against: `r`, of the same layers.
+        strength: `λ`; orthogonal at 1.
+
+    Raises:
+        SteeringError: for vectors of other layers or widths.
+    """
     _check_same_layers([vector, against])
     unit = against.normalized().directions.double()
     directions = vector.directions.double()
-    overlap = (directions * unit).sum(-1, keepdim=True)
+    overlap = reduce(directions * unit, "layers d -> layers 1", "sum")
     origin = combined_origin(f"orthogonalize({{}}, {{}}, {strength:g})", vector, against)
     return replace(vector, directions=directions - strength * overlap * unit, origin=origin, profile=None)
 
@@ -27,15 +38,20 @@ def dual_basis(
 ) -> list[SteeringVector]:
     """Axes that each move their own readout as far as before, and leave every other axis' readout where it is.
 
-    The readout of axis `a` in state `h` is `a·h`. With the axes as rows of `A`, row i of `(A M Aᵀ)⁻¹ A M` has readout 1
-    on axis i and 0 on the others; it is scaled to `a_i·a_i`, what adding the axis itself would do. Of all such shifts
-    it is the shortest: in the plain metric with `M = 1`, where it is row i of the pseudo-inverse, and in the whitened
-    one, `√(dᵀ Σ⁻¹ d)`, with the states' covariance `Σ` for `M`: then it goes where states vary anyway.
+    The readout of axis `a` in activation `h` is `a·h`. With the axes as rows of `A`, row i of `(A M Aᵀ)⁻¹ A M` has
+    readout 1 on axis i and 0 on the others; it is scaled to `a_i·a_i`, what adding the axis would do. Of all such
+    shifts it is the shortest: in the plain metric with `M = 1`, where it is row i of the pseudo-inverse, and in the
+    whitened one, `√(dᵀ Σ⁻¹ d)`, with the activations' covariance `Σ` for `M`: then it goes where they vary anyway.
 
     Args:
-        covariance: of states, such as `Moments.covariance`; the plain metric without it.
+        vectors: the axes, of the same layers.
+        covariance: of activations, such as `Moments.covariance`; the plain metric without it.
 
-    Raises SteeringError where the axes are linearly dependent.
+    Returns:
+        The dual axes, in the order of the axes.
+
+    Raises:
+        SteeringError: where the axes are linearly dependent.
     """
     _check_same_layers(vectors)
     axes = torch.stack([vector.directions.double() for vector in vectors], dim=1)  # (layers, axes, d_model)
@@ -65,25 +81,6 @@ def dual_basis(
     ]
 
 
-def disjoint_layers(first: SteeringVector, second: SteeringVector) -> tuple[SteeringVector, SteeringVector]:
-    """The same two sliders, each layer that both would move left to the one that has fewer.
-
-    Two vectors at one layer disturb each other more than at separate ones (van der Weij et al., arXiv 2403.05767).
-
-    Raises SteeringError when both move the same single layer.
-    """
-    shared = sorted({*first.recommended_layers} & {*second.recommended_layers})
-    ours, rest = ([*({*vector.recommended_layers} - {*shared})] for vector in (first, second))
-    for layer in shared:
-        (ours if len(ours) <= len(rest) else rest).append(layer)
-    if not ours or not rest:
-        raise SteeringError(f"Both sliders move only layer {shared[0]}; give one of them others first, with select().")
-    return (
-        replace(first, recommended_layers=tuple(sorted(ours))),
-        replace(second, recommended_layers=tuple(sorted(rest))),
-    )
-
-
 class Geometry(BaseModel):
     """How axes lie to each other, layer by layer."""
 
@@ -101,32 +98,36 @@ class Geometry(BaseModel):
     """
 
 
-def geometry(axes: Mapping[str, SteeringVector], read: Mapping[str, SteeringVector] | None = None) -> Geometry:
+def geometry(axes: Mapping[str, Slider | SteeringVector], read: Mapping[str, SteeringVector] | None = None) -> Geometry:
     """Cosines between axes, and how far each moves the others' readouts.
 
     Args:
-        axes: the vectors that sliders add.
-        read: the vectors that read them, by the same names: the axes themselves when not given. Pass the axes as they
-            were before `dual_basis` or `orthogonalize` to see what that did.
+        axes: vectors, or sliders that do no more than add one.
+        read: the vectors that read them, by the same names: the axes' own when not given. Pass the axes as they were
+            before `dual_basis` or `orthogonalize` to see what that did.
 
-    Raises SteeringError when names differ or no layer is common to all.
+    Raises:
+        SteeringError: when names differ or no layer is common to all.
     """
-    read = axes if read is None else read
+    pushes = {name: as_slider(axis).only_addition("for a report of what it adds") for name, axis in axes.items()}
+    read = {name: push.vector for name, push in pushes.items()} if read is None else read
     if list(read) != list(axes):
         raise SteeringError(f"Expected the same axes to be moved and read, found {quoted(axes)} and {quoted(read)}.")
-    vectors = [*axes.values(), *read.values()]
+    vectors = [*(push.vector for push in pushes.values()), *read.values()]
     layers = sorted(set.intersection(*({*vector.layers} for vector in vectors)))
     if not layers:
         raise SteeringError(f"The axes {quoted(axes)} have no layer in common; extract them at the same layers.")
-    for vector in axes.values():
-        vector.require_plain("for a report of what it adds")
-    directions = torch.stack([torch.stack([v[layer] for v in axes.values()]) for layer in layers]).double()
-    units = [[v.unit * (layer in v.recommended_layers) for v in axes.values()] for layer in layers]
-    moved = directions * torch.tensor(units, dtype=torch.float64).unsqueeze(-1)
-    readers = torch.stack([torch.stack([v[layer] for v in read.values()]) for layer in layers]).double()
-    readouts = moved @ torch.nn.functional.normalize(readers, dim=-1).mT
-    cosines = torch.nn.functional.normalize(directions, dim=-1) @ torch.nn.functional.normalize(readers, dim=-1).mT
-    return Geometry(axes=tuple(axes), layers=tuple(layers), cosines=_as_tuples(cosines), readouts=_as_tuples(readouts))
+    directions = torch.stack([torch.stack([p.vector[layer] for p in pushes.values()]) for layer in layers]).double()
+    readers = torch.stack([torch.stack([vector[layer] for vector in read.values()]) for layer in layers]).double()
+    readers = torch.nn.functional.normalize(readers, dim=-1)
+    strengths = torch.tensor([[p.strength * (layer in p.layers) for p in pushes.values()] for layer in layers])
+    pairs = "layers moved d, layers read d -> layers moved read"
+    return Geometry(
+        axes=tuple(axes),
+        layers=tuple(layers),
+        cosines=_as_tuples(einsum(torch.nn.functional.normalize(directions, dim=-1), readers, pairs)),
+        readouts=_as_tuples(einsum(directions * strengths.double().unsqueeze(-1), readers, pairs)),
+    )
 
 
 def _as_tuples(values: Float[Tensor, "layers rows columns"]) -> tuple[tuple[tuple[float, ...], ...], ...]:

@@ -30,7 +30,9 @@ class Origin(BaseModel):
     expression: str
     """The contrast set's name, or how vectors were combined: `safety - 0.5·over-refusal`."""
     recipe: str = ""
-    """Name of the published method that assembled the vector, if one did."""
+    """Name of the published method that assembled the slider, if one did."""
+    citation: str = ""
+    """The method's paper."""
 
 
 class Span(BaseModel):
@@ -39,8 +41,8 @@ class Span(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     layers: tuple[int, ...]
-    unit: float
-    """The edge: multiple of the vector's former unit at which the range ends upwards; 0 where nothing rose."""
+    strength: float
+    """The edge: multiple of the former strength at which the range ends upwards; 0 where nothing rose."""
     lowest: float
     """The same downwards, as a positive number."""
     kl: float
@@ -50,7 +52,7 @@ class Span(BaseModel):
 
 
 class Calibration(BaseModel):
-    """How unit, range and layers of a slider were found, and on which data."""
+    """How strength, range and layers of a slider were found, and on which data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""The artifact: one direction a layer, what it was made from, and how far a slider may move along it."""
+"""What was found: one direction a layer, where it comes from, and how well it tells the sides apart."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -9,57 +9,43 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.directions.sparse import keep_largest
+from steering.display.labels import layer_spans
 from steering.errors import SteeringError, quoted
-from steering.hooks.tokens import token_choice
-from steering.interventions import INTERVENTIONS, NEEDS_REFERENCE
-from steering.interventions.gates import Gate
 from steering.models.identity import ALLOWABLE, ModelIdentity, mismatches
-from steering.vectors.provenance import Calibration, Origin, Profile
+from steering.vectors.file_format import FileRecord, VectorRecord, naming_file, read_file, write_file
+from steering.vectors.provenance import Origin, Profile
+from steering.vectors.sparsity import keep_largest
+from steering.vectors.summary import VectorSummary
 
 if TYPE_CHECKING:
     from steering.models.language_model import LanguageModel
-
-
-SITES = ("block", "attention")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SteeringVector:
     """Directions of one axis, in the coordinates of the residual stream at the blocks' outputs.
 
-    A slider at value x adds `x · unit · direction` to the output of every recommended layer, unless the vector has an
-    intervention or a gate of its own.
+    `Sliders(name=vector)` moves a model along it: slider value x adds `x · direction` at every recommended layer.
+
+    Raises:
+        SteeringError: for directions that aren't finite rows, one a layer, or layers that don't fit them.
+
+    Example:
+        >>> vector = SteeringVector(torch.eye(4)[:2], layers=(5, 6))
+        >>> (2 * vector)[5]
+        tensor([2., 0., 0., 0.])
     """
 
     directions: Float[Tensor, "layers d_model"]
-    """Float32, not normalised: for difference in means, the distance between the two sides."""
+    """Float32, not normalized: for difference in means, the distance between the two sides."""
     layers: tuple[int, ...] = ()
     """Block index of every row; 0, 1, 2, … when not given."""
     recommended_layers: tuple[int, ...] = ()
-    """Layers that a slider moves; all of `layers` when not given."""
-    unit: float = 1.0
-    """Multiple of the direction that slider value 1 adds."""
-    range: tuple[float, float] = (-1.0, 1.0)
-    """Slider values in which the effect was found or is expected to be orderly."""
+    """Layers where the held-out figures say that it is best moved; all of `layers` when not given."""
     origin: Origin | None = None
     """None for a vector of unknown making, which is only checked for width and number of layers."""
     profile: Profile | None = None
-    """None for combined vectors."""
-    calibration: Calibration | None = None
-    """How unit, range and layers were found; None where they are plain defaults."""
-    scope: str = "all"
-    """Tokens that the slider moves unless `attach` says otherwise: a name in `steering.hooks.tokens.SCOPES`."""
-    intervention: str = "add"
-    """What the slider does: a name in `steering.interventions.INTERVENTIONS`."""
-    site: str = "block"
-    """Where a layer is moved: `block`, its output, or `attention`, what its heads together write to the stream."""
-    reference: Float[Tensor, "layers d_model"] | None = None
-    """Second tensor of the interventions that need one, such as the plane's other direction of `rotate`."""
-    gate: Gate | None = None
-    """How far the slider acts on each prompt; wholly, without one."""
-    companions: tuple["SteeringVector", ...] = ()
-    """Vectors that the same slider moves too, each in its own way."""
+    """Held-out figures by layer; None for combined vectors."""
 
     def __post_init__(self) -> None:
         directions = torch.as_tensor(self.directions).detach().to("cpu", torch.float32)
@@ -78,49 +64,6 @@ class SteeringVector:
             raise SteeringError(f"Expected recommended layers out of {list(layers)}, found {list(recommended)}.")
         for name, value in (("directions", directions), ("layers", layers), ("recommended_layers", recommended)):
             object.__setattr__(self, name, value)
-        self._check_action()
-
-    def _check_action(self) -> None:
-        """Raise SteeringError unless intervention, reference, scope, gate and companions fit the directions."""
-        token_choice(self.scope)
-        if not (self.directions * self.unit).isfinite().all():
-            raise SteeringError(f"Expected a unit that keeps the directions finite, found {self.unit!r}; use another.")
-        if not -torch.inf < self.range[0] <= self.range[1] < torch.inf:
-            raise SteeringError(f"Expected a finite range in order, found {self.range[0]!r} to {self.range[1]!r}.")
-        if self.intervention not in INTERVENTIONS:
-            raise SteeringError(f"There is no intervention {self.intervention!r}; choose from {quoted(INTERVENTIONS)}.")
-        if self.reference is not None:
-            reference = torch.as_tensor(self.reference).detach().to("cpu", torch.float32)
-            if reference.shape != self.directions.shape or not reference.isfinite().all():
-                raise SteeringError(
-                    f"Expected a finite reference of the directions' shape {tuple(self.directions.shape)}, "
-                    f"found shape {tuple(reference.shape)}; give one row a layer."
-                )
-            object.__setattr__(self, "reference", reference)
-        elif self.intervention in NEEDS_REFERENCE:
-            raise SteeringError(f"The intervention {self.intervention!r} needs a reference, one row a layer.")
-        if self.gate is not None and self.gate.d_model != self.d_model:
-            raise SteeringError(f"Expected a gate of the directions' width {self.d_model}, found {self.gate.d_model}.")
-        if self.site not in SITES:
-            raise SteeringError(f"There is no site {self.site!r} to move; choose from {quoted(SITES)}.")
-        last = min(self.recommended_layers) - (self.site == "attention")  # attention comes before its block's output
-        if self.gate is not None and not 0 <= self.gate.layer <= last:
-            raise SteeringError(
-                f"Expected a gate at layer {last} or below, before the first move, found it at {self.gate.layer}; "
-                "read an earlier layer or move later ones."
-            )
-        if any(companion.companions or companion.d_model != self.d_model for companion in self.companions):
-            raise SteeringError("Expected companions of the same width without companions of their own.")
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the slider adds the direction to every prompt, as it is."""
-        return self.intervention == "add" and self.gate is None
-
-    @property
-    def parts(self) -> tuple["SteeringVector", ...]:
-        """The vector and its companions."""
-        return (self, *self.companions)
 
     @property
     def d_model(self) -> int:
@@ -129,8 +72,13 @@ class SteeringVector:
 
     @property
     def norms(self) -> tuple[float, ...]:
-        """Of the direction at each layer."""
+        """Norm of the direction at each layer."""
         return tuple(self.directions.norm(dim=1).tolist())
+
+    @property
+    def title(self) -> str:
+        """The contrast set's name, or the expression that combined several vectors."""
+        return self.origin.expression if self.origin else "unnamed"
 
     def __getitem__(self, layer: int) -> Float[Tensor, " d_model"]:
         """The direction at block `layer`."""
@@ -138,12 +86,27 @@ class SteeringVector:
             raise SteeringError(f"This vector has no layer {layer!r}; it has {list(self.layers)}.")
         return self.directions[self.layers.index(layer)]
 
-    def select(self, layers: Iterable[int]) -> "SteeringVector":
-        """The vector with these layers only; a slider then moves all of them."""
-        if self.companions:
+    def auroc_at(self, layer: int) -> float:
+        """Held-out AUROC at a layer.
+
+        Raises:
+            SteeringError: for a vector without a profile.
+        """
+        if self.profile is None:
             raise SteeringError(
-                f"{self.title!r} moves by {len(self.companions) + 1} vectors; select layers of its parts."
+                f"The vector {self.title!r} has no profile: it was not extracted but combined or given."
             )
+        return self.profile.auroc[self.layers.index(layer)]
+
+    def select(self, layers: Iterable[int]) -> "SteeringVector":
+        """The vector with some layers only, all of them recommended.
+
+        Args:
+            layers: block indices that the vector has.
+
+        Raises:
+            SteeringError: for no layer, or one that the vector doesn't have.
+        """
         chosen = tuple(sorted(set(layers)))
         if not chosen:
             raise SteeringError(f"Expected at least one layer to select, found none; choose from {list(self.layers)}.")
@@ -152,40 +115,35 @@ class SteeringVector:
         profile = self.profile and Profile(
             **{name: tuple(values[row] for row in rows) for name, values in self.profile.model_dump().items()}
         )
-        reference = None if self.reference is None else self.reference[rows]
-        return replace(
-            self,
-            directions=directions,
-            layers=chosen,
-            recommended_layers=chosen,
-            profile=profile,
-            calibration=None,
-            reference=reference,
-        )
+        return SteeringVector(directions, chosen, chosen, self.origin, profile)
 
     def sparse(self, share: float = 0.05) -> "SteeringVector":
-        """Only the largest coordinates of every layer, `round(share · d_model)` of them (Jailbreak Antidote)."""
+        """Only the largest coordinates of every layer (Jailbreak Antidote, arXiv 2410.02298).
+
+        Args:
+            share: `round(share · d_model)` coordinates stay, at least one; above 0, at most 1.
+
+        Raises:
+            SteeringError: for another share.
+        """
         if not 0 < share <= 1:
             raise SteeringError(f"Expected a share above 0 and at most 1, found {share!r}; write 0.05 for 5 %.")
-        origin = combined_origin(f"sparse({{}}, {share:g})", self)
-        kept = keep_largest(self.directions, share)
-        return replace(self, directions=kept, origin=origin, profile=None, calibration=None)
+        return self._made(keep_largest(self.directions, share), f"sparse({{}}, {share:g})")
 
     def normalized(self) -> "SteeringVector":
-        """Every layer's direction at norm 1. Slider value 1 then adds `unit` (unchanged) along it.
+        """Every layer's direction at norm 1; the profile stays, as its figures don't depend on the norm.
 
-        Raises SteeringError where a direction is zero.
+        Raises:
+            SteeringError: where a direction is zero.
         """
         norms = self.directions.norm(dim=1, keepdim=True)
         if not norms.all():
             zero = [layer for layer, norm in zip(self.layers, norms, strict=True) if not norm]
-            raise SteeringError(f"Can't normalise a zero direction, found at layers {zero}; select other layers.")
-        return replace(self, directions=self.directions / norms, calibration=None)
+            raise SteeringError(f"Can't normalize a zero direction, found at layers {zero}; select other layers.")
+        return replace(self, directions=self.directions / norms)
 
     def __mul__(self, factor: float) -> "SteeringVector":
-        self.require_plain("to scale")
-        origin = combined_origin(f"{factor:g}·({{}})", self)
-        return replace(self, directions=self.directions * factor, origin=origin, profile=None, calibration=None)
+        return self._made(self.directions * factor, f"{factor:g}·({{}})")
 
     __rmul__ = __mul__
 
@@ -193,17 +151,15 @@ class SteeringVector:
         return self * -1.0
 
     def __add__(self, other: "SteeringVector") -> "SteeringVector":
-        """What both sliders at 1 would add, at the layers of either; the range is that of the first."""
-        return self._plus(other, "({}) + ({})", torch.add)
+        """The sum of the directions, recommended at the layers of either."""
+        return self._combined(other, "({}) + ({})", torch.add)
 
     def __sub__(self, other: "SteeringVector") -> "SteeringVector":
-        return self._plus(other, "({}) - ({})", torch.sub)
+        return self._combined(other, "({}) - ({})", torch.sub)
 
-    def _plus(
+    def _combined(
         self, other: "SteeringVector", expression: str, combine: Callable[[Tensor, Tensor], Tensor]
     ) -> "SteeringVector":
-        for vector in (self, other):
-            vector.require_plain("to combine")
         if self.layers != other.layers or self.d_model != other.d_model:
             raise SteeringError(
                 f"Expected two vectors of the same layers and width, found layers {list(self.layers)} of width "
@@ -211,75 +167,64 @@ class SteeringVector:
             )
         if self.origin and other.origin and (found := mismatches(self.origin.model, other.origin.model)):
             raise SteeringError(f"Expected two vectors of the same model: {'; '.join(found.values())}.")
-        return replace(
-            self,
-            directions=combine(self.unit * self.directions, other.unit * other.directions),
-            recommended_layers=tuple(sorted({*self.recommended_layers, *other.recommended_layers})),
-            unit=1.0,
-            origin=combined_origin(expression, self, other),
-            profile=None,
-            calibration=None,
-        )
+        recommended = tuple(sorted({*self.recommended_layers, *other.recommended_layers}))
+        made = self._made(combine(self.directions, other.directions), expression, other)
+        return replace(made, recommended_layers=recommended)
 
-    def require_plain(self, purpose: str) -> None:
-        """Raise SteeringError unless the vector is no more than additions at blocks, on every token, as it is."""
-        if not self.is_plain or self.companions or (self.site, self.scope) != ("block", "all"):
-            raise SteeringError(
-                f"Expected a plain addition at blocks {purpose}; {self.title!r} does {self.intervention!r} at "
-                f"{self.site!r} in scope {self.scope!r} with {'a' if self.gate else 'no'} gate and "
-                f"{len(self.companions)} companions."
-            )
+    def _made(self, directions: Tensor, expression: str, *others: "SteeringVector") -> "SteeringVector":
+        """The vector along other directions, which the expression made of it and others."""
+        return replace(self, directions=directions, origin=combined_origin(expression, self, *others), profile=None)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all."""
-        from steering.vectors.file_format import write_vector
+        """Write one safetensors file, whole or not at all.
 
-        write_vector(self, path)
+        Args:
+            path: file to write; one that is there is replaced.
+        """
+        write_file(path, FileRecord(vectors=(self.record(),)), {"vectors.0.directions": self.directions})
+
+    def record(self) -> VectorRecord:
+        """The part of the vector that its file holds as JSON."""
+        return VectorRecord(**{name: getattr(self, name) for name in VectorRecord.model_fields})
 
     @staticmethod
     def load(
         path: str | Path, lm: "LanguageModel | None" = None, allow_mismatch: Iterable[str] = ()
     ) -> "SteeringVector":
-        """Read a file that `save` wrote, and check it against `lm` if one is given (attaching checks again).
+        """Read the vector that `save` wrote.
 
-        Raises SteeringError for a file that isn't such an artifact, or belongs to another model.
+        Args:
+            path: the file.
+            lm: the model that it has to belong to; attaching checks it again.
+            allow_mismatch: differences to accept, out of `steering.models.identity.ALLOWABLE`.
+
+        Raises:
+            SteeringError: for a file that isn't such an artifact, holds a slider, or belongs to another model.
         """
-        from steering.vectors.file_format import read_vector
-
-        vector = read_vector(path)
-        if lm is not None:
-            vector.check(lm.identity, allow_mismatch)
-        return vector
-
-    @staticmethod
-    def from_pretrained(
-        name: str | Path,
-        axis: str | None = None,
-        lm: "LanguageModel | None" = None,
-        allow_mismatch: Iterable[str] = (),
-        revision: str | None = None,
-    ) -> "SteeringVector":
-        """One axis of a folder that `steering.formats.hub` wrote, or of a Hub repository; checked as by `load`.
-
-        The axis may be left out where there is only one. `revision` is a branch, tag or commit of a Hub id.
-        Raises SteeringError when there is no such vector, or it belongs to another model.
-        """
-        from steering.formats.hub import vector_from_pretrained
-
-        vector = vector_from_pretrained(name, axis, revision)
+        record, tensors = read_file(path)
+        if record.slider is not None:
+            raise SteeringError(
+                f"{str(path)!r} holds a slider, which does more than add a vector; read it with Slider.load(path)."
+            )
+        with naming_file(path):
+            vector = SteeringVector(tensors["vectors.0.directions"], **dict(record.vectors[0]))
         if lm is not None:
             vector.check(lm.identity, allow_mismatch)
         return vector
 
     def check(self, model: ModelIdentity, allow_mismatch: Iterable[str] = ()) -> None:
-        """Raise SteeringError unless the vector was made on this model.
+        """See that the vector was made on a model.
 
-        `allow_mismatch` names differences to accept, out of `steering.models.identity.ALLOWABLE`.
+        Args:
+            model: the model's identity, `lm.identity`.
+            allow_mismatch: differences to accept, out of `steering.models.identity.ALLOWABLE`.
+
+        Raises:
+            SteeringError: where it was made on another.
         """
-        highest = max(max(part.layers) for part in self.parts)
-        if self.d_model != model.d_model or highest >= model.n_layers:
+        if self.d_model != model.d_model or self.layers[-1] >= model.n_layers:
             raise SteeringError(
-                f"The vector {self.title!r} has width {self.d_model} and layers up to {highest}, "
+                f"The vector {self.title!r} has width {self.d_model} and layers up to {self.layers[-1]}, "
                 f"{model.name!r} has width {model.d_model} and {model.n_layers} layers; use the model it was made on."
             )
         if self.origin is None:
@@ -289,71 +234,24 @@ class SteeringVector:
             raise SteeringError(f"There is no mismatch {quoted(unknown)} to allow; choose from {quoted(ALLOWABLE)}.")
         for name, difference in mismatches(self.origin.model, model).items():
             if name not in allowed:
-                remedy = "load the model it was made on or extract it anew"
                 override = (
                     "" if name == "architecture" else f", or pass allow_mismatch=[{name!r}] if you know they agree"
                 )
-                raise SteeringError(f"The vector {self.title!r} doesn't belong here: {difference}; {remedy}{override}.")
+                raise SteeringError(
+                    f"The vector {self.title!r} doesn't belong here: {difference}; load the model it was made on or "
+                    f"extract it anew{override}."
+                )
 
-    @property
-    def title(self) -> str:
-        """The contrast set's name, or the expression that combined several vectors."""
-        return self.origin.expression if self.origin else "unnamed"
-
-    def describe(self) -> str:
-        """What the vector is and where it comes from, in a few lines of text."""
-        lines = [
-            f"{self.title}: layers {layer_spans(self.layers)} of width {self.d_model}",
-            f"slider: moves layers {layer_spans(self.recommended_layers)}, unit {self.unit:g}, "
-            f"range {self.range[0]:g} to {self.range[1]:g}",
-        ]
-        for part in self.parts:
-            if part is not self or not part.is_plain or (part.scope, part.site) != ("all", "block"):
-                gate = f", gate {part.gate.curve!r} read at layer {part.gate.layer}" if part.gate else ""
-                place = f"{part.site}s {layer_spans(part.recommended_layers)}"
-                lines.append(f"does: {part.intervention} at {place}, unit {part.unit:g}, scope {part.scope}{gate}")
-        if self.origin and self.origin.recipe:
-            lines.append(f"recipe: {self.origin.recipe}")
-        if self.origin:
-            model = self.origin.model
-            lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights}")
-            lines.append(f"system prompt: {model.system_prompt!r}, chat template {model.chat_template}")
-            lines += [
-                f"source: {source.contrast_set} ({source.pairs} pairs, {source.held_out_pairs} held out, "
-                f"{source.fingerprint}), {source.method} at {source.position}"
-                for source in self.origin.sources
-            ]
-        if self.calibration:
-            found = self.calibration
-            lines.append(
-                f"calibrated: {found.score!r} on {found.prompts} prompts, KL at most {found.kl_budget:g} nats on "
-                f"{found.ordinary_prompts} ordinary ones, {len(found.spans)} spans of layers tried"
-            )
-        if self.profile:
-            best = max(self.recommended_layers, key=lambda layer: self.auroc_at(layer))
-            row = self.layers.index(best)
-            lines.append(
-                f"held out, layer {best}: AUROC {self.profile.auroc[row]:.3f}, "
-                f"pair cosine {self.profile.pair_cosine[row]:.3f}, "
-                f"norm {self[best].norm():.2f} of a residual norm of {self.profile.residual_norm[row]:.1f}"
-            )
-        return "\n".join(lines)
+    def summary(self) -> VectorSummary:
+        """All of the vector but its directions, as text, HTML or JSON."""
+        same = {name: getattr(self, name) for name in VectorSummary.model_fields}
+        return VectorSummary(**same)
 
     def __repr__(self) -> str:
         return f"SteeringVector({self.title!r}, layers {layer_spans(self.layers)} of width {self.d_model})"
 
     def _repr_html_(self) -> str:
-        from steering.display.html import vector_html
-
-        return vector_html(self)
-
-    def auroc_at(self, layer: int) -> float:
-        """Held-out AUROC at a layer. Raises SteeringError for a vector without a profile."""
-        if self.profile is None:
-            raise SteeringError(
-                f"The vector {self.title!r} has no profile: it was not extracted but combined or given."
-            )
-        return self.profile.auroc[self.layers.index(layer)]
+        return self.summary().html()
 
 
 def combined_origin(expression: str, *vectors: SteeringVector) -> Origin | None:
@@ -367,14 +265,3 @@ def combined_origin(expression: str, *vectors: SteeringVector) -> Origin | None:
         sources=tuple(source for origin in known for source in origin.sources),
         expression=expression.format(*(origin.expression for origin in known)),
     )
-
-
-def layer_spans(layers: tuple[int, ...]) -> str:
-    """`(3, 4, 5, 9)` -> `3-5, 9`."""
-    spans: list[list[int]] = []
-    for layer in layers:
-        if spans and layer == spans[-1][1] + 1:
-            spans[-1][1] = layer
-        else:
-            spans.append([layer, layer])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)

@@ -55,7 +55,7 @@ def test_a_scope_knows_where_answers_begin_when_the_dial_is_passed() -> None:
     chats = [pair.positive for pair in answer_pairs(3)]
     first_only = [(*chat[:-1], chat[-1].model_copy(update={"content": "G"})) for chat in chats]
     bare, bare_first = answer_log_likelihood(lm, chats), answer_log_likelihood(lm, first_only)
-    with Sliders(a=random_vector()).attach(lm, scope="generated") as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens="generated") as dial:
         dial.set(a=2.0)
         torch.testing.assert_close(answer_log_likelihood(lm, first_only, dial), bare_first, rtol=1e-5, atol=1e-5)
         assert (answer_log_likelihood(lm, chats, dial) - bare).abs().min() > 1e-3

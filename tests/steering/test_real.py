@@ -102,7 +102,7 @@ def test_a_sweep_gives_the_answers_of_a_loop(
     prompts = ["Why is the sky blue?", "Name three fruits that grow in the north."]
     sliders, settings = Sliders(**axes), [{}, {"safety": 2.0}, {"safety": -2.0, "helpfulness": 2.0}]
     answers = sweep(smollm2, sliders, prompts, settings, max_new_tokens=12, scope=scope, progress=False)
-    with sliders.attach(smollm2, scope=scope) as dial:
+    with sliders.attach(smollm2, tokens=scope) as dial:
         for prompt, row in zip(prompts, answers, strict=True):
             for setting, answer in zip(settings, row, strict=True):
                 dial.set(**dict.fromkeys(axes, 0.0) | setting)

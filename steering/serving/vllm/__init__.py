@@ -2,8 +2,5 @@
 
 `plugin` is what vLLM calls in each of its processes. The front end checks requests (`admission`), the workers keep the
 directions beside the blocks (`steered_block`) and write, before every step, which token is moved how far (`steps`).
+`steering.add_vllm_axis` registers a slider while the engine runs.
 """
-
-from steering.serving.vllm.live import add_axis as add_axis
-
-__all__ = ["add_axis"]

@@ -1,58 +1,56 @@
-"""The sliders of one server: named vectors, where each acts, and the columns that their parts take in the buffers."""
+"""The sliders of one server by name, and the columns that their pushes take in the buffers."""
 
 import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from steering.errors import SteeringError, quoted
-from steering.hooks.tokens import token_choice
-from steering.vectors.file_format import read_vector
-from steering.vectors.steering_vector import SteeringVector
+from steering.vectors.slider import Push, Slider
 
 VARIABLE = "TRIMTAB_VLLM"
 """Environment variable with the options as JSON, for where `--additional-config '{"trimtab": …}'` is in the way."""
-SPARE = 4
+SPARE_COLUMNS = 4
 """Columns that are kept for axes registered live, unless the option `spare` says otherwise."""
 AFTER_THE_PROMPT = ("answer", "last_prompt_token", "generated")
-"""Scopes whose tokens all come when a gate has read the prompt, however it was split into chunks."""
+"""Tokens that all come when a gate has read the prompt, however it was split into chunks."""
 WHATEVER_THE_PROMPT = ("all", "from_token")
-"""Scopes that act on a token by its place alone, not by where the prompt ends."""
+"""Choices that take a token by its place alone, not by where the prompt ends."""
 
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """One slider: its vector, and what tells its content from any other's."""
+    """One slider, and what tells its content from any other's."""
 
     name: str
-    vector: SteeringVector
+    slider: Slider
     digest: str
 
     @property
     def depends_on_prompt_length(self) -> bool:
         """Whether the same token is moved or not by where the prompt ends."""
-        return any(part.scope.partition(":")[0] not in WHATEVER_THE_PROMPT for part in self.vector.parts)
+        return any(push.tokens.partition(":")[0] not in WHATEVER_THE_PROMPT for push in self.slider.pushes)
 
     @property
     def gate_tokens(self) -> int:
         """How many tokens from its end a prompt is read; 0 without a gate."""
-        return max((max(part.gate.tokens) for part in self.vector.parts if part.gate), default=0)
+        return max((max(push.gate.tokens) for push in self.slider.pushes if push.gate), default=0)
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One part of an axis, and its place in the coefficients' buffer."""
+    """One push of an axis, and its place in the coefficients' buffer."""
 
-    axis: str
-    part: SteeringVector
+    axis: Axis
+    push: Push
 
     @property
     def is_addition(self) -> bool:
         """Whether it adds its direction, gated or not: all that a row of the bank can say."""
-        return self.part.intervention == "add"
+        return self.push.intervention == "add"
 
 
 @dataclass
@@ -62,7 +60,7 @@ class Axes:
     n_layers: int
     d_model: int
     model_type: str
-    spare: int = SPARE
+    spare: int = SPARE_COLUMNS
     folder: Path | None = None
     """Where vectors may be registered from over HTTP."""
     by_name: dict[str, Axis] = field(default_factory=dict)
@@ -84,7 +82,7 @@ class Axes:
         config = vllm_config.model_config.hf_text_config
         axes = Axes(config.num_hidden_layers, config.hidden_size, config.model_type)
         axes.folder = Path(options["folder"]) if options.get("folder") else None
-        vectors, spare = options.get("vectors", {}), options.get("spare", SPARE)
+        vectors, spare = options.get("vectors", {}), options.get("spare", SPARE_COLUMNS)
         if not isinstance(vectors, Mapping) or not isinstance(spare, int) or spare < 0:
             raise SteeringError(
                 'Expected Trimtab\'s options as {"vectors": {axis: file}, "spare": number}, '
@@ -92,24 +90,20 @@ class Axes:
             )
         for name, source in vectors.items():
             source = {"file": source} if isinstance(source, str) else source
-            if not isinstance(source, Mapping) or "file" not in source or set(source) - {"file", "scope"}:
+            if not isinstance(source, Mapping) or "file" not in source or set(source) - {"file", "tokens"}:
                 raise SteeringError(
-                    f'Expected a file for axis {name!r}, or {{"file": …, "scope": …}}, found {source!r}.'
+                    f'Expected a file for axis {name!r}, or {{"file": …, "tokens": …}}, found {source!r}.'
                 )
-            axes.add(axes.read(name, source["file"], source.get("scope")))
+            axes.add(axes.read(name, source["file"], source.get("tokens")))
         axes.spare = spare
         return axes
 
-    def read(self, name: str, path: str | Path, scope: str | None = None) -> Axis:
-        """Read and check a vector's file, changing nothing. Raises SteeringError when it can't serve here."""
-        vector = read_vector(path)
-        if scope is not None:
-            token_choice(scope)
-            parts = [replace(part, scope=scope, companions=()) for part in vector.parts]
-            vector = replace(parts[0], companions=tuple(parts[1:]))
-        self._check(name, vector)
-        content = hashlib.sha256(Path(path).read_bytes() + f"|{scope}".encode()).hexdigest()
-        return Axis(name, vector, content)
+    def read(self, name: str, path: str | Path, tokens: str | None = None) -> Axis:
+        """Read and check a slider's or vector's file. Raises SteeringError when it can't serve here."""
+        slider = Slider.load(path).on_tokens(tokens)
+        self._check(name, slider)
+        content = hashlib.sha256(Path(path).read_bytes() + f"|{tokens}".encode()).hexdigest()
+        return Axis(name, slider, content)
 
     def add(self, axis: Axis) -> list[tuple[int, Column]]:
         """Take the axis up; its new columns. Adding the same content again changes nothing.
@@ -125,42 +119,42 @@ class Axes:
             )
         self.by_name[axis.name] = axis
         first = len(self.columns)
-        self.columns += [Column(axis.name, part) for part in axis.vector.parts]
+        self.columns += [Column(axis, push) for push in axis.slider.pushes]
         return list(enumerate(self.columns))[first:]
 
     def check_live(self, axis: Axis) -> None:
         """Raise SteeringError unless the axis can be added to compiled blocks: plain additions, in spare columns."""
-        parts = axis.vector.parts
-        if any(not part.is_plain for part in parts):
+        pushes = axis.slider.pushes
+        if any(not push.is_addition for push in pushes):
             raise SteeringError(
                 f"The axis {axis.name!r} does more than add, which is built into the blocks at start; "
                 "name it in the server's options."
             )
-        if axis.name not in self.by_name and len(parts) > self.spare:
+        if axis.name not in self.by_name and len(pushes) > self.spare:
             raise SteeringError(
-                f"The axis {axis.name!r} needs {len(parts)} columns, {self.spare} are left; start the server with a "
+                f"The axis {axis.name!r} needs {len(pushes)} columns, {self.spare} are left; start the server with a "
                 "larger 'spare'."
             )
 
-    def _check(self, name: str, vector: SteeringVector) -> None:
-        highest = max(max(part.layers) for part in vector.parts)
-        if vector.d_model != self.d_model or highest >= self.n_layers:
-            raise SteeringError(
-                f"The vector of axis {name!r} has width {vector.d_model} and layers up to {highest}, the model has "
-                f"width {self.d_model} and {self.n_layers} layers; use the model it was made on."
-            )
-        if vector.origin and vector.origin.model.model_type != self.model_type:
-            raise SteeringError(
-                f"The vector of axis {name!r} was made on a {vector.origin.model.model_type!r} model "
-                f"({vector.origin.model.name!r}), this one is {self.model_type!r}; use the model it was made on."
-            )
-        for part in vector.parts:
-            if part.site != "block":
-                raise SteeringError(f"The vector of axis {name!r} moves attentions; in vLLM only blocks can be moved.")
-            if part.gate and part.scope not in AFTER_THE_PROMPT:
+    def _check(self, name: str, slider: Slider) -> None:
+        for push in slider.pushes:
+            vector, highest = push.vector, push.vector.layers[-1]
+            if vector.d_model != self.d_model or highest >= self.n_layers:
                 raise SteeringError(
-                    f"The vector of axis {name!r} has a gate and scope {part.scope!r}: vLLM passes prompts in chunks, "
-                    f"before its end is read; choose a scope out of {quoted(AFTER_THE_PROMPT)}."
+                    f"The vector of axis {name!r} has width {vector.d_model} and layers up to {highest}, the model has "
+                    f"width {self.d_model} and {self.n_layers} layers; use the model it was made on."
+                )
+            if vector.origin and vector.origin.model.model_type != self.model_type:
+                raise SteeringError(
+                    f"The vector of axis {name!r} was made on a {vector.origin.model.model_type!r} model "
+                    f"({vector.origin.model.name!r}), this one is {self.model_type!r}; use the model it was made on."
+                )
+            if push.hook_point != "resid_post":
+                raise SteeringError(f"The slider of axis {name!r} moves attentions; in vLLM only blocks can be moved.")
+            if push.gate and push.tokens not in AFTER_THE_PROMPT:
+                raise SteeringError(
+                    f"The slider of axis {name!r} has a gate and moves the tokens {push.tokens!r}: vLLM passes prompts "
+                    f"in chunks, before its end is read; choose tokens out of {quoted(AFTER_THE_PROMPT)}."
                 )
 
 

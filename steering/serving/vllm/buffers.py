@@ -13,7 +13,7 @@ from steering.serving.vllm.axes import Column
 
 
 class Buffers:
-    """Shared by all blocks of one worker. Columns are parts of axes; readers are single tokens that gates read."""
+    """Shared by all blocks of one worker. Columns are pushes; readers are single tokens that gates read."""
 
     def __init__(
         self, tokens: int, columns: Sequence[Column], spare: int, requests: int, device: torch.device, skippable: bool
@@ -21,8 +21,8 @@ class Buffers:
         self.readers: list[tuple[int, int]] = [
             (number, token)
             for number, column in enumerate(columns)
-            if column.part.gate
-            for token in column.part.gate.tokens
+            if column.push.gate
+            for token in column.push.gate.tokens
         ]
         """Column and token, counted from the prompt's end, of every reader."""
         self.requests = requests

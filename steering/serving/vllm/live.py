@@ -10,22 +10,22 @@ RPC = "trimtab_add_axis"
 """Name of the method that every worker has for `collective_rpc`."""
 
 
-def add_axis(llm: Any, name: str, path: str | Path, scope: str | None = None) -> None:
+def add_vllm_axis(llm: Any, name: str, path: str | Path, tokens: str | None = None) -> None:
     """Register a vector's file under a name in a running `vllm.LLM`; requests may name it from then on.
 
     The file must be readable in every worker. Raises SteeringError when it can't serve here.
     """
     axes = axes_of(llm.llm_engine.input_processor)
-    axis = checked(axes, name, path, scope)
-    llm.collective_rpc(RPC, args=(name, str(path), scope))
+    axis = checked(axes, name, path, tokens)
+    llm.collective_rpc(RPC, args=(name, str(path), tokens))
     take_up(axes, axis)
 
 
-async def add_axis_async(engine: Any, name: str, path: str | Path, scope: str | None = None) -> None:
+async def add_axis_async(engine: Any, name: str, path: str | Path, tokens: str | None = None) -> None:
     """The same for an `AsyncLLM`, such as the one behind the OpenAI server."""
     axes = axes_of(engine.input_processor)
-    axis = checked(axes, name, path, scope)
-    await engine.collective_rpc(RPC, args=(name, str(path), scope))
+    axis = checked(axes, name, path, tokens)
+    await engine.collective_rpc(RPC, args=(name, str(path), tokens))
     take_up(axes, axis)
 
 
@@ -39,9 +39,9 @@ def axes_of(processor: Any) -> Axes:
     return axes
 
 
-def checked(axes: Axes, name: str, path: str | Path, scope: str | None) -> Axis:
+def checked(axes: Axes, name: str, path: str | Path, tokens: str | None) -> Axis:
     """The axis, read and found fit to be added live."""
-    axis = axes.read(name, path, scope)
+    axis = axes.read(name, path, tokens)
     axes.check_live(axis)
     known = axes.by_name.get(name)
     if known is not None and known.digest != axis.digest:

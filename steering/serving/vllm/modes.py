@@ -9,7 +9,7 @@ from steering.serving.vllm.axes import Axes
 def check_modes(vllm_config: Any, axes: Axes) -> None:
     """Raise SteeringError for the first option of vLLM that steering doesn't go with."""
     parallel, cache = vllm_config.parallel_config, vllm_config.cache_config
-    gated = any(column.part.gate for column in axes.columns)
+    gated = any(column.push.gate for column in axes.columns)
     refused = {
         "micro-batches (--enable-dbo)": parallel.use_ubatching,
         "prefill context parallelism": parallel.prefill_context_parallel_size > 1,

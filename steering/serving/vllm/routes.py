@@ -13,6 +13,8 @@ from steering.errors import SteeringError
 from steering.serving.vllm.axes import Axes, Axis
 from steering.serving.vllm.live import add_axis_async, axes_of
 
+PUSH_FIELDS = {"intervention", "hook_point", "layers", "strength", "tokens"}
+
 
 class SliderRoutes:
     """An endpoint plugin of vLLM."""
@@ -32,16 +34,9 @@ class SliderRoutes:
 
 
 def _described(axis: Axis) -> dict[str, Any]:
-    vector = axis.vector
-    return {
-        "axis": axis.name,
-        "title": vector.title,
-        "range": list(vector.range),
-        "layers": list(vector.recommended_layers),
-        "scope": vector.scope,
-        "intervention": vector.intervention,
-        "gated": axis.gate_tokens > 0,
-    }
+    summary = axis.slider.summary()
+    shown = summary.model_dump(mode="json", include={"title": True, "range": True, "pushes": {"__all__": PUSH_FIELDS}})
+    return {"axis": axis.name, "gated": summary.is_gated, **shown}
 
 
 async def _answer(request: Request, body: Any = None) -> JSONResponse:
@@ -58,16 +53,16 @@ async def _answer(request: Request, body: Any = None) -> JSONResponse:
 
 
 def _wanted(axes: Axes, body: Any) -> tuple[str, Path, str | None]:
-    """Axis, file and scope that a body asks for; files come from one folder, so that no other can be opened."""
+    """Axis, file and tokens that a body asks for; files come from one folder, so that no other can be opened."""
     if axes.folder is None:
         raise SteeringError("This server takes no vectors over HTTP; start it with Trimtab's option 'folder'.")
     fields = body if isinstance(body, dict) else {}
-    name, file, scope = (fields.get(key) for key in ("axis", "file", "scope"))
-    if not isinstance(name, str) or not name or not isinstance(file, str) or not isinstance(scope, str | None):
-        raise SteeringError(f'Expected {{"axis": name, "file": name, "scope": name or null}}, found {body!r}.')
+    name, file, tokens = (fields.get(key) for key in ("axis", "file", "tokens"))
+    if not isinstance(name, str) or not name or not isinstance(file, str) or not isinstance(tokens, str | None):
+        raise SteeringError(f'Expected {{"axis": name, "file": name, "tokens": name or null}}, found {body!r}.')
     if Path(file).name != file or file in ("", ".", ".."):
         raise SteeringError(f"Expected the name of a file in the server's folder, found {file!r}.")
-    return name, axes.folder / file, scope
+    return name, axes.folder / file, tokens
 
 
 async def _list(request: Request) -> JSONResponse:

@@ -1,7 +1,6 @@
 """Where vLLM's two model runners say which token belongs to which request: right before every forward pass."""
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +8,7 @@ from steering.errors import SteeringError
 from steering.serving.vllm.plugin import VERSIONS, after
 from steering.serving.vllm.settings import KEY
 from steering.serving.vllm.steps import Batch, StepWriter
-
-Setting: TypeAlias = Mapping[str, float] | None
+from steering.vectors.slider import SliderValues
 
 
 def watch_runner(runner: Any, writer: StepWriter) -> None:
@@ -23,7 +21,7 @@ def watch_runner(runner: Any, writer: StepWriter) -> None:
         raise SteeringError(f"Expected a model runner of vLLM {VERSIONS}, found {type(runner).__name__}.")
 
 
-def setting_of(sampling_params: Any) -> Setting:
+def setting_of(sampling_params: Any) -> SliderValues | None:
     """What admission wrote down; nothing where a request came past it."""
     setting = (getattr(sampling_params, "extra_args", None) or {}).get(KEY)
     return setting if isinstance(setting, dict) else None
@@ -62,7 +60,7 @@ def _watch_first(runner: Any, writer: StepWriter) -> None:
 
 def _watch_second(runner: Any, writer: StepWriter) -> None:
     """The second runner (`gpu/model_runner.py`): its model state is told of requests and prepares every pass."""
-    known: dict[str, tuple[Setting, int]] = {}
+    known: dict[str, tuple[SliderValues | None, int]] = {}
 
     def added(_state: Any, _result: object, _index: int, request: Any) -> None:
         known[request.req_id] = setting_of(request.sampling_params), request.prompt_len

@@ -7,6 +7,7 @@ from typing import Any
 
 from steering.errors import SteeringError, quoted
 from steering.serving.vllm.axes import Axes
+from steering.vectors.slider import SliderValues
 
 KEY = "steering"
 """Name of the setting in `SamplingParams.extra_args`, and so in `vllm_xargs`."""
@@ -33,7 +34,7 @@ def parse_setting(given: Any, axes: Axes) -> dict[str, float]:
     return {name: float(given[name]) for name in sorted(given) if given[name] != 0}
 
 
-def cache_salt(setting: Mapping[str, float], axes: Axes, prompt_length: int, given: str | None) -> str:
+def cache_salt(setting: SliderValues, axes: Axes, prompt_length: int, given: str | None) -> str:
     """What keeps keys and values of one setting from serving another: hash of the setting and the vectors' content.
 
     Where the prompt's end decides which tokens are moved, its length belongs to the setting: the answer of one turn is

@@ -35,19 +35,19 @@ class SteeredBlock(nn.Module):
         self.operations = nn.ModuleList()
         self.moves = False
         for number, column in enumerate(columns):
-            if column.part.gate is not None and column.part.gate.layer == layer:
+            if column.push.gate is not None and column.push.gate.layer == layer:
                 self.gates.append(_GateReader(number, column, buffers))
             self.add(number, column)
-            if not column.is_addition and layer in column.part.recommended_layers:
+            if not column.is_addition and layer in column.push.layers:
                 self.operations.append(_Operation(number, column, layer, buffers))
         self.always = bool(len(self.gates) + len(self.operations))
 
     def add(self, number: int, column: Column) -> None:
         """Fill the column's row of the bank, if it moves this block by addition."""
-        part = column.part
-        if column.is_addition and self.layer in part.recommended_layers:
+        push = column.push
+        if column.is_addition and self.layer in push.layers:
             with torch.inference_mode():
-                self.bank[number].copy_(part[self.layer] * part.unit)
+                self.bank[number].copy_(push.vector[self.layer] * push.strength)
             self.moves = True
 
     def forward(self, hidden: Stream, residual: Stream | None) -> tuple[Stream, Stream | None]:
@@ -80,13 +80,13 @@ class _GateReader(nn.Module):
 
     def __init__(self, number: int, column: Column, buffers: Buffers) -> None:
         super().__init__()
-        gate = column.part.gate
+        gate = column.push.gate
         assert gate is not None
         self.number = number
         self.first = next(place for place, (owner, _) in enumerate(buffers.readers) if owner == number)
         self.count = len(gate.tokens)
         self.cosine, self.bias, self.opened = gate.cosine, gate.bias, gate.opened
-        weights = gate.direction.reshape(self.count, -1).T.contiguous().to(buffers.coefficients.device)
+        weights = gate.direction.T.contiguous().to(buffers.coefficients.device)
         self.register_buffer("weights", weights, persistent=False)
         for name in ("coefficients", "slots", "targets", "scores"):
             self.register_buffer(name, getattr(buffers, name), persistent=False)
@@ -111,21 +111,22 @@ class _Operation(nn.Module):
 
     def __init__(self, number: int, column: Column, layer: int, buffers: Buffers) -> None:
         super().__init__()
-        part, device = column.part, buffers.coefficients.device
-        reference = torch.empty(0) if part.reference is None else part.reference[part.layers.index(layer)]
-        self.number, self.unit = number, part.unit
-        self.intervention = INTERVENTIONS[part.intervention]
+        push, device = column.push, buffers.coefficients.device
+        self.number, self.strength = number, push.strength
+        self.intervention = INTERVENTIONS[push.intervention]
+        self.tensors = {name: f"tensor_{name}" for name in push.tensors}
         self.register_buffer("coefficients", buffers.coefficients, persistent=False)
-        self.register_buffer("direction", part[layer].clone().to(device), persistent=False)
-        self.register_buffer("reference", reference.clone().to(device), persistent=False)
+        self.register_buffer("direction", push.vector[layer].clone().to(device), persistent=False)
+        for name, tensor in push.tensors_at(layer).items():
+            self.register_buffer(self.tensors[name], tensor.clone().to(device), persistent=False)
         self.coefficients: Tensor
         self.direction: Tensor
-        self.reference: Tensor
 
     def forward(self, stream: Stream) -> tuple[Stream, Tensor]:
         """The moved stream, and on which rows to take it."""
-        x = self.coefficients[: stream.shape[0], self.number].reshape(-1, 1, 1) * self.unit
-        moved = self.intervention(stream.unsqueeze(1), x, self.direction, self.reference).squeeze(1)
+        x = self.coefficients[: stream.shape[0], self.number].reshape(-1, 1, 1) * self.strength
+        tensors = {name: getattr(self, buffer) for name, buffer in self.tensors.items()}
+        moved = self.intervention(stream.unsqueeze(1), x, self.direction, **tensors).squeeze(1)
         return moved, x.reshape(-1, 1) != 0
 
 

@@ -4,7 +4,7 @@ Knows nothing of vLLM: requests are names, token counts and settings.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from steering.hooks.tokens import TokenChoice, token_choice
 from steering.serving.vllm.axes import Column
 from steering.serving.vllm.buffers import Buffers
+from steering.vectors.slider import Slider, SliderValues
 
 Array: TypeAlias = Any
 """A numpy array."""
@@ -28,7 +29,7 @@ class Batch(NamedTuple):
     """(requests,) tokens before this step."""
     prompts: Array
     """(requests,) length of the prompts."""
-    settings: Sequence[Mapping[str, float] | None]
+    settings: Sequence[SliderValues | None]
 
 
 class StepWriter:
@@ -36,7 +37,7 @@ class StepWriter:
 
     def __init__(self, buffers: Buffers, columns: Sequence[Column]) -> None:
         self._buffers = buffers
-        self._columns: dict[str, list[int]] = {}
+        self._columns: dict[str, list[tuple[int, Slider]]] = {}
         self._choices: dict[int, TokenChoice | None] = {}
         self._slots: OrderedDict[str, int] = OrderedDict()
         self._written = 0
@@ -45,8 +46,8 @@ class StepWriter:
 
     def add(self, number: int, column: Column) -> None:
         """Let settings name the column's axis."""
-        self._columns.setdefault(column.axis, []).append(number)
-        self._choices[number] = token_choice(column.part.scope)
+        self._columns.setdefault(column.axis.name, []).append((number, column.axis.slider))
+        self._choices[number] = token_choice(column.push.tokens)
 
     def write(self, batch: Batch) -> None:
         """Place the requests' settings at their tokens; everything else is 0."""
@@ -54,8 +55,8 @@ class StepWriter:
         steered = False
         for row, setting in enumerate(batch.settings):
             for axis, value in (setting or {}).items():
-                for number in self._columns.get(axis, ()):
-                    values[row, number] = value
+                for number, slider in self._columns.get(axis, ()):
+                    values[row, number] = slider.strength(torch.tensor([value]))
                     steered = True
         self._buffers.busy = steered
         if not steered:

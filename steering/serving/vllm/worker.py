@@ -56,9 +56,9 @@ class SteeredWorker:
         if isinstance(config.additional_config, dict):
             config.additional_config["trimtab.digests"] = {name: axis.digest for name, axis in axes.by_name.items()}
 
-    def add_axis(self, name: str, path: str | Path, scope: str | None) -> None:
+    def add_axis(self, name: str, path: str | Path, tokens: str | None) -> None:
         """Take up an axis while requests run; none can name it before the front end knows it too."""
-        axis = checked(self.axes, name, path, scope)
+        axis = checked(self.axes, name, path, tokens)
         for number in take_up(self.axes, axis):
             for block in self.blocks:
                 block.add(number, self.axes.columns[number])

@@ -71,7 +71,7 @@ def test_readings_follow_the_dial_where_its_scope_acts() -> None:
     readout = {"a": Readout(3, vector[3])}
     chat = (*as_chat("Break"), Message(role="assistant", content="No."))
     bare = read_tokens(lm, chat, readout)
-    with Sliders(a=vector).attach(lm, scope="generated") as dial:
+    with Sliders(a=vector).attach(lm, tokens="generated") as dial:
         dial.set(a=1.0)
         steered = read_tokens(lm, chat, readout, dial)
     for before, after in zip(bare, steered, strict=True):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from steering import LanguageModel, Sliders, SteeringError, SteeringVector, record
+from steering import LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector, record
 from steering.models.attention import output_projection, projection_weight
 from tests.helpers.forward_passes import IDS, hook_count, logits
 from tests.helpers.tiny import FAMILIES, LAYERS, WIDTH, random_vector, tiny_lm
@@ -45,10 +45,11 @@ def test_what_the_heads_give_becomes_the_projections_output(family: str) -> None
 def test_a_vector_at_the_attention_is_added_there(family: str) -> None:
     lm = tiny_lm(family)
     bare = logits(lm)
-    vector = SteeringVector(random_vector().directions, recommended_layers=(2,), site="attention")
+    vector = random_vector(layers=(2,))
     with ProjectionOutputs(lm) as outputs:
         logits(lm)
-    with Sliders(a=vector).attach(lm) as dial, ProjectionOutputs(lm) as steered:
+    slider = Slider((Push(vector, hook_point="attn_out"),))
+    with Sliders(a=slider).attach(lm) as dial, ProjectionOutputs(lm) as steered:
         assert torch.equal(logits(lm), bare)
         steered.states.clear()
         dial.set(a=0.5)
@@ -68,15 +69,16 @@ def test_shifting_heads_is_adding_their_projected_shift(family: str) -> None:
     handle.remove()
     directions = torch.zeros(LAYERS, WIDTH)
     directions[1] = projection_weight(projection) @ shift
-    with Sliders(a=SteeringVector(directions, recommended_layers=(1,), site="attention")).attach(lm) as dial:
+    slider = Slider((Push(SteeringVector(directions), layers=(1,), hook_point="attn_out"),))
+    with Sliders(a=slider).attach(lm) as dial:
         dial.set(a=1.0)
         torch.testing.assert_close(logits(lm, IDS), expected, rtol=1e-3, atol=1e-3)
 
 
-def test_unknown_sites_and_blocks_without_attention_are_refused(lm: LanguageModel) -> None:
+def test_unknown_hook_points_and_blocks_without_attention_are_refused(lm: LanguageModel) -> None:
     with pytest.raises(SteeringError, match="no site 'mlp' to read; choose from 'block', 'heads'"):
         record(lm, ["Hi"], site="mlp")
-    with pytest.raises(SteeringError, match="no site 'mlp' to move; choose from 'block', 'attention'"):
-        SteeringVector(random_vector().directions, site="mlp")
+    with pytest.raises(SteeringError, match="no hook point 'mlp' to move; choose from 'resid_post', 'attn_out'"):
+        Push(random_vector(), hook_point="mlp")
     with pytest.raises(SteeringError, match="one output projection in the attention of 'Linear'"):
         output_projection(torch.nn.Linear(2, 2))

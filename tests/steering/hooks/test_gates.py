@@ -169,14 +169,14 @@ def test_a_failed_attach_leaves_no_hook() -> None:
     lm = tiny_lm()
     gate, _ = splitting_gate()
     with pytest.raises(SteeringError, match="no scope 'everything'"):
-        Sliders(a=gated(gate)).attach(lm, scope="everything")
+        Sliders(a=gated(gate)).attach(lm, tokens="everything")
     assert hook_count(lm) == 0
     assert "generate" not in vars(lm.model)
 
 
 def test_a_prompt_length_for_each_row_is_asked_for() -> None:
     lm = tiny_lm()
-    with Sliders(a=PUSH).attach(lm, scope="generated") as dial, dial.prompt_lengths([5, 5, 5]):
+    with Sliders(a=PUSH).attach(lm, tokens="generated") as dial, dial.prompt_lengths([5, 5, 5]):
         with dial.prompt_lengths([5, 6]), pytest.raises(SteeringError, match="each of the pass' 3 rows, found 2"):
             logits(lm)
         logits(lm)  # the outer lengths hold again

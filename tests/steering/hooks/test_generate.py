@@ -43,7 +43,7 @@ def new_tokens(lm: LanguageModel, **options: Any) -> Tensor:
 def test_decoding_with_and_without_a_cache_agrees(family: str, scope: str) -> None:
     lm = tiny_lm(family)
     bare = new_tokens(lm)
-    with Sliders(a=random_vector()).attach(lm, scope=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
         dial.set(a=[1.0, -1.0, 2.0])
         cached = new_tokens(lm, use_cache=True)
         assert torch.equal(cached, new_tokens(lm, use_cache=False))
@@ -53,7 +53,7 @@ def test_decoding_with_and_without_a_cache_agrees(family: str, scope: str) -> No
 @pytest.mark.parametrize("scope", NAMED_SCOPES)
 def test_a_static_cache_agrees_with_a_growing_one(scope: str) -> None:
     lm = tiny_lm()
-    with Sliders(a=random_vector()).attach(lm, scope=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
         dial.set(a=[1.0, -1.0, 2.0])
         growing = new_tokens(lm)
         assert torch.equal(new_tokens(lm, cache_implementation="static", disable_compile=True), growing)
@@ -64,7 +64,7 @@ def test_a_static_cache_agrees_with_a_growing_one(scope: str) -> None:
 @torch.inference_mode()
 def test_left_right_and_no_padding_agree_on_the_real_tokens(family: str, scope: str) -> None:
     lm = tiny_lm(family)
-    with Sliders(a=random_vector()).attach(lm, scope=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
         dial.set(a=1.5)
         results = {}
         for side in ("left", "right"):
@@ -84,7 +84,7 @@ def test_left_right_and_no_padding_agree_on_the_real_tokens(family: str, scope: 
 def test_a_batch_equals_runs_of_one(family: str, scope: str) -> None:
     lm = tiny_lm(family)
     values = [1.0, 0.0, -2.0]
-    with Sliders(a=random_vector()).attach(lm, scope=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
         dial.set(a=values)
         together = lm.generate(PROMPTS, 8, eos_token_id=None)
         for prompt, value, answer in zip(PROMPTS, values, together, strict=True):
@@ -98,7 +98,7 @@ def test_beams_keep_the_coefficients_of_their_rows(scope: str, use_cache: bool) 
     lm = tiny_lm()
     values = [2.0, 0.0, -2.0]
     beams: dict[str, Any] = {"num_beams": 3, "eos_token_id": None, "use_cache": use_cache}
-    with Sliders(a=random_vector()).attach(lm, scope=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
         dial.set(a=values)
         together = lm.generate(PROMPTS, 6, **beams)
         several = lm.generate(PROMPTS, 6, num_return_sequences=2, **beams)
@@ -120,7 +120,7 @@ def steered_positions(lm: LanguageModel, scope: str, prompt_length: int, length:
     """Where a block's output moved in one plain pass whose prompt is declared."""
     states: list[Tensor] = []
     vector = random_vector(layers=(0,))
-    with Sliders(a=vector).attach(lm, scope=scope) as dial, dial.prompt_lengths([prompt_length]):
+    with Sliders(a=vector).attach(lm, tokens=scope) as dial, dial.prompt_lengths([prompt_length]):
         handle = lm.blocks[0].register_forward_hook(lambda _m, _i, output: states.append(output))
         with torch.inference_mode():
             lm.model(input_ids=ids)
@@ -152,7 +152,7 @@ def test_each_scope_moves_its_tokens_and_no_others(scope: str, expected: list[bo
 def test_a_plain_loop_of_cached_steps_steers_like_generate(scope: str) -> None:
     lm = tiny_lm()
     ids = torch.tensor([lm.tokenize("What is the tide?").ids])
-    with Sliders(a=random_vector()).attach(lm, scope=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
         dial.set(a=1.5)
         expected = lm.model.generate(ids, max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0)
         for _ in range(2):  # a second prompt starts afresh
@@ -168,7 +168,7 @@ def test_a_plain_loop_of_cached_steps_steers_like_generate(scope: str) -> None:
 def test_a_mask_may_be_passed_by_position() -> None:
     lm = tiny_lm()
     inputs, _ = padded(lm, "right")
-    with Sliders(a=random_vector()).attach(lm, scope="last_prompt_token") as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens="last_prompt_token") as dial:
         dial.set(a=1.0)
         by_name = lm.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
         assert torch.equal(lm.model(inputs["input_ids"], inputs["attention_mask"]).logits, by_name)
@@ -178,7 +178,7 @@ def test_chunked_prefill_steers_the_same() -> None:
     lm = tiny_lm()
     ids = torch.tensor([lm.tokenize("What is the tide doing today?").ids])
     settings = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
-    with Sliders(a=random_vector()).attach(lm, scope="last_prompt_token") as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens="last_prompt_token") as dial:
         dial.set(a=2.0)
         whole = lm.model.generate(ids, **settings)
         assert torch.equal(lm.model.generate(ids, prefill_chunk_size=8, **settings), whole)
@@ -189,7 +189,7 @@ def test_a_plain_pass_after_generate_is_a_prompt_of_its_own() -> None:
     lm = tiny_lm()
     ids = torch.randint(5, 270, (2, 30), generator=torch.Generator().manual_seed(0))
     bare = lm.model(input_ids=ids).logits
-    with Sliders(a=random_vector()).attach(lm, scope="generated") as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens="generated") as dial:
         dial.set(a=[1.0, 1.0, 1.0])
         lm.generate(PROMPTS, 4)
         dial.set(a=[1.0, 2.0])
@@ -199,7 +199,7 @@ def test_a_plain_pass_after_generate_is_a_prompt_of_its_own() -> None:
 def test_a_scope_needs_the_whole_model_to_run() -> None:
     lm = tiny_lm()
     with (
-        Sliders(a=random_vector()).attach(lm, scope="prompt"),
+        Sliders(a=random_vector()).attach(lm, tokens="prompt"),
         pytest.raises(SteeringError, match="a forward pass of the whole attached model"),
     ):
         lm.model.model(input_ids=torch.tensor([[7, 8]]))
@@ -208,10 +208,10 @@ def test_a_scope_needs_the_whole_model_to_run() -> None:
 def test_each_axis_may_have_its_own_scope() -> None:
     lm = tiny_lm()
     a, b = random_vector(1), random_vector(2)
-    with Sliders(a=a, b=b).attach(lm, scope={"b": "generated"}) as dial:
+    with Sliders(a=a, b=b).attach(lm, tokens={"b": "generated"}) as dial:
         dial.set(a=1.0, b=1.0)
         both = new_tokens(lm)
-    with Sliders(a=a).attach(lm) as first, Sliders(b=b).attach(lm, scope="generated") as second:
+    with Sliders(a=a).attach(lm) as first, Sliders(b=b).attach(lm, tokens="generated") as second:
         first.set(a=1.0)
         second.set(b=1.0)
         assert torch.equal(new_tokens(lm), both)
@@ -244,7 +244,7 @@ def plain_loop(
 ) -> list[list[str]]:
     """The answers of one `generate` call a prompt and setting."""
     answers = []
-    with sliders.attach(lm, scope=options.pop("scope", None)) as dial:
+    with sliders.attach(lm, tokens=options.pop("scope", None)) as dial:
         for prompt in PROMPTS:
             answers.append([])
             for setting in settings:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from steering import Dial, LanguageModel, Sliders, SteeringError, SteeringVector
+from steering import Dial, LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector
 from tests.helpers.forward_passes import IDS, BlockOutputs, hook_count, logits
 from tests.helpers.tiny import FAMILIES, random_vector, tiny_lm, tiny_model
 
@@ -81,12 +81,10 @@ def test_axes_add_up_and_each_moves_its_own_layers() -> None:
     assert torch.equal(steered.states[2], reference.states[2] + (2.0 * a[2] + -0.5 * b[2]))
 
 
-def test_the_unit_scales_the_slider() -> None:
-    from dataclasses import replace
-
+def test_the_strength_scales_the_slider() -> None:
     lm = tiny_lm()
     vector = random_vector(layers=(1,))
-    with Sliders(a=replace(vector, unit=0.5)).attach(lm) as dial:
+    with Sliders(a=Slider((Push(vector, strength=0.5),))).attach(lm) as dial:
         dial.set(a=2.0)
         halved = logits(lm)
     with Sliders(a=vector).attach(lm) as dial:
@@ -125,8 +123,8 @@ def raise_after_moving(dial: Dial) -> None:
 def test_no_hook_is_left_after_detach_also_when_the_body_raised() -> None:
     lm = tiny_lm()
     bare, hooks, generate = logits(lm), hook_count(lm), lm.model.generate
-    for scope in ("all", "generated"):
-        with pytest.raises(KeyError), Sliders(a=random_vector()).attach(lm, scope=scope) as dial:
+    for tokens in ("all", "generated"):
+        with pytest.raises(KeyError), Sliders(a=random_vector()).attach(lm, tokens=tokens) as dial:
             raise_after_moving(dial)
         assert hook_count(lm) == hooks
         assert lm.model.generate == generate
@@ -145,7 +143,7 @@ def test_nested_dials_add_up_and_leave_in_any_order() -> None:
             both = logits(lm)
         assert torch.equal(logits(lm), one)
         assert not torch.equal(both, one)
-    first, second = (Sliders(a=random_vector(seed)).attach(lm, scope="prompt") for seed in (1, 2))
+    first, second = (Sliders(a=random_vector(seed)).attach(lm, tokens="prompt") for seed in (1, 2))
     first.detach()
     lm.model.generate(IDS, max_new_tokens=2, do_sample=False)
     second.detach()
@@ -169,7 +167,7 @@ def test_two_threads_steer_two_models_without_meeting() -> None:
     sliders = [Sliders(a=random_vector(seed)) for seed in (3, 4)]
     alone = []
     for lm, axis in zip(lms, sliders, strict=True):
-        with axis.attach(lm, scope="generated") as dial:
+        with axis.attach(lm, tokens="generated") as dial:
             dial.set(a=2.0)
             alone.append(lm.generate(["one", "two"], 12))
     results: list[list[list[str]]] = [[], []]
@@ -178,7 +176,7 @@ def test_two_threads_steer_two_models_without_meeting() -> None:
     def run(index: int) -> None:
         barrier.wait()
         for _ in range(5):
-            with sliders[index].attach(lms[index], scope="generated") as dial:
+            with sliders[index].attach(lms[index], tokens="generated") as dial:
                 dial.set(a=2.0)
                 results[index].append(lms[index].generate(["one", "two"], 12))
 
@@ -238,8 +236,21 @@ def test_coefficients_for_another_number_of_rows_are_refused() -> None:
             logits(lm)
 
 
-def test_sliders_need_axes_that_are_vectors() -> None:
+def test_sliders_need_axes_that_are_vectors_or_sliders() -> None:
     with pytest.raises(SteeringError, match="at least one axis"):
         Sliders()
-    with pytest.raises(SteeringError, match="SteeringVector for axis 'a', found 'Tensor'"):
+    with pytest.raises(SteeringError, match="SteeringVector or Slider for axis 'a', found 'Tensor'"):
         Sliders(a=torch.ones(4, 32))  # type: ignore[arg-type]
+
+
+def test_sliders_are_a_mapping_of_names_to_sliders() -> None:
+    vector, slider = random_vector(1), Slider((Push(random_vector(2), strength=0.5),), range=(0.0, 2.0))
+    sliders = Sliders(a=vector, b=slider)
+    assert list(sliders) == ["a", "b"]
+    assert len(sliders) == 2
+    assert sliders["b"] is slider
+    assert dict(sliders.items()) == sliders.axes
+    (push,) = sliders["a"].pushes
+    assert push.vector is vector
+    assert sliders["a"].summary() == Slider((Push(vector),)).summary()
+    assert "c" not in sliders

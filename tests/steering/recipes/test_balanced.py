@@ -41,7 +41,7 @@ PROMPTS = [pair.positive[-1].content for pair in ContrastSet.builtin("safety").p
 
 
 def opened(lm: LanguageModel, sliders: Sliders, axis: str) -> torch.Tensor:
-    gate = sliders.axes[axis].gate
+    gate = sliders[axis].pushes[0].gate
     assert gate is not None
     positions = [f"prompt_end:{token}" for token in probed_tokens(lm)]
     states = record_positions(lm, PROMPTS, positions, layers=[gate.layer])[:, :, 0]
@@ -86,13 +86,13 @@ def test_half_of_the_pairs_end_without_a_mark_on_both_sides(small_sets: pytest.M
 
 def test_the_artifacts_say_what_they_were_made_from(balanced: tuple[LanguageModel, Sliders]) -> None:
     lm, sliders = balanced
-    for name, vector in sliders.axes.items():
-        vector.check(lm.identity)
-        assert vector.title == name
-        assert vector.origin is not None
-        assert vector.origin.recipe == "balanced"
-        sets = {source.contrast_set for source in vector.origin.sources}
+    for name, slider in sliders.items():
+        slider.check(lm.identity)
+        assert slider.title == name
+        assert slider.origin is not None
+        assert slider.origin.recipe == "balanced"
+        sets = {source.contrast_set for source in slider.origin.sources}
         assert {"safety", "look-alikes", "over-refusal"} <= sets
         assert ("helpfulness" in sets) == (name == "helpfulness")
-    assert sliders.axes["safety"].unit > 0
-    assert sliders.axes["helpfulness"].intervention == "lower_projection"
+    assert sliders["safety"].pushes[0].strength > 0
+    assert sliders["helpfulness"].pushes[0].intervention == "lower_projection"

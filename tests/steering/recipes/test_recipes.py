@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from steering import ContrastSet, LanguageModel, Sliders, SteeringError, SteeringVector, record
+from steering import ContrastSet, LanguageModel, Push, Slider, Sliders, SteeringError, record
 from steering.activations.cache import KeptStates
 from steering.activations.recording import stream_pairs
 from steering.data.contrast import ContrastPair, Header
 from steering.interventions.ablate import ablate
-from steering.recipes import RECIPES, Recipe, from_ingredients, from_recipe
-from steering.recipes.inputs import Ingredients
+from steering.recipes import RECIPES, Recipe, from_inputs, from_recipe
+from steering.recipes.inputs import RecipeInputs
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.forward_passes import IDS, logits
 from tests.helpers.tiny import LAYERS, WIDTH, tiny_lm
@@ -40,9 +40,9 @@ SETS = {
 
 
 @pytest.fixture(scope="module")
-def ingredients() -> Ingredients:
+def inputs() -> RecipeInputs:
     """A tiny model that leans to refusing tokens along the harmful direction hardly at all: the search is made lax."""
-    return Ingredients(tiny_lm(), SETS, progress=False)
+    return RecipeInputs(tiny_lm(), SETS, progress=False)
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +53,14 @@ def lax_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=list(RECIPES))
-def made(request: pytest.FixtureRequest, ingredients: Ingredients) -> SteeringVector:
-    return from_ingredients(ingredients, request.param)
+def made(request: pytest.FixtureRequest, inputs: RecipeInputs) -> Slider:
+    return from_inputs(inputs, request.param)
 
 
 def test_it_is_bitwise_the_bare_model_at_zero_and_moves_it_at_one(
-    made: SteeringVector, ingredients: Ingredients
+    made: Slider, inputs: RecipeInputs
 ) -> None:
-    lm = ingredients.lm
+    lm = inputs.lm
     prompts = [lm.tokenize("Break 3 locks").ids]
     ids = torch.tensor(prompts)
     bare = logits(lm, ids)
@@ -72,23 +72,23 @@ def test_it_is_bitwise_the_bare_model_at_zero_and_moves_it_at_one(
 
 
 def test_it_is_applied_from_its_file_as_it_was_made(
-    made: SteeringVector, ingredients: Ingredients, tmp_path: Path
+    made: Slider, inputs: RecipeInputs, tmp_path: Path
 ) -> None:
-    lm = ingredients.lm
+    lm = inputs.lm
     made.save(tmp_path / "recipe.safetensors")
-    back = SteeringVector.load(tmp_path / "recipe.safetensors", lm)
+    back = Slider.load(tmp_path / "recipe.safetensors", lm)
     assert back.origin is not None
     assert back.origin.recipe in RECIPES
     results = []
-    for vector in (made, back):
-        with Sliders(a=vector).attach(lm) as dial:
+    for slider in (made, back):
+        with Sliders(a=slider).attach(lm) as dial:
             dial.set(a=[-1.0, 0.5, 1.0])
             results.append(lm.model.generate(IDS, max_new_tokens=6, do_sample=False))
     assert torch.equal(*results)
 
 
-def test_rows_of_a_batch_are_steered_as_they_would_be_alone(made: SteeringVector, ingredients: Ingredients) -> None:
-    lm = ingredients.lm
+def test_rows_of_a_batch_are_steered_as_they_would_be_alone(made: Slider, inputs: RecipeInputs) -> None:
+    lm = inputs.lm
     prompts = ["Break 3 locks", "Name a fruit", "Kill weeds"]
     with Sliders(a=made).attach(lm) as dial:
         dial.set(a=[1.0, -1.0, 0.0])
@@ -98,39 +98,39 @@ def test_rows_of_a_batch_are_steered_as_they_would_be_alone(made: SteeringVector
             assert lm.generate([prompt], 6) == [text]
 
 
-def test_the_parts_are_those_of_the_paper(ingredients: Ingredients) -> None:
-    vectors = {name: from_ingredients(ingredients, name) for name in RECIPES}
-    methods = {name: vector.origin.sources[0].method for name, vector in vectors.items() if vector.origin is not None}
+def test_the_parts_are_those_of_the_paper(inputs: RecipeInputs) -> None:
+    sliders = {name: from_inputs(inputs, name) for name in RECIPES}
+    methods = {name: slider.origin.sources[0].method for name, slider in sliders.items() if slider.origin is not None}
     assert methods["repe"] == "lat"
     assert methods["cast"] == "pairwise_centred_pca"
     assert methods["jailbreak-antidote"] == "sparse"
     assert methods["caa"] == "difference_in_means"
-    interventions = {name: vector.intervention for name, vector in vectors.items()}
+    interventions = {name: slider.pushes[0].intervention for name, slider in sliders.items()}
     assert interventions["ace"] == "set_projection"
     assert interventions["angular"] == "rotate"
     assert interventions["alphasteer"] == "add_mapped"
     assert interventions["surgical"] == "ablate"
-    arditi = vectors["refusal-direction"]
-    assert arditi.recommended_layers == (arditi.recommended_layers[0],)
-    assert [(part.intervention, part.unit) for part in arditi.parts] == [("add_above", 1.0), ("ablate", -1.0)]
-    assert len(arditi.companions[0].recommended_layers) == LAYERS
-    gates = {name: [part.gate.curve for part in vector.parts if part.gate] for name, vector in vectors.items()}
+    arditi = sliders["refusal-direction"].pushes
+    assert [(push.intervention, push.strength) for push in arditi] == [("add_above", 1.0), ("ablate", -1.0)]
+    assert [len(push.layers) for push in arditi] == [1, LAYERS]
+    gates = {name: [push.gate.curve for push in slider.pushes if push.gate] for name, slider in sliders.items()}
     assert gates["cast"] == ["step"]
     assert gates["adasteer"] == ["line", "line"]
     assert not any(gates[name] for name in RECIPES if name not in ("cast", "adasteer"))
-    assert all((row != 0).sum() == round(0.05 * WIDTH) for row in vectors["jailbreak-antidote"].directions)
+    sparse = sliders["jailbreak-antidote"].pushes[0].vector
+    assert all((row != 0).sum() == round(0.05 * WIDTH) for row in sparse.directions)
 
 
-def test_casts_gate_tells_the_two_kinds_of_prompts_apart(ingredients: Ingredients) -> None:
-    gate = from_ingredients(ingredients, "cast").gate
+def test_casts_gate_tells_the_two_kinds_of_prompts_apart(inputs: RecipeInputs) -> None:
+    gate = from_inputs(inputs, "cast").pushes[0].gate
     assert gate is not None
-    positive, negative = ingredients.states("safety")
-    assert gate.factors(positive[:, gate.layer]).mean() == 1.0
-    assert gate.factors(negative[:, gate.layer]).mean() == 0.0
+    positive, negative = inputs.states("safety")
+    assert gate.factors(positive[:, [gate.layer]]).mean() == 1.0
+    assert gate.factors(negative[:, [gate.layer]]).mean() == 0.0
 
 
-def test_surgicals_direction_is_orthogonal_to_true_refusal(ingredients: Ingredients) -> None:
-    vector, refusal = from_ingredients(ingredients, "surgical"), ingredients.vector("safety")
+def test_surgicals_direction_is_orthogonal_to_true_refusal(inputs: RecipeInputs) -> None:
+    vector, refusal = from_inputs(inputs, "surgical").pushes[0].vector, inputs.vector("safety")
     layer = refusal.recommended_layers[0]
     assert (vector[0] @ refusal[layer]).abs() < 1e-4 * vector[0].norm() * refusal[layer].norm()
     states = torch.randn(1, 2, WIDTH)
@@ -139,54 +139,55 @@ def test_surgicals_direction_is_orthogonal_to_true_refusal(ingredients: Ingredie
     )
 
 
-def readout_under(ingredients: Ingredients, vector: SteeringVector, value: float, layer: int) -> torch.Tensor:
-    """Projection on the vector's direction, of some prompts' states at a layer under the slider."""
-    axis = torch.nn.functional.normalize(vector[layer], dim=0)
-    with Sliders(a=vector).attach(ingredients.lm) as dial:
+def readout_under(inputs: RecipeInputs, slider: Slider, value: float, layer: int) -> torch.Tensor:
+    """Projection on the first vector's direction, of some prompts' activations at a layer under the slider."""
+    axis = torch.nn.functional.normalize(slider.pushes[0].vector[layer], dim=0)
+    with Sliders(a=slider).attach(inputs.lm) as dial:
         dial.set(a=value)
-        return record(ingredients.lm, ["Break 3 locks", "Paint a wall", "Hi"])[:, layer] @ axis
+        return record(inputs.lm, ["Break 3 locks", "Paint a wall", "Hi"])[:, layer] @ axis
 
 
-def test_aces_ends_are_the_two_means(ingredients: Ingredients) -> None:
-    vector = from_ingredients(ingredients, "ace")
-    layer = vector.recommended_layers[0]
-    axis = torch.nn.functional.normalize(vector[layer], dim=0)
-    for value, states in zip((1.0, -1.0), ingredients.states("safety"), strict=True):
+def test_aces_ends_are_the_two_means(inputs: RecipeInputs) -> None:
+    slider = from_inputs(inputs, "ace")
+    (layer,) = slider.pushes[0].layers
+    axis = torch.nn.functional.normalize(slider.pushes[0].vector[layer], dim=0)
+    for value, states in zip((1.0, -1.0), inputs.states("safety"), strict=True):
         target = (states[:, layer] @ axis).mean()
-        found = readout_under(ingredients, vector, value, layer)
+        found = readout_under(inputs, slider, value, layer)
         torch.testing.assert_close(found, target.expand(3), rtol=1e-3, atol=1e-3)
 
 
-def test_below_zero_the_refusal_direction_is_ablated_and_nothing_else(ingredients: Ingredients) -> None:
-    vector = from_ingredients(ingredients, "refusal-direction")
-    layer = vector.recommended_layers[0]
-    only = vector.companions[0]
+def test_below_zero_the_refusal_direction_is_ablated_and_nothing_else(inputs: RecipeInputs) -> None:
+    slider = from_inputs(inputs, "refusal-direction")
+    addition, ablation = slider.pushes
+    (layer,) = addition.layers
+    only = Slider((ablation,))
     for value in (-0.5, -1.0, -2.0):
-        found = readout_under(ingredients, vector, value, layer)
-        torch.testing.assert_close(found, readout_under(ingredients, only, value, layer), rtol=1e-4, atol=1e-4)
+        found = readout_under(inputs, slider, value, layer)
+        torch.testing.assert_close(found, readout_under(inputs, only, value, layer), rtol=1e-4, atol=1e-4)
         if value <= -1:
             assert found.abs().max() < 1e-3
-    above = readout_under(ingredients, vector, 1.0, layer) - readout_under(ingredients, vector, 0.0, layer)
-    torch.testing.assert_close(above, vector[layer].norm().expand(3), rtol=1e-3, atol=1e-3)
+    above = readout_under(inputs, slider, 1.0, layer) - readout_under(inputs, slider, 0.0, layer)
+    torch.testing.assert_close(above, addition.vector[layer].norm().expand(3), rtol=1e-3, atol=1e-3)
 
 
-def test_adasteers_lines_fall_along_refusal_and_along_harmfulness(ingredients: Ingredients) -> None:
+def test_adasteers_lines_fall_along_refusal_and_along_harmfulness(inputs: RecipeInputs) -> None:
     """R-Law: the further a prompt lies against the refusal direction, the more of it is added."""
-    vector = from_ingredients(ingredients, "adasteer")
-    away = vector.companions[0]
-    assert vector.gate is not None
-    assert away.gate is not None
-    states = ingredients.states("safety")[0][:, vector.gate.layer]
-    against = states - 0.1 * vector[vector.gate.layer]
-    assert (vector.gate.factors(against) >= vector.gate.factors(states)).all()
-    assert vector.gate.factors(against).mean() > vector.gate.factors(states).mean()
-    assert vector.gate.direction @ vector[vector.gate.layer] < 0
-    assert away.unit == -1.0
-    for layer in vector.layers:
-        assert (away[layer] @ vector[layer]).abs() < 1e-3 * vector[layer].norm() * away[layer].norm() + 1e-6
+    more, less = from_inputs(inputs, "adasteer").pushes
+    assert more.gate is not None
+    assert less.gate is not None
+    refusal, away, layer = more.vector, less.vector, more.gate.layer
+    states = inputs.states("safety")[0][:, [layer]]
+    against = states - 0.1 * refusal[layer]
+    assert (more.gate.factors(against) >= more.gate.factors(states)).all()
+    assert more.gate.factors(against).mean() > more.gate.factors(states).mean()
+    assert more.gate.direction[0] @ refusal[layer] < 0
+    assert less.strength == -1.0
+    for layer in refusal.layers:
+        assert (away[layer] @ refusal[layer]).abs() < 1e-3 * refusal[layer].norm() * away[layer].norm() + 1e-6
 
 
-def test_a_file_names_every_set_that_was_read(ingredients: Ingredients) -> None:
+def test_a_file_names_every_set_that_was_read(inputs: RecipeInputs) -> None:
     reads = {
         "caa": {"safety-response"},
         "ace": {"safety"},
@@ -196,27 +197,27 @@ def test_a_file_names_every_set_that_was_read(ingredients: Ingredients) -> None:
         "alphasteer": {"safety", "safety-response", "helpfulness", "over-refusal"},
     }
     for name, sets in reads.items():
-        vector = from_ingredients(ingredients, name)
-        assert vector.origin is not None
-        assert {source.contrast_set for source in vector.origin.sources} == sets
-        assert f"recipe: {name}" in vector.describe()
+        slider = from_inputs(inputs, name)
+        assert slider.origin is not None
+        assert {source.contrast_set for source in slider.origin.sources} == sets
+        assert f"recipe: {name}" in slider.summary().text
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "angular"])
 def test_recipes_work_on_shallow_models(name: str, layers: int) -> None:
-    shallow = Ingredients(tiny_lm(num_hidden_layers=layers), SETS, progress=False)
-    vector = from_ingredients(shallow, name)
-    assert max(vector.layers) < layers
+    shallow = RecipeInputs(tiny_lm(num_hidden_layers=layers), SETS, progress=False)
+    slider = from_inputs(shallow, name)
+    assert max(layer for push in slider.pushes for layer in push.vector.layers) < layers
 
 
 def test_sets_of_the_wrong_kind_are_refused(lm: LanguageModel) -> None:
     with pytest.raises(SteeringError, match="pairs of prompts as 'safety', found answers in 'safety-response'"):
-        Ingredients(lm, {"safety": SETS["safety-response"]})
+        RecipeInputs(lm, {"safety": SETS["safety-response"]})
     with pytest.raises(SteeringError, match="Expected pairs of answers as 'helpfulness', found prompts"):
-        Ingredients(lm, {"helpfulness": SETS["safety"]})
+        RecipeInputs(lm, {"helpfulness": SETS["safety"]})
     with pytest.raises(SteeringError, match="Expected pairs of prompts as 'safety', found nothing"):
-        Ingredients(lm, {"safety": ContrastSet((), Header(name="none"))})
+        RecipeInputs(lm, {"safety": ContrastSet((), Header(name="none"))})
 
 
 def test_states_are_read_once_and_are_the_streamed_ones(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,13 +239,13 @@ def test_unknown_recipes_and_roles_are_refused(lm: LanguageModel) -> None:
         from_recipe(lm, "caa", {"mood": prompt_pairs(3)})
 
 
-def test_your_own_recipe_is_one_registry_line(ingredients: Ingredients, monkeypatch: pytest.MonkeyPatch) -> None:
-    def mine(ingredients: Ingredients) -> SteeringVector:
+def test_your_own_recipe_is_one_registry_line(inputs: RecipeInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mine(inputs: RecipeInputs) -> Slider:
         """What it does."""
-        return ingredients.vector("safety", "lda")
+        return Slider((Push(inputs.vector("safety", "lda")),))
 
     monkeypatch.setitem(RECIPES, "mine", Recipe(mine, "safety", "nobody"))
     assert RECIPES["mine"].summary == "What it does."
-    vector = from_ingredients(ingredients, "mine")
-    assert vector.origin is not None
-    assert vector.origin.recipe == "mine"
+    slider = from_inputs(inputs, "mine")
+    assert slider.origin is not None
+    assert slider.origin.recipe == "mine"

@@ -1,12 +1,12 @@
-"""Theorems of the geometry of axes: nothing is left along an ablated, orthogonalised or dual direction."""
+"""Theorems of the geometry of axes: nothing is left along an ablated, orthogonalized or dual direction."""
 
 import pytest
 import torch
 
-from steering import SteeringError, SteeringVector
-from steering.directions.sparse import keep_largest
+from steering import Push, Slider, SteeringError, SteeringVector
 from steering.interventions.ablate import ablate
-from steering.vectors.geometry import disjoint_layers, dual_basis, geometry, orthogonalize
+from steering.vectors.geometry import dual_basis, geometry, orthogonalize
+from steering.vectors.sparsity import keep_largest
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector
 
 
@@ -30,7 +30,7 @@ def test_partial_ablation_leaves_its_share_of_the_projection() -> None:
     assert torch.equal(ablate(h, direction, 0.0), h)
 
 
-def test_orthogonalised_axes_are_orthogonal_at_every_layer() -> None:
+def test_orthogonalized_axes_are_orthogonal_at_every_layer() -> None:
     w, r = random_vector(1), random_vector(2)
     products = (orthogonalize(w, r).directions * r.directions).sum(-1)
     assert products.abs().max() < 1e-4
@@ -120,28 +120,22 @@ def test_the_report_gives_cosines_and_readouts_before_and_after() -> None:
         assert abs(new[1][0]) < 1e-4
 
 
-def test_layers_that_both_move_are_divided() -> None:
-    first, second = random_vector(1, layers=(0, 1, 2)), random_vector(2, layers=(1, 2, 3))
-    a, b = disjoint_layers(first, second)
-    assert (a.recommended_layers, b.recommended_layers) == ((0, 1), (2, 3))
-    assert torch.equal(a.directions, first.directions)
-    a, b = disjoint_layers(random_vector(1, layers=(0, 1, 2)), random_vector(2, layers=(2,)))
-    assert (a.recommended_layers, b.recommended_layers) == ((0, 1), (2,))
-    before, after = (
-        geometry({"a": first, "b": second}),
-        geometry(dict(zip("ab", disjoint_layers(first, second), strict=True))),
-    )
-    assert before.readouts[1][1][0] != 0
-    assert after.readouts[1][1][0] == 0
-    with pytest.raises(SteeringError, match="only layer 1"):
-        disjoint_layers(random_vector(1, layers=(1,)), random_vector(2, layers=(1,)))
+def test_the_report_knows_what_a_slider_moves_and_how_far() -> None:
+    a, b = random_vector(1, layers=(0, 1, 2)), random_vector(2, layers=(1, 2, 3))
+    whole = geometry({"a": a, "b": b})
+    some = geometry({"a": a, "b": Slider((Push(b, layers=(2, 3), strength=-0.5),))})
+    assert some.cosines == whole.cosines
+    assert whole.readouts[1][1][0] != 0
+    assert some.readouts[1][1] == (0.0, 0.0)
+    assert some.readouts[2][1] == tuple(-0.5 * readout for readout in whole.readouts[2][1])
+    assert [layer[0] for layer in some.readouts] == [layer[0] for layer in whole.readouts]
 
 
 def test_a_report_of_axes_without_a_common_layer_is_refused() -> None:
     with pytest.raises(SteeringError, match="no layer in common"):
         geometry({"a": random_vector().select([0]), "b": random_vector().select([1])})
     with pytest.raises(SteeringError, match="plain addition"):
-        geometry({"a": SteeringVector(random_vector().directions, intervention="ablate")})
+        geometry({"a": Slider((Push(random_vector(), intervention="ablate"),))})
     with pytest.raises(SteeringError, match="covariance for each of 4 layers of width 32"):
         dual_basis([random_vector(1), random_vector(2)], torch.eye(32)[None])
     with pytest.raises(SteeringError, match="the same axes to be moved and read"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from steering import LanguageModel, Sliders, SteeringError, SteeringVector, extract
-from steering.directions.sparse import keep_largest
+from steering.vectors.sparsity import keep_largest
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
@@ -22,9 +22,9 @@ def test_arithmetic_is_that_of_the_directions(vector: SteeringVector) -> None:
     assert torch.equal((vector - other).directions, vector.directions - other.directions)
     assert torch.equal((0.5 * vector).directions, vector.directions * 0.5)
     assert torch.equal((-vector).directions, -vector.directions)
-    mixed = replace(vector, unit=0.5, recommended_layers=(1,)) + replace(other, unit=2.0, recommended_layers=(3,))
+    mixed = 0.5 * replace(vector, recommended_layers=(1,)) + 2.0 * replace(other, recommended_layers=(3,))
     assert torch.equal(mixed.directions, 0.5 * vector.directions + 2.0 * other.directions)
-    assert (mixed.unit, mixed.recommended_layers) == (1.0, (1, 3))
+    assert mixed.recommended_layers == (1, 3)
     combined = 0.5 * vector - other
     assert combined.title == "(0.5·(toy)) - (toy)"
     assert combined.profile is None
@@ -72,8 +72,8 @@ def test_parts_that_do_not_fit_are_refused(fields: dict[str, object], sentence: 
         SteeringVector(**{"directions": torch.ones(4, 2)} | fields)
 
 
-def test_describe_says_what_it_is_and_where_it_comes_from(vector: SteeringVector) -> None:
-    text = vector.describe()
+def test_the_summary_says_what_it_is_and_where_it_comes_from(vector: SteeringVector) -> None:
+    text = vector.summary().text
     for part in (
         "toy: layers 0-3 of width 32",
         "difference_in_means at last",

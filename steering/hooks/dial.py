@@ -1,0 +1,190 @@
+"""Sliders attached to a model: forward hooks on its decoder blocks, and the dial that moves them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from types import TracebackType
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from steering.errors import SteeringError
+from steering.hooks.block_hooks import Addition, BlockHook, GateReading, Intervention
+from steering.hooks.generate_hook import watch_generate
+from steering.hooks.tracker import TokenTracker
+from steering.models.attention import output_projection
+from steering.models.bridge import Bridge, language_model
+from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
+from steering.models.identity import identify
+from steering.models.language_model import LanguageModel
+from steering.vectors.slider import Push, Slider, as_slider, check_axes
+from steering.vectors.steering_vector import SteeringVector
+
+SliderValue: TypeAlias = float | Sequence[float] | Tensor
+"""A slider's value: one number, or one a row of the batch."""
+Place: TypeAlias = tuple[str, int]
+"""A hook point and a layer."""
+
+
+def attach(
+    sliders: Mapping[str, Slider | SteeringVector],
+    model: LanguageModel | PreTrainedModel | Bridge,
+    *,
+    tokens: str | Mapping[str, str] | None = None,
+    allow_mismatch: Iterable[str] = (),
+    blocks: str | None = None,
+) -> "Dial":
+    """Put hooks on the model's blocks, all sliders at 0: see `Sliders.attach`."""
+    if isinstance(model, Bridge):
+        model = language_model(model)
+    if isinstance(model, LanguageModel):
+        transformer, found, identity = model.model, model.blocks, model.identity
+    else:
+        transformer, found = model, find_blocks(model, blocks)
+        identity = identify(transformer, found)
+    chosen = dict.fromkeys(sliders, tokens) if isinstance(tokens, str) else tokens or {}
+    check_axes(chosen, sliders)
+    placed = {name: as_slider(slider).on_tokens(chosen.get(name)) for name, slider in sliders.items()}
+    for slider in placed.values():
+        slider.check(identity, allow_mismatch)
+    return Dial(placed, transformer, found)
+
+
+class Dial:
+    """Sliders attached to a model. `set` moves them at any time, also between the steps of a generation."""
+
+    def __init__(self, sliders: Mapping[str, Slider], model: PreTrainedModel, blocks: nn.ModuleList) -> None:
+        self.sliders = sliders
+        self.pushes = [(name, push) for name, slider in sliders.items() for push in slider.pushes]
+        """Every push with its slider's name."""
+        self._values = {name: torch.zeros(1) for name in sliders}
+        self._tracker = TokenTracker(model)
+        self._undo: list[Callable[[], None]] = []
+        self._hooks: dict[Place, list[BlockHook]] = {}
+        try:
+            self._hook(model, blocks)
+        except BaseException:
+            self.detach()
+            raise
+
+    def _hook(self, model: PreTrainedModel, blocks: nn.ModuleList) -> None:
+        readings = {push: GateReading(push.gate, self._tracker) for _, push in self.pushes if push.gate is not None}
+        for push, reading in readings.items():  # before the moves at the same block, so that it reads what comes in
+            assert push.gate is not None
+            self._undo.append(blocks[push.gate.layer].register_forward_hook(reading.read).remove)
+        torch.compiler.reset()  # code compiled before would run on without the hooks
+        self._hooks = _hooks_by_place(self.pushes, readings, blocks)
+        self.set()
+        for place, hooks in self._hooks.items():
+            module = _module(blocks, *place)
+            self._undo.append(module.register_forward_hook(partial(self._steer, hooks)).remove)
+        if readings or any(push.tokens != "all" for _, push in self.pushes):
+            self._undo.append(model.register_forward_pre_hook(self._tracker.pass_begins, with_kwargs=True).remove)
+            self._undo.append(model.register_forward_hook(self._tracker.pass_ends, always_call=True).remove)
+        self._undo.append(watch_generate(model, self._tracker.generating))
+
+    def set(self, /, **values: SliderValue) -> None:
+        """Move the named sliders; the others stay.
+
+        Args:
+            values: a number, or a sequence with one for every row of the next batches.
+
+        Raises:
+            SteeringError: for an unknown axis, a value that isn't finite, or sequences of different lengths; no slider
+                moves then.
+
+        Example:
+            >>> with Sliders(safety=vector).attach(lm) as dial:
+            ...     dial.set(safety=0.5)
+            ...     dial.settings
+            {'safety': 0.5}
+        """
+        check_axes(values, self.sliders)
+        moved = self._values | {name: _as_rows(name, value) for name, value in values.items()}
+        rows = {name: len(value) for name, value in moved.items() if len(value) > 1}
+        if len(set(rows.values())) > 1:
+            raise SteeringError(f"Expected one number of rows for all sliders, found {rows}; set them together.")
+        self._values = moved
+        strengths = {name: self.sliders[name].strength(value) for name, value in moved.items()}
+        for hooks in self._hooks.values():
+            for hook in hooks:
+                hook.set(strengths)
+
+    @property
+    def settings(self) -> dict[str, float | list[float]]:
+        """The sliders' present values."""
+        return {name: value.item() if len(value) == 1 else value.tolist() for name, value in self._values.items()}
+
+    def prompt_lengths(self, lengths: Sequence[int] | Tensor) -> AbstractContextManager[None]:
+        """Say, for the plain forward passes inside, where each row's prompt ends. `generate` needs no such help.
+
+        Args:
+            lengths: number of real tokens of each row that are the prompt; the rest count as generated.
+        """
+        return self._tracker.prompts_of(torch.as_tensor(lengths))
+
+    @contextmanager
+    def one_prompt(self, length: int) -> Iterator[None]:
+        """Around passes over parts of one prompt of so many tokens, given as one row.
+
+        With a value for each of several rows, the row becomes so many where the first slider moves. Models whose
+        positions belong to rows (ALiBi) can't spread.
+        """
+        with self.prompt_lengths([length]), self._tracker.spreading():
+            yield
+
+    def detach(self) -> None:
+        """Take every hook off the model. Doing it twice does no harm."""
+        while self._undo:
+            self._undo.pop()()
+
+    def __enter__(self) -> "Dial":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.detach()
+
+    def _steer(self, hooks: list[BlockHook], _block: nn.Module, _inputs: object, output: object) -> object:
+        h = block_output(output)
+        for hook in hooks:
+            h = hook.apply(h, self._tracker)
+        return with_block_output(output, h)
+
+
+def _hooks_by_place(
+    pushes: Sequence[tuple[str, Push]], readings: Mapping[Push, GateReading], blocks: nn.ModuleList
+) -> dict[Place, list[BlockHook]]:
+    """What happens at every place: first the plain additions, summed by their tokens, then the others in order."""
+    hooks: dict[Place, list[BlockHook]] = {}
+    for hook_point, layer in sorted({(push.hook_point, layer) for _, push in pushes for layer in push.layers}):
+        here = [(name, push) for name, push in pushes if push.hook_point == hook_point and layer in push.layers]
+        additions: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, push in here:
+            if push.is_addition:
+                before = additions[push.tokens].get(name, torch.tensor(0.0))
+                additions[push.tokens][name] = before + push.vector[layer] * push.strength
+        module = _module(blocks, hook_point, layer)
+        hooks[hook_point, layer] = [Addition(directions, tokens, module) for tokens, directions in additions.items()]
+        hooks[hook_point, layer] += [
+            Intervention(name, push, layer, readings.get(push)) for name, push in here if not push.is_addition
+        ]
+    return hooks
+
+
+def _module(blocks: nn.ModuleList, hook_point: str, layer: int) -> nn.Module:
+    return blocks[layer] if hook_point == "resid_post" else output_projection(blocks[layer])
+
+
+def _as_rows(name: str, value: SliderValue) -> Tensor:
+    try:
+        rows = torch.as_tensor(value, dtype=torch.float32).detach().cpu().reshape(-1)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SteeringError(f"Expected a number or a list of numbers for slider {name!r}, found {value!r}.") from error
+    if not len(rows) or not rows.isfinite().all():
+        raise SteeringError(f"Expected finite numbers for slider {name!r}, found {value!r}.")
+    return rows

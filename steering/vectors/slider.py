@@ -1,0 +1,316 @@
+"""What a user moves: pushes along vectors, where and on which tokens each acts, and in which range."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.errors import SteeringError, quoted
+from steering.hooks.tokens import token_choice
+from steering.interventions import INTERVENTIONS, tensor_names
+from steering.interventions.gates import Gate
+from steering.models.identity import ModelIdentity
+from steering.vectors.file_format import (
+    FileRecord,
+    GateRecord,
+    PushRecord,
+    SliderRecord,
+    naming_file,
+    read_file,
+    write_file,
+)
+from steering.vectors.provenance import Calibration, Origin
+from steering.vectors.steering_vector import SteeringVector
+from steering.vectors.summary import GateSummary, PushSummary, SliderSummary
+
+if TYPE_CHECKING:
+    from steering.models.language_model import LanguageModel
+
+MovedHookPoint: TypeAlias = Literal["resid_post", "attn_out"]
+"""Where a layer is moved: its block's output, or what its attention heads together write to the stream."""
+SliderValues: TypeAlias = Mapping[str, float]
+"""The value of each slider by name; one that isn't named is at 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Push:
+    """One thing that a slider does: an intervention along a vector, at some layers, on some tokens.
+
+    Raises:
+        SteeringError: for layers that the vector doesn't have, an unknown intervention, tensors that it doesn't take,
+            and a gate that doesn't fit.
+
+    Example:
+        >>> Push(vector, strength=0.5, tokens="generated").layers == vector.recommended_layers
+        True
+    """
+
+    vector: SteeringVector
+    layers: tuple[int, ...] = ()
+    """Layers that are moved; the vector's recommended ones when not given."""
+    strength: float = 1.0
+    """Multiple of the direction at slider strength 1."""
+    intervention: str = "add"
+    """A name in `steering.interventions.INTERVENTIONS`."""
+    tensors: Mapping[str, Float[Tensor, "layers d_model"]] = field(default_factory=dict)
+    """What the intervention takes besides the direction, by name: a row for each of the vector's layers."""
+    hook_point: MovedHookPoint = "resid_post"
+    tokens: str = "all"
+    """Tokens that are moved: see `steering.hooks.tokens`."""
+    gate: Gate | None = None
+    """How far it acts on each prompt; wholly, without one."""
+
+    def __post_init__(self) -> None:
+        vector, layers = self.vector, tuple(self.layers) or self.vector.recommended_layers
+        if not set(layers) <= set(vector.layers) or list(layers) != sorted(set(layers)):
+            raise SteeringError(
+                f"Expected ascending layers out of {list(vector.layers)} to move, found {list(layers)}."
+            )
+        if not (vector.directions * self.strength).isfinite().all():
+            raise SteeringError(
+                f"Expected a strength that keeps the directions finite, found {self.strength!r}; use another."
+            )
+        if self.intervention not in INTERVENTIONS:
+            raise SteeringError(f"There is no intervention {self.intervention!r}; choose from {quoted(INTERVENTIONS)}.")
+        if self.hook_point not in get_args(MovedHookPoint):
+            raise SteeringError(
+                f"There is no hook point {self.hook_point!r} to move; choose from {quoted(get_args(MovedHookPoint))}."
+            )
+        token_choice(self.tokens)
+        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "tensors", self._checked_tensors())
+        self._check_gate()
+
+    def _checked_tensors(self) -> dict[str, Tensor]:
+        found = {
+            name: torch.as_tensor(tensor).detach().to("cpu", torch.float32) for name, tensor in self.tensors.items()
+        }
+        wanted, shape = tensor_names(self.intervention), self.vector.directions.shape
+        if sorted(found) != sorted(wanted):
+            raise SteeringError(
+                f"The intervention {self.intervention!r} takes the tensors {quoted(wanted)}, found {quoted(found)}."
+            )
+        for name, tensor in found.items():
+            if tensor.shape != shape or not tensor.isfinite().all():
+                raise SteeringError(
+                    f"Expected a finite {name} of the directions' shape {tuple(shape)}, found shape "
+                    f"{tuple(tensor.shape)}; give one row a layer."
+                )
+        return found
+
+    def _check_gate(self) -> None:
+        if self.gate is None:
+            return
+        if self.gate.d_model != self.vector.d_model:
+            raise SteeringError(
+                f"Expected a gate of the directions' width {self.vector.d_model}, found {self.gate.d_model}."
+            )
+        last = self.layers[0] - (self.hook_point == "attn_out")  # attention comes before its block's output
+        if not 0 <= self.gate.layer <= last:
+            raise SteeringError(
+                f"Expected a gate at layer {last} or below, before the first move, found it at {self.gate.layer}; "
+                "read an earlier layer or move later ones."
+            )
+
+    @property
+    def is_addition(self) -> bool:
+        """Whether it adds the direction to every prompt, as it is."""
+        return self.intervention == "add" and self.gate is None
+
+    def tensors_at(self, layer: int) -> dict[str, Float[Tensor, " d_model"]]:
+        """The intervention's tensors at one layer."""
+        row = self.vector.layers.index(layer)
+        return {name: tensor[row] for name, tensor in self.tensors.items()}
+
+    def record(self, vector: int) -> PushRecord:
+        """The part of the push that its file holds as JSON; `vector` is the number of its vector there."""
+        gate = GateRecord.model_validate(self.gate, from_attributes=True) if self.gate else None
+        same = {name: getattr(self, name) for name in ("layers", "strength", "intervention", "hook_point", "tokens")}
+        return PushRecord(vector=vector, tensors=tuple(self.tensors), gate=gate, **same)
+
+    def summary(self) -> PushSummary:
+        """What it does, as text or JSON."""
+        same = {name: getattr(self, name) for name in ("intervention", "hook_point", "layers", "strength", "tokens")}
+        gate = GateSummary.model_validate(self.gate, from_attributes=True) if self.gate else None
+        return PushSummary(vector=self.vector.summary(), gate=gate, **same)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Slider:
+    """One or several pushes that a user moves together.
+
+    Raises:
+        SteeringError: for no push, pushes of different widths, or a range that isn't finite and in order.
+
+    Example:
+        >>> Slider((Push(vector, tokens="generated"),), range=(0.0, 2.0))
+        Slider('unnamed', 1 push, range 0 to 2)
+    """
+
+    pushes: tuple[Push, ...]
+    range: tuple[float, float] = (-1.0, 1.0)
+    """Values in which the effect was found or is expected to be orderly."""
+    calibration: Calibration | None = None
+    """How strength, range and layers were found; None where they are plain defaults."""
+
+    def __post_init__(self) -> None:
+        if not self.pushes or len({push.vector.d_model for push in self.pushes}) > 1:
+            raise SteeringError(
+                f"Expected one push or several of the same width, found widths "
+                f"{[push.vector.d_model for push in self.pushes]}; make a slider of vectors of one model."
+            )
+        if not -torch.inf < self.range[0] <= self.range[1] < torch.inf:
+            raise SteeringError(f"Expected a finite range in order, found {self.range[0]!r} to {self.range[1]!r}.")
+
+    def strength(self, value: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+        """From the slider's value to the strength that all pushes are multiplied by: a straight line."""
+        return value
+
+    @property
+    def title(self) -> str:
+        """The first vector's title."""
+        return self.pushes[0].vector.title
+
+    @property
+    def origin(self) -> Origin | None:
+        """The first vector's origin."""
+        return self.pushes[0].vector.origin
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream that is moved."""
+        return self.pushes[0].vector.d_model
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether prompts decide how far it acts."""
+        return any(push.gate for push in self.pushes)
+
+    def scaled(self, factor: float) -> "Slider":
+        """The slider with all pushes so many times as strong."""
+        return self._with(lambda push: replace(push, strength=push.strength * factor))
+
+    def on_tokens(self, tokens: str | None) -> "Slider":
+        """The slider with all pushes on these tokens; as it is for None.
+
+        Raises:
+            SteeringError: for a name that `steering.hooks.tokens` doesn't know.
+        """
+        return self if tokens is None else self._with(lambda push: replace(push, tokens=tokens))
+
+    def along(self, change: Callable[[SteeringVector], SteeringVector]) -> "Slider":
+        """The slider with every vector changed; how it was calibrated no longer holds."""
+        return replace(self._with(lambda push: replace(push, vector=change(push.vector))), calibration=None)
+
+    def _with(self, change: Callable[[Push], Push]) -> "Slider":
+        return replace(self, pushes=tuple(map(change, self.pushes)))
+
+    def only_addition(self, purpose: str) -> Push:
+        """The one push of a slider that is no more than an addition at blocks, on every token, as it is.
+
+        Raises:
+            SteeringError: for any other slider; the message says what it was wanted for.
+        """
+        push = self.pushes[0]
+        plain = push.is_addition and (push.hook_point, push.tokens) == ("resid_post", "all")
+        if len(self.pushes) > 1 or not plain:
+            does = "; ".join(push.summary().text for push in self.pushes)
+            raise SteeringError(f"Expected a plain addition at blocks {purpose}; {self.title!r} does {does}.")
+        return push
+
+    def check(self, model: ModelIdentity, allow_mismatch: Iterable[str] = ()) -> None:
+        """See that its vectors were made on a model; arguments and errors are those of `SteeringVector.check`."""
+        for push in self.pushes:
+            push.vector.check(model, allow_mismatch)
+
+    def summary(self) -> SliderSummary:
+        """All of the slider but its tensors, as text, HTML or JSON."""
+        return SliderSummary(
+            title=self.title,
+            range=self.range,
+            calibration=self.calibration,
+            pushes=tuple(push.summary() for push in self.pushes),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file, whole or not at all.
+
+        Args:
+            path: file to write; one that is there is replaced.
+        """
+        vectors = list(dict.fromkeys(push.vector for push in self.pushes))
+        tensors = {f"vectors.{number}.directions": vector.directions for number, vector in enumerate(vectors)}
+        for number, push in enumerate(self.pushes):
+            tensors |= {f"pushes.{number}.{name}": tensor for name, tensor in push.tensors.items()}
+            if push.gate:
+                tensors[f"pushes.{number}.gate"] = push.gate.direction
+        record = SliderRecord(
+            pushes=tuple(push.record(vectors.index(push.vector)) for push in self.pushes),
+            range=self.range,
+            calibration=self.calibration,
+        )
+        write_file(path, FileRecord(vectors=tuple(vector.record() for vector in vectors), slider=record), tensors)
+
+    @staticmethod
+    def load(path: str | Path, lm: "LanguageModel | None" = None, allow_mismatch: Iterable[str] = ()) -> "Slider":
+        """Read a slider's file; that of a vector gives its plain slider.
+
+        Args:
+            path: the file, of format 2 or 1.
+            lm: the model that it has to belong to; attaching checks it again.
+            allow_mismatch: differences to accept, out of `steering.models.identity.ALLOWABLE`.
+
+        Raises:
+            SteeringError: for a file that isn't such an artifact, or belongs to another model.
+        """
+        record, tensors = read_file(path)
+        with naming_file(path):
+            vectors = [
+                SteeringVector(tensors[f"vectors.{number}.directions"], **dict(part))
+                for number, part in enumerate(record.vectors)
+            ]
+            slider = _slider_of(record.slider, vectors, tensors)
+        if lm is not None:
+            slider.check(lm.identity, allow_mismatch)
+        return slider
+
+    def __repr__(self) -> str:
+        count = len(self.pushes)
+        shown = f"{count} push{'es' * (count > 1)}, range {self.range[0]:g} to {self.range[1]:g}"
+        return f"Slider({self.title!r}, {shown})"
+
+    def _repr_html_(self) -> str:
+        return self.summary().html()
+
+
+def as_slider(slider: SteeringVector | Slider) -> Slider:
+    """A slider as it is; a vector as its plain slider, which adds it at its recommended layers."""
+    return Slider((Push(slider),)) if isinstance(slider, SteeringVector) else slider
+
+
+def check_axes(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise SteeringError unless every name is one of the known axes."""
+    for name in names:
+        if name not in known:
+            raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(known)}.")
+
+
+def _slider_of(record: SliderRecord | None, vectors: list[SteeringVector], tensors: Mapping[str, Tensor]) -> Slider:
+    """The parts as a slider, once they fit each other."""
+    if record is None:
+        if len(vectors) != 1:
+            raise SteeringError(f"expected one vector in a file without a slider, found {len(vectors)}.")
+        return as_slider(vectors[0])
+    pushes = []
+    for number, part in enumerate(record.pushes):
+        fields = dict(part) | {
+            "vector": vectors[part.vector],
+            "tensors": {name: tensors[f"pushes.{number}.{name}"] for name in part.tensors},
+            "gate": part.gate and Gate(direction=tensors[f"pushes.{number}.gate"], **dict(part.gate)),
+        }
+        pushes.append(Push(**fields))
+    return Slider(tuple(pushes), record.range, record.calibration)

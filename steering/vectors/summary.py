@@ -1,0 +1,188 @@
+"""Vectors and sliders in words and numbers: what every place that describes one is made from."""
+
+from pydantic import BaseModel, ConfigDict
+
+from steering.display.html import paragraph, table
+from steering.display.labels import layer_spans
+from steering.display.plots import LayerFigures, as_image, layer_profile
+from steering.vectors.provenance import Calibration, Origin, Profile
+
+
+class _Summary(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VectorSummary(_Summary):
+    """A vector without its directions, whose norms stand for them."""
+
+    title: str
+    d_model: int
+    layers: tuple[int, ...]
+    recommended_layers: tuple[int, ...]
+    norms: tuple[float, ...]
+    """Of the direction at each layer."""
+    origin: Origin | None
+    profile: Profile | None
+
+    @property
+    def best_layer(self) -> int:
+        """The recommended layer that tells held-out pairs apart best; the first where nothing is known."""
+        if self.profile is None:
+            return self.recommended_layers[0]
+        return max(self.recommended_layers, key=dict(zip(self.layers, self.profile.auroc, strict=True)).__getitem__)
+
+    @property
+    def text(self) -> str:
+        """What it is and where it comes from, a line each."""
+        lines = [
+            f"{self.title}: layers {layer_spans(self.layers)} of width {self.d_model}, "
+            f"recommended {layer_spans(self.recommended_layers)}"
+        ]
+        if self.origin:
+            model = self.origin.model
+            lines += [f"recipe: {self.origin.recipe}"] if self.origin.recipe else []
+            lines += [
+                f"model: {model.name}, {model.model_type}, weights {model.weights}",
+                f"system prompt: {model.system_prompt!r}, chat template {model.chat_template}",
+                *(
+                    f"source: {source.contrast_set} ({source.pairs} pairs, {source.held_out_pairs} held out, "
+                    f"{source.fingerprint}), {source.method} at {source.position}"
+                    for source in self.origin.sources
+                ),
+            ]
+        if self.profile:
+            row = self.layers.index(self.best_layer)
+            lines.append(
+                f"held out, layer {self.best_layer}: AUROC {self.profile.auroc[row]:.3f}, "
+                f"pair cosine {self.profile.pair_cosine[row]:.3f}, "
+                f"norm {self.norms[row]:.2f} of a residual norm of {self.profile.residual_norm[row]:.1f}"
+            )
+        return "\n".join(lines)
+
+    def figures(self, moved: tuple[int, ...] | None = None) -> LayerFigures | None:
+        """The curves by layer, with the layers that are moved; None for a vector without a profile."""
+        if self.profile is None:
+            return None
+        relative = zip(self.norms, self.profile.residual_norm, strict=True)
+        return LayerFigures(
+            layers=self.layers,
+            moved=self.recommended_layers if moved is None else moved,
+            auroc=self.profile.auroc,
+            pair_cosine=self.profile.pair_cosine,
+            relative_norm=tuple(norm / residual for norm, residual in relative),
+        )
+
+    def html(self) -> str:
+        """The same for a notebook, with the curves as a picture."""
+        return _described("SteeringVector", self.text) + profile_image({self.title: self.figures()})
+
+
+class GateSummary(_Summary):
+    """What opens a push."""
+
+    curve: str
+    layer: int
+    tokens: tuple[int, ...]
+
+
+class PushSummary(_Summary):
+    """What one push does, and with which vector."""
+
+    vector: VectorSummary
+    intervention: str
+    hook_point: str
+    layers: tuple[int, ...]
+    strength: float
+    tokens: str
+    gate: GateSummary | None
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        gate = f", gate {self.gate.curve!r} read at layer {self.gate.layer}" if self.gate else ""
+        return (
+            f"{self.intervention} at {self.hook_point} of layers {layer_spans(self.layers)}, "
+            f"strength {self.strength:g}, tokens {self.tokens}{gate}"
+        )
+
+
+class SliderSummary(_Summary):
+    """A slider without its tensors."""
+
+    title: str
+    range: tuple[float, float]
+    calibration: Calibration | None
+    pushes: tuple[PushSummary, ...]
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether prompts decide how far it acts."""
+        return any(push.gate for push in self.pushes)
+
+    @property
+    def interventions(self) -> str:
+        """What its pushes do, each kind once."""
+        return " and ".join(
+            dict.fromkeys(f"{push.intervention}{' (gated)' if push.gate else ''}" for push in self.pushes)
+        )
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """All that are moved."""
+        return tuple(sorted({layer for push in self.pushes for layer in push.layers}))
+
+    @property
+    def range_text(self) -> str:
+        """`-1 to 1, plain default`, or what found it."""
+        origin = self.pushes[0].vector.origin
+        if self.calibration:
+            found_by = "calibrated"
+        elif origin and origin.recipe:
+            found_by = f"from the recipe {origin.recipe}"
+        else:
+            found_by = "plain default"
+        return f"{self.range[0]:g} to {self.range[1]:g}, {found_by}"
+
+    @property
+    def text(self) -> str:
+        """What it does and where it comes from, a line each."""
+        title, *vector = self.pushes[0].vector.text.splitlines()
+        lines = [title, f"range: {self.range_text}", *(f"push: {push.text}" for push in self.pushes), *vector]
+        if self.calibration:
+            found = self.calibration
+            lines.append(
+                f"calibrated: {found.score!r} on {found.prompts} prompts, KL at most {found.kl_budget:g} nats on "
+                f"{found.ordinary_prompts} ordinary ones, {len(found.spans)} spans of layers tried"
+            )
+        return "\n".join(lines)
+
+    def figures(self) -> LayerFigures | None:
+        """The curves of its first push."""
+        return self.pushes[0].vector.figures(self.pushes[0].layers)
+
+    def html(self) -> str:
+        """The same for a notebook, with the curves as a picture."""
+        return _described("Slider", self.text) + profile_image({self.title: self.figures()})
+
+
+def sliders_html(sliders: dict[str, SliderSummary]) -> str:
+    """One line a slider, and the curves of all by layer."""
+    rows = [
+        [name, slider.title, slider.interventions, layer_spans(slider.layers), slider.range_text]
+        for name, slider in sliders.items()
+    ]
+    shown = table(["axis", "made from", "does", "layers", "range"], rows)
+    return paragraph("Sliders", "") + shown + profile_image({name: one.figures() for name, one in sliders.items()})
+
+
+def profile_image(figures: dict[str, LayerFigures | None]) -> str:
+    """The curves as an HTML image; "" where nothing is known."""
+    known = {name: found for name, found in figures.items() if found}
+    best = "; ".join(f"{name}: held-out AUROC up to {max(found.auroc):.3f}" for name, found in known.items())
+    return as_image(layer_profile(known), f"Figures by layer. {best}") if known else ""
+
+
+def _described(kind: str, text: str) -> str:
+    title, *lines = text.splitlines()
+    parted = (line.partition(": ") for line in lines)
+    return paragraph(kind, title) + table([], [[name, rest] for name, _, rest in parted])
