@@ -27,8 +27,9 @@ class Decoding(BaseModel):
     seeds: tuple[int, ...] = ()
     """One sampled answer to every prompt for each seed; without any, one greedy answer."""
     temperature: float = Field(default=1.0, gt=0)
-    """Of sampling; greedy answers have none."""
+    """For sampled answers; greedy ones have none."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """Share of the probability that tokens are sampled from, the likeliest first."""
 
     @property
     def runs(self) -> tuple[int | None, ...]:
@@ -60,7 +61,15 @@ def answer(
 ) -> Answers:
     """Answer every prompt once. An attached dial is in force.
 
-    The same seed gives the same answers to the same prompts; the caller's random state stays as it is.
+    Args:
+        lm: The model.
+        prompts: Answered in batches of like length, given back in their order.
+        decoding: How answers are written; its seeds are the caller's to go through.
+        seed: Gives the same sampled answers every time; greedy when None. The caller's random state stays as it is.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The answers' texts, and how each of them began.
     """
     options: dict[str, Any] = {}
     if seed is not None:
@@ -90,8 +99,5 @@ def _first_logits(model: nn.Module) -> Iterator[list[Tensor]]:
         if not found:
             found.append(output.logits[:, -1].cpu())
 
-    handle = model.register_forward_hook(keep)
-    try:
+    with model.register_forward_hook(keep):
         yield found
-    finally:
-        handle.remove()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.effects import CrossEffects, mean_with_interval
-from probes.frontier import Frontier, Point, or_bench_points
+from probes.frontier import Point, or_bench_points, pareto_front
 from probes.vector_record import VectorRecord
 from steering.display.plots import COLOURS, MARKERS, layer_profile, svg_figure
 
@@ -73,7 +73,7 @@ def frontier(methods: Mapping[str, Sequence[Point]]) -> str:
         for (name, points), colour, marker in zip(
             methods.items(), COLOURS * len(methods), MARKERS * len(methods), strict=False
         ):
-            best = Frontier(tuple(points)).optimal
+            best = pareto_front(points)
             xs, ys = [point.helpfulness for point in points], [point.safety for point in points]
             panel.scatter(xs, ys, color=colour, marker=marker, label=name)
             panel.plot([p.helpfulness for p in best], [p.safety for p in best], color=colour, linewidth=1)

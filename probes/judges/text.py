@@ -1,4 +1,4 @@
-"""The text of an answer: Unicode made plain, and cut into sentences."""
+"""The text of an answer: Unicode made plain, cut into sentences, quoted."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ import unicodedata
 _PLAIN = str.maketrans("’‘ʼ′`“”–—‑", "'''''\"\"---")
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """Text with compatibility forms folded (NFKC), typographic quotes plain, invisible characters gone."""
     folded = unicodedata.normalize("NFKC", text).translate(_PLAIN)
     return "".join(c for c in folded if unicodedata.category(c) != "Cf").replace("\r\n", "\n").strip()
@@ -15,10 +15,11 @@ def normalise(text: str) -> str:
 _BOUNDARY = re.compile(r"(?<=[.!?])['\")\]]?\s+|\n+")
 _NUMBER = re.compile(r"(?:\d+[.)]|[-*•+])")
 ITEM = re.compile(r"^\s*(?:\d+[.):]|[-*•+]|[a-h][.)])\s+\S|^\s*\*\*\S|^\s*step \d", re.I)
+"""The beginning of a list item."""
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences of a normalised text; the number of a list item stays with its item."""
+    """Sentences of a normalized text; the number of a list item stays with its item."""
     parts: list[str] = []
     for part in _BOUNDARY.split(text):
         if parts and _NUMBER.fullmatch(parts[-1]):
@@ -26,6 +27,12 @@ def sentences(text: str) -> list[str]:
         elif part.strip():
             parts.append(part.strip())
     return parts
+
+
+def shortened(text: str, longest: int = 80) -> str:
+    """Text on one line, cut to a number of characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 3].rstrip() + "..."
 
 
 def any_of(*patterns: str) -> re.Pattern[str]:
