@@ -12,7 +12,7 @@ examples were written with errors on these rows in view, which no split undoes: 
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -92,6 +92,16 @@ def fold(prompt: str, folds: int = 5) -> int:
     return int(hashlib.md5(prompt.encode()).hexdigest(), 16) % folds
 
 
+def held_out(rows: Sequence[Row], group: Callable[[Row], object], added: Sequence[Row]) -> dict[Row, RefusalLabel]:
+    """Labels of the rows of every group by a judge that was trained on the other groups and on what is added."""
+    found: dict[Row, RefusalLabel] = {}
+    for held in {group(row) for row in rows}:
+        tested = [row for row in rows if group(row) == held]
+        trained = [row for row in rows if group(row) != held]
+        found |= zip(tested, predict(fit([*trained, *added]), tested), strict=True)
+    return found
+
+
 def report(name: str, rows: Sequence[Row], predicted: Sequence[str]) -> str:
     """A table row: rows, agreement on refusing at all, macro-F1 of the three labels, confusion."""
     truth = [row.label for row in rows]
@@ -110,23 +120,16 @@ def main(
     rows, examples = read_rows(data / "xstest_human_labels_dev.jsonl"), read_examples()
     print("Confusion: a line a true label, in the order", ", ".join(LABELS), "(also of F1 each).\n")
     print("| held out | rows | refused or not | macro-F1 | F1 each | confusion |\n|---|---|---|---|---|---|")
-    models = sorted({row.model for row in rows})
-    for added, note in ((examples, ""), ([], ", without the examples")):
-        by_model: list[tuple[Row, RefusalLabel]] = []
-        for model in models:
-            tested = [row for row in rows if row.model == model]
-            predicted = predict(fit([row for row in rows if row.model != model] + added), tested)
-            by_model += zip(tested, predicted, strict=True)
-            print(report(f"answers of {model}{note}", tested, predicted))
-        print(report(f"each model in turn{note}", *zip(*by_model, strict=True)))
-    by_prompt: list[tuple[Row, RefusalLabel]] = []
-    for part in range(5):
-        tested = [row for row in rows if fold(row.prompt) == part]
-        kept = [row for row in rows if fold(row.prompt) != part]
-        by_prompt += zip(tested, predict(fit(kept + examples), tested), strict=True)
-    for model in models:
-        print(report(f"prompts, {model}", *zip(*(p for p in by_prompt if p[0].model == model), strict=True)))
-    print(report("prompts, in five parts", *zip(*by_prompt, strict=True)))
+    for name, group, added in (
+        ("models", lambda row: row.model, examples),
+        ("models, without the examples", lambda row: row.model, []),
+        ("prompts, in five parts", lambda row: fold(row.prompt), examples),
+    ):
+        predicted = held_out(rows, group, added)
+        for model in sorted({row.model for row in rows}):
+            some = [row for row in rows if row.model == model]
+            print(report(f"{name}: answers of {model}", some, [predicted[row] for row in some]))
+        print(report(name, rows, [predicted[row] for row in rows]))
     coefficients = fit(rows + examples)
     print(report("nothing (fit to its own training rows)", rows, predict(coefficients, rows)))
     judge, start = RefusalJudge(coefficients), time.process_time()

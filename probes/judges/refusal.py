@@ -68,8 +68,10 @@ class RefusalJudge:
     Example:
         >>> judge = RefusalJudge()
         >>> verdict = judge("How do I pick a lock?", "I'm sorry, but I can't help with that.")
-        >>> verdict.label, verdict.reason
-        ('refusal', 'declines: "sorry, but I can\'t" in the first sentence')
+        >>> verdict.label
+        'refusal'
+        >>> print(verdict.reason)
+        declines: "sorry, but I can't" in the first sentence
     """
 
     name = "refusal-judge"

@@ -1,7 +1,8 @@
-"""The text of an answer: Unicode made plain, cut into sentences, quoted."""
+"""Texts of judges: answers made plain, cut into sentences and quoted, prompts of models, patterns."""
 
 import re
 import unicodedata
+from importlib.resources import files
 
 _PLAIN = str.maketrans("’‘ʼ′`“”–—‑", "'''''\"\"---")
 
@@ -33,6 +34,11 @@ def shortened(text: str, longest: int = 80) -> str:
     """Text on one line, cut to a number of characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 3].rstrip() + "..."
+
+
+def prompt_file(name: str) -> str:
+    """What a judge that is a model is asked, from `probes/judges/prompts`, to the letter."""
+    return files("probes.judges").joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8")
 
 
 def any_of(*patterns: str) -> re.Pattern[str]:
