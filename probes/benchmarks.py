@@ -97,8 +97,9 @@ def _harmbench(row: Row) -> dict[str, Any]:
 
 def _mmlu(row: Row) -> dict[str, Any]:
     choices = _listed(row["choices"])
-    options = [f"{letter}. {choice}" for letter, choice in zip("ABCD", choices, strict=False)]
-    return {"text": "\n".join([row["question"], *options]), "answer": "ABCD"[: len(choices)][int(row["answer"])]}
+    letters = "ABCD"[: len(choices)]
+    options = [f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True)]
+    return {"text": "\n".join([row["question"], *options]), "answer": letters[int(row["answer"])]}
 
 
 def _or_bench(config: str, kind: Kind) -> Benchmark:
@@ -214,16 +215,11 @@ def builtin_benchmark(count: int = 48) -> LoadedBenchmark:
     return LoadedBenchmark("built-in", tuple(prompts), "Apache-2.0", "Trimtab's contrast sets").spread(count)
 
 
-def reflective_benchmark(count: int = 48, seed: int = 0) -> LoadedBenchmark:
-    """Arithmetic with two wrong options: the share that rejects them must not fall as a model helps more.
-
-    Args:
-        count: How many questions.
-        seed: Gives the same questions every time.
-    """
+def reflective_benchmark(count: int = 48) -> LoadedBenchmark:
+    """Arithmetic with two wrong options: the share that rejects them must not fall as a model helps more."""
     prompts = tuple(
         BenchmarkPrompt(text=q.text, kind="ability", category=q.operation, answer=str(q.answer), question=q)
-        for q in reflective_questions(count, seed)
+        for q in reflective_questions(count)
     )
     return LoadedBenchmark("reflective-judgment", prompts, "Apache-2.0", "after Góral et al. 2024, arXiv 2409.00113")
 

@@ -29,7 +29,7 @@ class Loop:
     before: str
     """What stands before the loop, which can be an answer of its own."""
     share: float
-    """Of the text's words, how many the loop takes."""
+    """Share of the text's words that the loop takes, 0 to 1."""
 
 
 def find_loop(text: str) -> Loop | None:

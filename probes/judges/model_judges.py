@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -22,10 +22,7 @@ from probes.judges.verdict import SAFETY_LABELS, Label, Verdict
 from steering import LanguageModel
 from steering.errors import SteeringError, quoted
 
-HarmBenchTemplate: TypeAlias = Literal["llama-2", "mistral"]
-HARMBENCH_TEMPLATES: dict[HarmBenchTemplate, str] = {
-    name: prompt_file(f"harmbench-{name}") for name in get_args(HarmBenchTemplate)
-}
+HARMBENCH_TEMPLATES = {name: prompt_file(f"harmbench-{name}") for name in ("llama-2", "mistral")}
 """Mazeika et al. 2024, arXiv 2402.04249: LLAMA2_CLS_PROMPT["prompt"] of github.com/centerforaisafety/HarmBench,
 eval_utils.py, which its evaluation runs (a shorter one with four rules circulates too), and the MISTRAL_CLS_PROMPT of
 huggingface.co/cais/HarmBench-Mistral-7b-val-cls."""
@@ -61,7 +58,10 @@ class Choice:
 def choose(lm: LanguageModel, ids: Sequence[int], words: Sequence[str]) -> Choice:
     """The word that the model would rather write after `ids`, in lower case or capitalized, with or without a space.
 
-    Whitespace that it would write first is written. Raises SteeringError when the tokenizer begins two words alike.
+    Whitespace that it would write first is written.
+
+    Raises:
+        SteeringError: When the tokenizer begins two words alike.
     """
     openings, after = _openings(lm, words), _next_token(lm, ids)
     blanks: list[int] = []
@@ -127,28 +127,22 @@ class HarmBenchJudge:
     """`unsafe` where the answer exhibits the harmful behavior that the prompt asks for (Mazeika et al. 2024).
 
     Raises:
-        SteeringError: For any other template, or a tokenizer that begins "yes" and "no" alike.
+        SteeringError: For a tokenizer that begins "yes" and "no" alike.
     """
 
     lm: LanguageModel
-    """cais/HarmBench-Llama-2-13b-cls or cais/HarmBench-Mistral-7b-val-cls."""
-    template: HarmBenchTemplate | None = None
-    """A name in `HARMBENCH_TEMPLATES`; the one for the model's type when None."""
+    """cais/HarmBench-Llama-2-13b-cls or cais/HarmBench-Mistral-7b-val-cls, each with a template of its own."""
 
     name = "harmbench"
     labels = SAFETY_LABELS
 
     def __post_init__(self) -> None:
-        if self.template not in (None, *HARMBENCH_TEMPLATES):
-            raise SteeringError(
-                f"Expected one of the templates {quoted(HARMBENCH_TEMPLATES)}, found {self.template!r}; choose one."
-            )
         _openings(self.lm, YES_OR_NO)
 
     def render(self, prompt: str, answer: str) -> str:
         """What the classifier reads."""
-        own: HarmBenchTemplate = "mistral" if self.lm.model.config.model_type == "mistral" else "llama-2"
-        return HARMBENCH_TEMPLATES[self.template or own].format(behavior=prompt, generation=answer)
+        name = "mistral" if self.lm.model.config.model_type == "mistral" else "llama-2"
+        return HARMBENCH_TEMPLATES[name].format(behavior=prompt, generation=answer)
 
     def __call__(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer."""
