@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -18,10 +18,8 @@ TOKENS_PER_BATCH = 4096
 """Prompt tokens that are answered in one batch."""
 
 
-class Decoding(BaseModel):
+class Decoding(BaseModel, frozen=True, extra="forbid"):
     """How answers are written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_new_tokens: int = Field(default=64, ge=1)
     seeds: tuple[int, ...] = ()
@@ -43,10 +41,8 @@ class Decoding(BaseModel):
         return f"{sampled}, seeds {', '.join(map(str, self.seeds))}, {self.max_new_tokens} new tokens"
 
 
-class Answers(BaseModel):
+class Answers(BaseModel, frozen=True, extra="forbid"):
     """What a model wrote to prompts, in their order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     texts: tuple[str, ...]
     refusal: tuple[float, ...]

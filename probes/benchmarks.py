@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from probes.prompt_files import Row, read_rows, rows_from_hub
 from probes.reflective_judgment import ReflectiveQuestion, reflective_questions
@@ -21,10 +21,8 @@ Kind: TypeAlias = Literal["harmful", "look-alike", "ordinary", "jailbreak", "abi
 template that is meant to get them answered, and questions with a right answer."""
 
 
-class BenchmarkPrompt(BaseModel):
+class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
     """One prompt of a benchmark."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
     kind: Kind

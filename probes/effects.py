@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from scipy.stats import DegenerateDataWarning, bootstrap, spearmanr
 
 from steering.errors import SteeringError, quoted
@@ -22,10 +22,8 @@ ROUNDING = 1e-12
 """Relative differences that are the arithmetic's: samples that differ by less are all the same."""
 
 
-class Estimate(BaseModel):
+class Estimate(BaseModel, frozen=True, extra="forbid"):
     """A value with its bootstrap interval over prompts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float
@@ -35,10 +33,8 @@ class Estimate(BaseModel):
         return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
 
-class CrossEffects(BaseModel):
+class CrossEffects(BaseModel, frozen=True, extra="forbid"):
     """How much a unit of each slider moves each score, in the units that `cross_effects` was asked for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sliders: tuple[str, ...]
     scores: tuple[str, ...]
@@ -105,10 +101,8 @@ def anti_steerable_fraction(values: Sequence[float], scores: Scores) -> float:
     return float((slopes < 0).mean())
 
 
-class Monotonicity(BaseModel):
+class Monotonicity(BaseModel, frozen=True, extra="forbid"):
     """How orderly a score's mean follows a slider."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     spearman: float
     """Rank correlation of slider value and mean score: 1 where every step raises it."""

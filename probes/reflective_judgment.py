@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from steering.errors import SteeringError
 
@@ -78,10 +78,8 @@ _LETTER = re.compile(
 _BARE_LETTER = re.compile(r"\W*([ab])\W*", re.IGNORECASE)
 
 
-class ReflectiveQuestion(BaseModel):
+class ReflectiveQuestion(BaseModel, frozen=True, extra="forbid"):
     """A question of arithmetic with two options."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stem: str
     frame: str

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 from einops import einsum
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from probes.effects import CONFIDENCE, RESAMPLES, Estimate
 from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, Label, Verdict
 from steering.errors import SteeringError, quoted
 
 
-class Agreement(BaseModel):
+class Agreement(BaseModel, frozen=True, extra="forbid"):
     """Two sets of labels for the same answers, side by side."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: tuple[Label, ...]
     """Labels that the first gave, in the order of their vocabulary."""

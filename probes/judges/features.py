@@ -111,8 +111,8 @@ def prompt_features(prompt: str) -> dict[str, bool]:
 def features(prompt: str, answer: str) -> dict[str, float]:
     """The judge's features of an answer to a prompt, 0 to 1 each; both texts are normalized here.
 
-    `first` is of the first sentence, `early` of the first three, `share` of all; `plain` sentences preach nothing and
-    refuse nothing.
+    `first` is about the first sentence, `early` about the first three, `share` about all; `plain` sentences preach
+    nothing and refuse nothing.
     """
     prompt, answer = normalize(prompt), normalize(answer)
     parts = sentences(answer)

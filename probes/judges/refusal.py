@@ -5,7 +5,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from scipy.special import expit
 
 from probes.judges.acts import ACTS, acts
@@ -15,19 +15,15 @@ from probes.judges.text import normalize, sentences, shortened
 from probes.judges.verdict import REFUSAL_LABELS, RefusalLabel, Verdict
 
 
-class Stage(BaseModel):
+class Stage(BaseModel, frozen=True, extra="forbid"):
     """A logistic regression on `features`, in their units."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: tuple[float, ...]
     bias: float
 
 
-class Coefficients(BaseModel):
+class Coefficients(BaseModel, frozen=True, extra="forbid"):
     """Two stages: whether an answer refuses at all, and, if it does, whether only partly."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: tuple[str, ...]
     refuses: Stage

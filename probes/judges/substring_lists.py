@@ -6,7 +6,7 @@ are here for comparison with published figures.
 
 from importlib.resources import files
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from probes.judges.verdict import RefusalLabel, Verdict
 from steering.errors import SteeringError, quoted
@@ -14,10 +14,8 @@ from steering.errors import SteeringError, quoted
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", "'"))
 
 
-class SubstringList(BaseModel):
+class SubstringList(BaseModel, frozen=True, extra="forbid"):
     """Phrases that mean a refusal, and how they are looked for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
     """Paper and file."""

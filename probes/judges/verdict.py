@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 RefusalLabel: TypeAlias = Literal["compliance", "partial_refusal", "refusal", "degenerate"]
 """What judges of refusal say. Degenerate text (empty, looping, off-topic) is neither refusal nor compliance."""
@@ -15,10 +15,8 @@ REFUSED: tuple[RefusalLabel, ...] = ("partial_refusal", "refusal")
 """Labels of answers that refuse, wholly or in part."""
 
 
-class Verdict(BaseModel):
+class Verdict(BaseModel, frozen=True, extra="forbid"):
     """A judge's label for one answer, how sure it is, and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: Label
     """One of the judge's `labels`."""
