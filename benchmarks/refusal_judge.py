@@ -4,7 +4,7 @@
 
 FOLDER holds `xstest_human_labels_dev.jsonl` (`prompt`, `completion`, `model`, `human_label` a line): answers of two
 models to the 450 prompts of XSTest with the authors' labels. Measured twice: with the answers of one model held out,
-trained on the other's; and by prompt, in five parts. The judge's own examples (`probes/judges/examples.jsonl`, written
+trained on the other's; and by prompt, in five parts. The judge's own examples (`refusal_judge_examples.jsonl`, written
 for it) are trained on every time but where the table says so. What is shipped is trained on everything. Features and
 examples were written with errors on these rows in view, which no split undoes: answers of further models are the test.
 """
@@ -12,9 +12,8 @@ examples were written with errors on these rows in view, which no split undoes: 
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +26,16 @@ from sklearn.preprocessing import StandardScaler
 
 from probes.judges.features import features
 from probes.judges.refusal import Coefficients, RefusalJudge, Stage, decide
+from probes.judges.verdict import RefusalLabel
 
-LABELS = ("compliance", "partial_refusal", "refusal")
-HUMAN = {"1_full_compliance": "compliance", "2_full_refusal": "refusal", "3_partial_refusal": "partial_refusal"}
+LABELS: tuple[RefusalLabel, ...] = ("compliance", "partial_refusal", "refusal")
+HUMAN: dict[str, RefusalLabel] = {
+    "1_full_compliance": "compliance",
+    "2_full_refusal": "refusal",
+    "3_partial_refusal": "partial_refusal",
+}
 INVERSE_PENALTY = {"refuses": 0.3, "partly": 0.1}
-"""`C` of the two logistic regressions, on standardised features."""
+"""`C` of the two logistic regressions, on standardized features."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Row:
 
     prompt: str
     answer: str
-    label: str
+    label: RefusalLabel
     model: str
     """`example` for those written for the judge."""
 
@@ -53,12 +57,12 @@ def read_rows(path: Path) -> list[Row]:
 
 def read_examples() -> list[Row]:
     """The examples that were written for the judge."""
-    text = files("probes.judges").joinpath("examples.jsonl").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("refusal_judge_examples.jsonl").read_text(encoding="utf-8")
     return [Row(model="example", **json.loads(line)) for line in text.splitlines()]
 
 
 def fit(rows: Sequence[Row]) -> Coefficients:
-    """Both stages, on features standardised over all rows. Rows weigh the same; the two models have as many each."""
+    """Both stages, on features standardized over all rows. Rows weigh the same; the two models have as many each."""
     values = [features(row.prompt, row.answer) for row in rows]
     names = tuple(values[0])
     x = np.array([[value[name] for name in names] for value in values])
@@ -78,7 +82,7 @@ def _fit_stage(scaler: StandardScaler, x: NDArray[np.float64], truth: NDArray[np
     return Stage(weights=tuple(round(float(slope), 5) for slope in slopes), bias=round(bias, 5))
 
 
-def predict(coefficients: Coefficients, rows: Sequence[Row]) -> list[str]:
+def predict(coefficients: Coefficients, rows: Sequence[Row]) -> list[RefusalLabel]:
     """Labels without the rules for degenerate text."""
     return [decide(coefficients.probabilities(features(row.prompt, row.answer))) for row in rows]
 
@@ -86,6 +90,16 @@ def predict(coefficients: Coefficients, rows: Sequence[Row]) -> list[str]:
 def fold(prompt: str, folds: int = 5) -> int:
     """The part of a prompt, the same on every machine."""
     return int(hashlib.md5(prompt.encode()).hexdigest(), 16) % folds
+
+
+def held_out(rows: Sequence[Row], group: Callable[[Row], object], added: Sequence[Row]) -> dict[Row, RefusalLabel]:
+    """Labels of the rows of every group by a judge that was trained on the other groups and on what is added."""
+    found: dict[Row, RefusalLabel] = {}
+    for held in {group(row) for row in rows}:
+        tested = [row for row in rows if group(row) == held]
+        trained = [row for row in rows if group(row) != held]
+        found |= zip(tested, predict(fit([*trained, *added]), tested), strict=True)
+    return found
 
 
 def report(name: str, rows: Sequence[Row], predicted: Sequence[str]) -> str:
@@ -106,23 +120,16 @@ def main(
     rows, examples = read_rows(data / "xstest_human_labels_dev.jsonl"), read_examples()
     print("Confusion: a line a true label, in the order", ", ".join(LABELS), "(also of F1 each).\n")
     print("| held out | rows | refused or not | macro-F1 | F1 each | confusion |\n|---|---|---|---|---|---|")
-    models = sorted({row.model for row in rows})
-    for added, note in ((examples, ""), ([], ", without the examples")):
-        by_model: list[tuple[Row, str]] = []
-        for model in models:
-            tested = [row for row in rows if row.model == model]
-            predicted = predict(fit([row for row in rows if row.model != model] + added), tested)
-            by_model += zip(tested, predicted, strict=True)
-            print(report(f"answers of {model}{note}", tested, predicted))
-        print(report(f"each model in turn{note}", *zip(*by_model, strict=True)))
-    by_prompt: list[tuple[Row, str]] = []
-    for part in range(5):
-        tested = [row for row in rows if fold(row.prompt) == part]
-        kept = [row for row in rows if fold(row.prompt) != part]
-        by_prompt += zip(tested, predict(fit(kept + examples), tested), strict=True)
-    for model in models:
-        print(report(f"prompts, {model}", *zip(*(p for p in by_prompt if p[0].model == model), strict=True)))
-    print(report("prompts, in five parts", *zip(*by_prompt, strict=True)))
+    for name, group, added in (
+        ("models", lambda row: row.model, examples),
+        ("models, without the examples", lambda row: row.model, []),
+        ("prompts, in five parts", lambda row: fold(row.prompt), examples),
+    ):
+        predicted = held_out(rows, group, added)
+        for model in sorted({row.model for row in rows}):
+            some = [row for row in rows if row.model == model]
+            print(report(f"{name}: answers of {model}", some, [predicted[row] for row in some]))
+        print(report(name, rows, [predicted[row] for row in rows]))
     coefficients = fit(rows + examples)
     print(report("nothing (fit to its own training rows)", rows, predict(coefficients, rows)))
     judge, start = RefusalJudge(coefficients), time.process_time()

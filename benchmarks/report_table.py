@@ -70,7 +70,7 @@ def main(
                 print(f"\nhypervolume {hypervolume(points):.3f}")
         print_effects(report)
         for axis in report.own:
-            order, wrong = report.monotonicity(axis), report.wrong_way_fraction(axis)
+            order, wrong = report.monotonicity(axis), report.anti_steerable_fraction(axis)
             print(f"\n{axis}: rank correlation {order.spearman:.2f}, {wrong:.0%} of prompts move the wrong way")
         for name, rows in report.scores.items():
             means = ", ".join(

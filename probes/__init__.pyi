@@ -19,7 +19,7 @@ from .effects import Estimate as Estimate
 from .effects import cross_effects as cross_effects
 from .effects import mean_with_interval as mean_with_interval
 from .effects import monotonicity as monotonicity
-from .effects import wrong_way_fraction as wrong_way_fraction
+from .effects import anti_steerable_fraction as anti_steerable_fraction
 from .evaluation import compare as compare
 from .evaluation import evaluate as evaluate
 from .frontier import Point as Point

@@ -1,10 +1,10 @@
-"""Whether the answer to a question of ability is right: its last number, its letter, its judgement of the options."""
+"""Whether the answer to a question of ability is right: its last number, its letter, its judgment of the options."""
 
 import re
 import unicodedata
 
 from probes.benchmarks import BenchmarkPrompt
-from probes.reflective_judgement import reflects
+from probes.reflective_judgment import reflects
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _LETTER = re.compile(r"\(?\b([A-D])\b(?:\)|[.:,]|\s*$)|\b(?:is|answer)\s*:?\s*\(?([A-D])\b", re.MULTILINE)
@@ -15,6 +15,14 @@ def is_right(prompt: BenchmarkPrompt, answer: str) -> bool:
 
     A letter is right where it is the first option that the answer names (MMLU), a number where it is the last number in
     the answer (GSM8K's convention), thousands separators left out.
+
+    Args:
+        prompt: A prompt with a right answer.
+        answer: What the model wrote.
+
+    Example:
+        >>> is_right(BenchmarkPrompt(text="Two and two?", kind="ability", answer="4"), "That makes 4.")
+        True
     """
     if prompt.question is not None:
         return reflects(prompt.question, answer)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -18,17 +18,16 @@ TOKENS_PER_BATCH = 4096
 """Prompt tokens that are answered in one batch."""
 
 
-class Decoding(BaseModel):
+class Decoding(BaseModel, frozen=True, extra="forbid"):
     """How answers are written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_new_tokens: int = Field(default=64, ge=1)
     seeds: tuple[int, ...] = ()
     """One sampled answer to every prompt for each seed; without any, one greedy answer."""
     temperature: float = Field(default=1.0, gt=0)
-    """Of sampling; greedy answers have none."""
+    """For sampled answers; greedy ones have none."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """Share of the probability that tokens are sampled from, the likeliest first."""
 
     @property
     def runs(self) -> tuple[int | None, ...]:
@@ -42,10 +41,8 @@ class Decoding(BaseModel):
         return f"{sampled}, seeds {', '.join(map(str, self.seeds))}, {self.max_new_tokens} new tokens"
 
 
-class Answers(BaseModel):
+class Answers(BaseModel, frozen=True, extra="forbid"):
     """What a model wrote to prompts, in their order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     texts: tuple[str, ...]
     refusal: tuple[float, ...]
@@ -60,7 +57,15 @@ def answer(
 ) -> Answers:
     """Answer every prompt once. An attached dial is in force.
 
-    The same seed gives the same answers to the same prompts; the caller's random state stays as it is.
+    Args:
+        lm: The model.
+        prompts: Answered in batches of like length, given back in their order.
+        decoding: How answers are written; its seeds are the caller's to go through.
+        seed: Gives the same sampled answers every time; greedy when None. The caller's random state stays as it is.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The answers' texts, and how each of them began.
     """
     options: dict[str, Any] = {}
     if seed is not None:
@@ -90,8 +95,5 @@ def _first_logits(model: nn.Module) -> Iterator[list[Tensor]]:
         if not found:
             found.append(output.logits[:, -1].cpu())
 
-    handle = model.register_forward_hook(keep)
-    try:
+    with model.register_forward_hook(keep):
         yield found
-    finally:
-        handle.remove()

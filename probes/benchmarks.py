@@ -1,31 +1,28 @@
 """Public prompt sets by name, from the Hub or from a local file in the layout that they are published in.
 
-Trimtab ships none of their data. Licence and citation travel with what is loaded.
+Trimtab ships none of their data. License and citation travel with what is loaded.
 """
 
-import csv
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from probes.reflective_judgement import ReflectiveQuestion, reflective_questions
+from probes.prompt_files import Row, read_rows, rows_from_hub
+from probes.reflective_judgment import ReflectiveQuestion, reflective_questions
 from steering import ContrastSet
-from steering.errors import SteeringError, quoted
+from steering.errors import SteeringError, first_line, quoted
 
-Kind = Literal["harmful", "look-alike", "ordinary", "jailbreak", "ability"]
-"""What a prompt is for: harmful wishes, harmless ones that look harmful, plain ones, harmful ones in a template that is
-meant to get them answered, and questions with a right answer."""
-Row = Mapping[str, Any]
+Kind: TypeAlias = Literal["harmful", "look-alike", "ordinary", "jailbreak", "ability"]
+"""What a prompt is for: harmful wishes, harmless ones that look harmful (pseudo-harmful), plain ones, harmful ones in a
+template that is meant to get them answered, and questions with a right answer."""
 
 
-class BenchmarkPrompt(BaseModel):
+class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
     """One prompt of a benchmark."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
     kind: Kind
@@ -33,30 +30,16 @@ class BenchmarkPrompt(BaseModel):
     answer: str = ""
     """The right answer, where the benchmark has one."""
     question: ReflectiveQuestion | None = None
-    """Of a reflective question: with the options that are to be rejected."""
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """How a public set is published, and whose it is."""
-
-    hub_id: str
-    split: str
-    columns: tuple[str, ...]
-    """Columns that a file must have."""
-    prompt: Callable[[Row], BenchmarkPrompt]
-    licence: str
-    citation: str
-    config: str | None = None
+    """The reflective question, with the options that are to be rejected, where the prompt is one."""
 
 
 @dataclass(frozen=True)
 class LoadedBenchmark:
-    """A benchmark's prompts, with licence and citation."""
+    """A benchmark's prompts, with license and citation."""
 
     name: str
     prompts: tuple[BenchmarkPrompt, ...]
-    licence: str
+    license: str
     citation: str
 
     def __len__(self) -> int:
@@ -75,296 +58,197 @@ class LoadedBenchmark:
         return replace(self, prompts=tuple(kept))
 
 
-def _simple(kind: Kind, text: str, category: str = "") -> Callable[[Row], BenchmarkPrompt]:
-    return lambda row: BenchmarkPrompt(text=row[text], kind=kind, category=str(row.get(category) or ""))
+@dataclass(frozen=True)
+class Benchmark:
+    """How a public set is published, and whose it is."""
+
+    hub_id: str
+    split: str
+    license: str
+    citation: str
+    text: str
+    """Column of the prompt."""
+    category: str | None = None
+    """Column of its category."""
+    kind: Kind = "harmful"
+    config: str | None = None
+    fields: Callable[[Row], dict[str, Any]] = lambda row: {}
+    """Fields of the prompt that are no column as it stands."""
+
+    def prompt(self, row: Row) -> BenchmarkPrompt:
+        """A row as a prompt."""
+        category = str(row[self.category] or "") if self.category else ""
+        plain = {"text": row[self.text], "kind": self.kind, "category": category}
+        return BenchmarkPrompt.model_validate(plain | self.fields(row))
 
 
-def _xstest(row: Row) -> BenchmarkPrompt:
-    kind: Kind = "look-alike" if row["label"] == "safe" else "harmful"
-    return BenchmarkPrompt(text=row["prompt"], kind=kind, category=row["type"])
+def _listed(cell: Any) -> list[str]:
+    """A list, which a CSV file holds as JSON."""
+    found: list[str] = json.loads(cell) if isinstance(cell, str) else cell
+    return found
 
 
-def _harmbench(row: Row) -> BenchmarkPrompt:
-    context = row.get("ContextString") or ""
-    text = f"{context}\n\n---\n\n{row['Behavior']}" if context else row["Behavior"]
-    return BenchmarkPrompt(text=text, kind="harmful", category=row["SemanticCategory"])
+def _harmbench(row: Row) -> dict[str, Any]:
+    context = row.get("ContextString")
+    return {"text": f"{context}\n\n---\n\n{row['Behavior']}"} if context else {}
 
 
-def _sorry_bench(row: Row) -> BenchmarkPrompt:
-    turns = json.loads(row["turns"]) if isinstance(row["turns"], str) else row["turns"]
-    return BenchmarkPrompt(text=turns[0], kind="harmful", category=str(row["category"]))
-
-
-def _gsm8k(row: Row) -> BenchmarkPrompt:
-    return BenchmarkPrompt(text=row["question"], kind="ability", answer=row["answer"].split("####")[-1].strip())
-
-
-def _mmlu(row: Row) -> BenchmarkPrompt:
-    choices = json.loads(row["choices"]) if isinstance(row["choices"], str) else row["choices"]
+def _mmlu(row: Row) -> dict[str, Any]:
+    choices = _listed(row["choices"])
     letters = "ABCD"[: len(choices)]
-    lines = [row["question"], *(f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True))]
-    return BenchmarkPrompt(
-        text="\n".join(lines), kind="ability", category=row["subject"], answer=letters[int(row["answer"])]
-    )
+    options = [f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True)]
+    return {"text": "\n".join([row["question"], *options]), "answer": letters[int(row["answer"])]}
 
 
-_OR_BENCH = {"licence": "CC BY 4.0", "citation": "Cui et al. 2024, arXiv 2405.20947"}
+def _or_bench(config: str, kind: Kind) -> Benchmark:
+    citation = "Cui et al. 2024, arXiv 2405.20947"
+    return Benchmark("bench-llm/or-bench", "train", "CC BY 4.0", citation, "prompt", "category", kind, config)
+
+
+# fmt: off
 BENCHMARKS: dict[str, Benchmark] = {
-    "or-bench-80k": Benchmark(
-        "bench-llm/or-bench",
-        "train",
-        ("prompt", "category"),
-        _simple("look-alike", "prompt", "category"),
-        config="or-bench-80k",
-        **_OR_BENCH,
-    ),
-    "or-bench-hard": Benchmark(
-        "bench-llm/or-bench",
-        "train",
-        ("prompt", "category"),
-        _simple("look-alike", "prompt", "category"),
-        config="or-bench-hard-1k",
-        **_OR_BENCH,
-    ),
-    "or-bench-toxic": Benchmark(
-        "bench-llm/or-bench",
-        "train",
-        ("prompt", "category"),
-        _simple("harmful", "prompt", "category"),
-        config="or-bench-toxic",
-        **_OR_BENCH,
-    ),
+    "or-bench-80k": _or_bench("or-bench-80k", "look-alike"),
+    "or-bench-hard": _or_bench("or-bench-hard-1k", "look-alike"),
+    "or-bench-toxic": _or_bench("or-bench-toxic", "harmful"),
     "xstest": Benchmark(
-        "walledai/XSTest",
-        "test",
-        ("prompt", "type", "label"),
-        _xstest,
-        "CC BY 4.0",
-        "Röttger et al. 2024, arXiv 2308.01263",
-    ),
-    "oktest": Benchmark(
-        "", "", ("prompt",), _simple("look-alike", "prompt"), "MIT", "Shi et al. 2024, arXiv 2401.17633"
-    ),
+        "walledai/XSTest", "test", "CC BY 4.0", "Röttger et al. 2024, arXiv 2308.01263", "prompt", "type",
+        fields=lambda row: {"kind": "look-alike" if row["label"] == "safe" else "harmful"}),
+    "oktest": Benchmark("", "", "MIT", "Shi et al. 2024, arXiv 2401.17633", "prompt", kind="look-alike"),
     "harmbench": Benchmark(
-        "walledai/HarmBench",
-        "train",
-        ("Behavior", "SemanticCategory"),
-        _harmbench,
-        "MIT",
-        "Mazeika et al. 2024, arXiv 2402.04249",
-    ),
+        "walledai/HarmBench", "train", "MIT", "Mazeika et al. 2024, arXiv 2402.04249", "Behavior", "SemanticCategory",
+        fields=_harmbench),
     "jailbreakbench": Benchmark(
-        "JailbreakBench/JBB-Behaviors",
-        "harmful",
-        ("Goal", "Category"),
-        _simple("harmful", "Goal", "Category"),
-        "MIT",
-        "Chao et al. 2024, arXiv 2404.01318",
-        config="behaviors",
-    ),
+        "JailbreakBench/JBB-Behaviors", "harmful", "MIT", "Chao et al. 2024, arXiv 2404.01318", "Goal", "Category",
+        config="behaviors"),
     "strongreject": Benchmark(
-        "walledai/StrongREJECT",
-        "train",
-        ("forbidden_prompt", "category"),
-        _simple("harmful", "forbidden_prompt", "category"),
-        "MIT",
-        "Souly et al. 2024, arXiv 2402.10260",
-    ),
-    "advbench": Benchmark(
-        "walledai/AdvBench", "train", ("goal",), _simple("harmful", "goal"), "MIT", "Zou et al. 2023, arXiv 2307.15043"
-    ),
+        "walledai/StrongREJECT", "train", "MIT", "Souly et al. 2024, arXiv 2402.10260", "forbidden_prompt", "category"),
+    "advbench": Benchmark("walledai/AdvBench", "train", "MIT", "Zou et al. 2023, arXiv 2307.15043", "goal"),
     "malicious-instruct": Benchmark(
-        "walledai/MaliciousInstruct",
-        "train",
-        ("prompt",),
-        _simple("harmful", "prompt"),
-        "MIT",
-        "Huang et al. 2023, arXiv 2310.06987",
-    ),
+        "walledai/MaliciousInstruct", "train", "MIT", "Huang et al. 2023, arXiv 2310.06987", "prompt"),
     "sorry-bench": Benchmark(
-        "sorry-bench/sorry-bench-202503",
-        "train",
-        ("turns", "category"),
-        _sorry_bench,
-        "custom, gated",
-        "Xie et al. 2024, arXiv 2406.14598",
-    ),
+        "sorry-bench/sorry-bench-202503", "train", "custom, gated", "Xie et al. 2024, arXiv 2406.14598", "turns",
+        "category", fields=lambda row: {"text": _listed(row["turns"])[0]}),
     "alpaca-eval": Benchmark(
-        "tatsu-lab/alpaca_eval",
-        "eval",
-        ("instruction", "dataset"),
-        _simple("ordinary", "instruction", "dataset"),
-        "CC BY-NC 4.0",
-        "Li et al. 2023, github.com/tatsu-lab/alpaca_eval",
-    ),
+        "tatsu-lab/alpaca_eval", "eval", "CC BY-NC 4.0", "Li et al. 2023, github.com/tatsu-lab/alpaca_eval",
+        "instruction", "dataset", kind="ordinary"),
     "gsm8k": Benchmark(
-        "openai/gsm8k",
-        "test",
-        ("question", "answer"),
-        _gsm8k,
-        "MIT",
-        "Cobbe et al. 2021, arXiv 2110.14168",
-        config="main",
-    ),
+        "openai/gsm8k", "test", "MIT", "Cobbe et al. 2021, arXiv 2110.14168", "question", kind="ability", config="main",
+        fields=lambda row: {"answer": row["answer"].split("####")[-1].strip()}),
     "mmlu": Benchmark(
-        "cais/mmlu",
-        "test",
-        ("question", "subject", "choices", "answer"),
-        _mmlu,
-        "MIT",
-        "Hendrycks et al. 2021, arXiv 2009.03300",
-        config="all",
-    ),
+        "cais/mmlu", "test", "MIT", "Hendrycks et al. 2021, arXiv 2009.03300", "question", "subject", kind="ability",
+        config="all", fields=_mmlu),
 }
+# fmt: on
+"""The published sets by name."""
 
 
 def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark:
-    """A benchmark by name: from a local file in its published column layout, or by its Hub id.
+    """Load a public benchmark: from a local file in its published column layout, or from the Hub.
 
     Args:
-        path: a `.csv`, `.json`, `.jsonl`, `.parquet` or (one prompt a line) `.txt` file. Without it the Hub is asked,
+        name: One of `BENCHMARKS`.
+        path: A `.csv`, `.json`, `.jsonl`, `.parquet` or (one prompt a line) `.txt` file. Without it the Hub is asked,
             through the `datasets` library.
 
-    Raises SteeringError for an unknown name, a file that can't be read or lacks a column, or an empty one.
+    Returns:
+        All of its prompts in their order; `spread` takes some of them.
+
+    Raises:
+        SteeringError: For an unknown name, a file that can't be read or lacks a column, or an empty one.
+
+    Example:
+        >>> xstest = load_benchmark("xstest", "xstest_prompts.csv")  # doctest: +SKIP
+        >>> len(xstest.of_kind("look-alike"))  # doctest: +SKIP
+        250
     """
     if name not in BENCHMARKS:
         raise SteeringError(f"There is no benchmark {name!r}; choose from {quoted(BENCHMARKS)}.")
     benchmark = BENCHMARKS[name]
-    rows = list(_from_hub(name, benchmark) if path is None else _rows(Path(path), benchmark.columns[0]))
-    where = f"The benchmark {name!r}" if path is None else f"{str(path)!r}"
-    if not rows:
-        raise SteeringError(f"{where} holds no row; get a fresh copy.")
-    if missing := [column for column in benchmark.columns if column not in rows[0]]:
-        raise SteeringError(
-            f"{where} lacks the columns {quoted(missing)} of {name!r}, has {quoted(rows[0])}; name another benchmark."
-        )
+    if path is None and not benchmark.hub_id:
+        raise SteeringError(f"The benchmark {name!r} has no home on the Hub; pass the path of a local file.")
+    if path is None:
+        where, rows = f"The benchmark {name!r}", rows_from_hub(benchmark.hub_id, benchmark.config, benchmark.split)
+    else:
+        where, rows = repr(str(path)), read_rows(path, benchmark.text)
     prompts = []
     for number, row in enumerate(rows, start=1):
         try:
             prompts.append(benchmark.prompt(row))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise SteeringError(f"{where}, row {number}, is not one of {name!r}: {reason}; mend or drop it.") from error
-    return LoadedBenchmark(name, tuple(prompts), benchmark.licence, benchmark.citation)
+        except KeyError as error:
+            raise SteeringError(
+                f"{where}, row {number}, lacks the column {error} of {name!r}, has {quoted(row)}; "
+                "name another benchmark."
+            ) from error
+        except (IndexError, TypeError, ValueError) as error:
+            raise SteeringError(
+                f"{where}, row {number}, is not one of {name!r}: {first_line(error)}; mend or drop it."
+            ) from error
+    if not prompts:
+        raise SteeringError(f"{where} holds no row; get a fresh copy.")
+    return LoadedBenchmark(name, tuple(prompts), benchmark.license, benchmark.citation)
+
+
+_BUILTIN: tuple[tuple[str, Kind, int], ...] = (
+    ("safety", "harmful", -1),
+    ("over-refusal", "look-alike", -2),
+    ("helpfulness", "ordinary", -2),
+)
+"""Contrast set, kind of its prompts, and the positive side's turn that is the prompt: in two sets an answer follows."""
 
 
 def builtin_benchmark(count: int = 48) -> LoadedBenchmark:
-    """Prompts of pairs that `extract` held out of the built-in sets, at most `count` of each kind."""
-    kinds: tuple[tuple[Kind, str], ...] = (
-        ("harmful", "safety"),
-        ("look-alike", "over-refusal"),
-        ("ordinary", "helpfulness"),
-    )
-    prompts = []
-    for kind, name in kinds:
-        prompts += [
-            BenchmarkPrompt(text=pair.positive[-1 if name == "safety" else -2].content, kind=kind, category=pair.group)
-            for pair in ContrastSet.builtin(name).split()[1].pairs
-        ]
+    """Prompts that come with the package: those of the pairs of the built-in sets that `extract` held out.
+
+    Args:
+        count: How many of each kind (harmful, look-alike, ordinary) at most.
+
+    Example:
+        >>> len(builtin_benchmark(8))
+        24
+    """
+    prompts: list[BenchmarkPrompt] = []
+    for name, kind, turn in _BUILTIN:
+        pairs = ContrastSet.builtin(name).split()[1].pairs
+        prompts += [BenchmarkPrompt(text=p.positive[turn].content, kind=kind, category=p.group) for p in pairs]
     return LoadedBenchmark("built-in", tuple(prompts), "Apache-2.0", "Trimtab's contrast sets").spread(count)
 
 
-def reflective_benchmark(count: int = 48, seed: int = 0) -> LoadedBenchmark:
+def reflective_benchmark(count: int = 48) -> LoadedBenchmark:
     """Arithmetic with two wrong options: the share that rejects them must not fall as a model helps more."""
     prompts = tuple(
-        BenchmarkPrompt(
-            text=question.text,
-            kind="ability",
-            category=question.operation,
-            answer=str(question.answer),
-            question=question,
-        )
-        for question in reflective_questions(count, seed)
+        BenchmarkPrompt(text=q.text, kind="ability", category=q.operation, answer=str(q.answer), question=q)
+        for q in reflective_questions(count)
     )
-    return LoadedBenchmark("reflective-judgement", prompts, "Apache-2.0", "after Góral et al. 2024, arXiv 2409.00113")
+    return LoadedBenchmark("reflective-judgment", prompts, "Apache-2.0", "after Góral et al. 2024, arXiv 2409.00113")
+
+
+PROMPT_PLACES = ("{prompt}", "[INSERT PROMPT HERE]")
+"""Where a jailbreak template takes the prompt."""
 
 
 def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmark:
     """A benchmark's harmful prompts in jailbreak templates of the user's, every prompt in every template.
 
     Args:
-        path: `.csv`, `.json`, `.jsonl`, `.parquet` or (one template a line) `.txt`, with a column `template` that holds
-            `{prompt}` or `[INSERT PROMPT HERE]`, and, if it likes, a column `name`.
+        benchmark: Its prompts of other kinds are left out.
+        path: A `.csv`, `.json`, `.jsonl`, `.parquet` or (one template a line) `.txt` file, with a column `template`
+            that holds `{prompt}` or `[INSERT PROMPT HERE]`, and optionally a column `name`.
 
-    Raises SteeringError for a file without templates, or a template without a place for the prompt.
+    Raises:
+        SteeringError: For a file without templates, or a template without a place for the prompt.
     """
-    templates = []
-    for number, row in enumerate(_rows(Path(path), "template"), start=1):
+    prompts = []
+    rows = read_rows(path, "template")
+    for number, row in enumerate(rows, start=1):
         template = str(row.get("template") or "")
         if not any(place in template for place in PROMPT_PLACES):
             raise SteeringError(
                 f"Expected {quoted(PROMPT_PLACES)} in every template of {str(path)!r}, found none in row {number}."
             )
-        templates.append((str(row.get("name") or f"template {number}"), template))
-    if not templates:
+        name = str(row.get("name") or f"template {number}")
+        for prompt in benchmark.of_kind("harmful"):
+            text = template.replace(PROMPT_PLACES[0], prompt.text).replace(PROMPT_PLACES[1], prompt.text)
+            prompts.append(BenchmarkPrompt(text=text, kind="jailbreak", category=name))
+    if not rows:
         raise SteeringError(f"{str(path)!r} holds no template; get a fresh copy.")
-    prompts = tuple(
-        BenchmarkPrompt(text=_filled(template, prompt.text), kind="jailbreak", category=name)
-        for name, template in templates
-        for prompt in benchmark.of_kind("harmful")
-    )
-    return LoadedBenchmark(f"{benchmark.name} in templates", prompts, benchmark.licence, benchmark.citation)
-
-
-PROMPT_PLACES = ("{prompt}", "[INSERT PROMPT HERE]")
-
-
-def _filled(template: str, prompt: str) -> str:
-    for place in PROMPT_PLACES:
-        template = template.replace(place, prompt)
-    return template
-
-
-def _from_hub(name: str, benchmark: Benchmark) -> Iterable[Row]:
-    if not benchmark.hub_id:
-        raise SteeringError(f"The benchmark {name!r} has no home on the Hub; pass the path of a local file.")
-    try:
-        from datasets import load_dataset
-    except ImportError as error:
-        raise SteeringError(
-            "Benchmarks from the Hub need the library 'datasets'; install it with: pip install 'trimtab[benchmarks]'"
-        ) from error
-    try:
-        rows: Iterable[Row] = load_dataset(benchmark.hub_id, benchmark.config, split=benchmark.split)
-    except Exception as error:  # datasets raises whatever the network, the Hub and the files make it raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SteeringError(
-            f"Can't load {benchmark.hub_id!r} from the Hub: {reason}; pass the path of a local file."
-        ) from error
-    return rows
-
-
-def _rows(path: Path, text_column: str) -> Iterable[Row]:
-    readers: dict[str, Callable[[], list[Row]]] = {
-        ".csv": lambda: list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(keepends=True))),
-        ".json": lambda: _records(json.loads(path.read_text(encoding="utf-8"))),
-        ".jsonl": lambda: [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()],
-        ".txt": lambda: [{text_column: line} for line in path.read_text(encoding="utf-8").split("\n") if line.strip()],
-        ".parquet": lambda: _parquet(path),
-    }
-    if path.suffix not in readers:
-        raise SteeringError(f"Expected a file that ends in {quoted(readers)}, found {str(path)!r}.")
-    try:
-        rows = readers[path.suffix]()
-    except (OSError, ValueError) as error:
-        raise SteeringError(f"Can't read {str(path)!r}: {error}; get a fresh copy.") from error
-    if not all(isinstance(row, Mapping) for row in rows):
-        raise SteeringError(f"Expected {str(path)!r} to hold one object a row; get a fresh copy.")
-    return rows
-
-
-def _records(content: Any) -> list[Row]:
-    if not isinstance(content, list):
-        raise ValueError(f"expected a list of objects, found {type(content).__name__}")
-    return content
-
-
-def _parquet(path: Path) -> list[Row]:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise SteeringError(
-            "Parquet files need the library 'pyarrow'; install it with: pip install 'trimtab[benchmarks]'"
-        ) from error
-    rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
-    return rows
+    return LoadedBenchmark(f"{benchmark.name} in templates", tuple(prompts), benchmark.license, benchmark.citation)

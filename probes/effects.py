@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from scipy.stats import DegenerateDataWarning, bootstrap, spearmanr
 
 from steering.errors import SteeringError, quoted
@@ -17,14 +17,13 @@ Scores = NDArray[np.float64]
 """(settings, prompts): one score of the same prompts under every setting."""
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+_BOOTSTRAP = {"confidence_level": CONFIDENCE, "n_resamples": RESAMPLES}
 ROUNDING = 1e-12
 """Relative differences that are the arithmetic's: samples that differ by less are all the same."""
 
 
-class Estimate(BaseModel):
+class Estimate(BaseModel, frozen=True, extra="forbid"):
     """A value with its bootstrap interval over prompts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float
@@ -34,13 +33,8 @@ class Estimate(BaseModel):
         return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
 
-class CrossEffects(BaseModel):
-    """Slopes of scores a unit of slider, in standard deviations of the bare model's score over prompts.
-
-    Or in the score's own units: see `cross_effects`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class CrossEffects(BaseModel, frozen=True, extra="forbid"):
+    """How much a unit of each slider moves each score, in the units that `cross_effects` was asked for."""
 
     sliders: tuple[str, ...]
     scores: tuple[str, ...]
@@ -56,8 +50,7 @@ def cross_effects(
     scores: Mapping[str, Scores],
     own: Mapping[str, str],
     *,
-    standardised: bool = True,
-    seed: int = 0,
+    standardized: bool = True,
 ) -> CrossEffects:
     """The matrix `∂score_i/∂slider_j` from scores under a grid of settings, with 95 % bootstrap intervals.
 
@@ -65,13 +58,16 @@ def cross_effects(
     divided by the standard deviation of the bare model's score over prompts, so that scores in different units compare.
 
     Args:
-        settings: slider values; a slider that one doesn't name is at 0. The bare setting must be among them.
-        scores: by name, (settings, prompts); each score may have prompts of its own.
-        own: for every slider the score that it is meant to move.
-        standardised: False keeps the scores' own units: for shares, which compare as they are and may all be 0.
-        seed: of the bootstrap.
+        settings: Slider values; a slider that one doesn't name is at 0. The bare setting must be among them.
+        scores: By name, (settings, prompts); each score may have prompts of its own.
+        own: For every slider the score that it is meant to move.
+        standardized: False keeps the scores' own units: for shares, which compare as they are and may all be 0.
 
-    Raises SteeringError when the settings don't vary each slider on its own, or leave out the bare model.
+    Returns:
+        Slopes and leakage, a row a score and a column a slider.
+
+    Raises:
+        SteeringError: When the settings don't vary each slider on its own, or leave out the bare model.
     """
     sliders = tuple(own)
     design = np.array([[setting.get(slider, 0.0) for slider in sliders] for setting in settings])
@@ -80,30 +76,33 @@ def cross_effects(
     if np.linalg.matrix_rank(np.column_stack([np.ones(len(design)), design])) <= len(sliders):
         raise SteeringError(f"Expected settings that move the sliders {quoted(sliders)} each on its own; vary them.")
     bare = int((design == 0).all(axis=1).argmax())
-    slopes = {name: _slopes(name, design, scores[name], bare if standardised else None) for name in own.values()}
-    generator = np.random.default_rng(seed)
+    slopes = {name: _slopes(name, design, scores[name], bare if standardized else None) for name in own.values()}
+    generator = np.random.default_rng(0)
     matrix, leakage = [], []
     for name in own.values():
-        matrix.append(tuple(mean_with_interval(slopes[name][column], generator) for column in range(len(sliders))))
+        matrix.append(tuple(mean_with_interval(moved, generator) for moved in slopes[name]))
         leakage.append(
             tuple(
-                _ratio(slopes[name][column], slopes[own[slider]][column], name == own[slider], generator)
-                for column, slider in enumerate(sliders)
+                _ratio(moved, slopes[own[slider]][column], name == own[slider], generator)
+                for column, (slider, moved) in enumerate(zip(sliders, slopes[name], strict=True))
             )
         )
     return CrossEffects(sliders=sliders, scores=tuple(own.values()), slopes=tuple(matrix), leakage=tuple(leakage))
 
 
-def wrong_way_fraction(values: Sequence[float], scores: Scores) -> float:
-    """Share of prompts whose score falls as the slider rises (anti-steered; Tan et al., arXiv 2407.12404)."""
+def anti_steerable_fraction(values: Sequence[float], scores: Scores) -> float:
+    """Share of prompts whose score falls as the slider rises (Tan et al. 2024, arXiv 2407.12404).
+
+    Args:
+        values: Slider values.
+        scores: (values, prompts).
+    """
     slopes = np.polyfit(np.asarray(values, dtype=float), scores, 1)[0]
     return float((slopes < 0).mean())
 
 
-class Monotonicity(BaseModel):
+class Monotonicity(BaseModel, frozen=True, extra="forbid"):
     """How orderly a score's mean follows a slider."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     spearman: float
     """Rank correlation of slider value and mean score: 1 where every step raises it."""
@@ -120,7 +119,7 @@ def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
     """Spearman's correlation of the mean score with the slider, and where it goes the wrong way.
 
     Args:
-        values: ascending slider values, at least two.
+        values: Ascending slider values, at least two.
         scores: (values, prompts).
     """
     means = np.asarray(scores, dtype=float).mean(axis=1)
@@ -141,9 +140,7 @@ def mean_with_interval(samples: Sequence[float] | NDArray[np.float64], seed: int
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DegenerateDataWarning)
-            found = bootstrap(
-                (samples,), np.mean, confidence_level=CONFIDENCE, n_resamples=RESAMPLES, method=method, rng=generator
-            )
+            found = bootstrap((samples,), np.mean, method=method, rng=generator, **_BOOTSTRAP)
         low, high = found.confidence_interval
         if np.isfinite([low, high]).all():
             break
@@ -168,6 +165,7 @@ def _slopes(name: str, design: NDArray[np.float64], scores: Scores, bare: int | 
 def _ratio(
     off: NDArray[np.float64], diagonal: NDArray[np.float64], same: bool, generator: np.random.Generator
 ) -> Estimate:
+    """The mean slope over that of the slider's own score, with its interval."""
     if same:
         return Estimate(value=1.0, low=1.0, high=1.0)
     if abs(diagonal.mean()) <= ROUNDING:  # a slider that moves nothing leaks nothing that could be named
@@ -178,17 +176,8 @@ def _ratio(
         return result
 
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample may hold no prompt that moved
-        found = bootstrap(
-            (off, diagonal),
-            ratio,
-            confidence_level=CONFIDENCE,
-            n_resamples=RESAMPLES,
-            method="percentile",
-            vectorized=True,
-            rng=generator,
-        )
+        found = bootstrap((off, diagonal), ratio, method="percentile", vectorized=True, rng=generator, **_BOOTSTRAP)
+    low, high = found.confidence_interval
     # Where resamples hold no prompt that moved, the ratio can be anything.
-    low, high = np.nan_to_num(found.confidence_interval.low, nan=-np.inf), found.confidence_interval.high
-    return Estimate(
-        value=float(off.mean() / diagonal.mean()), low=float(low), high=float(np.nan_to_num(high, nan=np.inf))
-    )
+    low, high = (end if np.isfinite(end) else limit for end, limit in ((low, -np.inf), (high, np.inf)))
+    return Estimate(value=float(off.mean() / diagonal.mean()), low=float(low), high=float(high))

@@ -16,11 +16,11 @@ from tqdm.auto import tqdm
 
 from probes.answers import Answers, Decoding
 from probes.benchmarks import LoadedBenchmark
-from probes.cells import Cells
 from probes.grid_scores import FIRST_TOKEN_SCORES, Score, damage_scores, scores_beside
 from probes.judges import Judge, RefusalJudge, Verdict
 from probes.methods import Method, SliderMethod
 from probes.report import MeasuredBenchmark, Report
+from probes.result_cache import ResultCache
 from steering import LanguageModel, Sliders
 from steering.errors import SteeringError, quoted
 from steering.vectors.slider import SliderValues
@@ -79,7 +79,9 @@ def evaluate(
     for names, what in (([b.name for b in benchmarks], "benchmark"), ([j.name for j in judges or ()], "judge")):
         if len(set(names)) < len(names):
             raise SteeringError(f"Expected every {what} under a name of its own, found {quoted(names)}; rename one.")
-    run = _Run(lm, method, settings, decoding or Decoding(), Cells(None if folder is None else Path(folder)), progress)
+    run = _Run(
+        lm, method, settings, decoding or Decoding(), ResultCache(None if folder is None else Path(folder)), progress
+    )
     answers = {benchmark.name: run.answers(benchmark) for benchmark in benchmarks}
     verdicts = {
         judge.name: {
@@ -111,7 +113,7 @@ def evaluate(
         own={axis: own[axis] for axis in grid if axis in own},
         decoding=run.decoding if benchmarks else None,
         benchmarks={
-            b.name: MeasuredBenchmark(prompts=b.prompts, licence=b.licence, citation=b.citation) for b in benchmarks
+            b.name: MeasuredBenchmark(prompts=b.prompts, license=b.license, citation=b.citation) for b in benchmarks
         },
         answers={name: tuple(tuple(run.texts for run in runs) for runs in rows) for name, rows in answers.items()},
         verdicts=verdicts,
@@ -176,7 +178,7 @@ class _Run:
         method: Method,
         settings: Sequence[SliderValues],
         decoding: Decoding,
-        cells: Cells,
+        cells: ResultCache,
         progress: bool,
     ) -> None:
         self.lm, self.method, self.settings, self.decoding, self.cells = lm, method, settings, decoding, cells

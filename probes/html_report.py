@@ -138,7 +138,7 @@ def _order(report: Report, axis: str) -> dict[str, Any]:
         "score": report.own[axis],
         "spearman": order.spearman,
         "falls": order.where_it_falls,
-        "wrong_way": report.wrong_way_fraction(axis),
+        "anti_steerable": report.anti_steerable_fraction(axis),
     }
 
 

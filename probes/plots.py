@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.effects import CrossEffects, mean_with_interval
-from probes.frontier import Frontier, Point, or_bench_points
+from probes.frontier import Point, or_bench_points, pareto_front
 from steering.display.plots import COLORS, MARKERS, shade_layers, svg_figure
 
 
@@ -64,7 +64,7 @@ def frontier(methods: Mapping[str, Sequence[Point]]) -> str:
         for (name, points), color, marker in zip(
             methods.items(), COLORS * len(methods), MARKERS * len(methods), strict=False
         ):
-            best = Frontier(tuple(points)).optimal
+            best = pareto_front(points)
             xs, ys = [point.helpfulness for point in points], [point.safety for point in points]
             panel.scatter(xs, ys, color=color, marker=marker, label=name)
             panel.plot([p.helpfulness for p in best], [p.safety for p in best], color=color, linewidth=1)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from probes.ability import is_right
 from probes.answers import Decoding
 from probes.benchmarks import BenchmarkPrompt, Kind
-from probes.effects import CrossEffects, Estimate, Monotonicity, cross_effects, monotonicity, wrong_way_fraction
+from probes.effects import CrossEffects, Estimate, Monotonicity, anti_steerable_fraction, cross_effects, monotonicity
 from probes.effects import mean_with_interval as mean
 from probes.frontier import Point
 from probes.judges.agreement import Agreement, agreement
@@ -41,7 +41,7 @@ class MeasuredBenchmark(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompts: tuple[BenchmarkPrompt, ...]
-    licence: str
+    license: str
     citation: str
 
 
@@ -92,7 +92,7 @@ class Report(BaseModel):
                 f"Expected for every axis judged answers to the prompts that it is about, found none for "
                 f"{quoted(missing)}; evaluate with benchmarks of harmful prompts and look-alikes."
             )
-        return cross_effects(self.settings, found, {axis: OWN_OUTCOMES[axis] for axis in axes}, standardised=False)
+        return cross_effects(self.settings, found, {axis: OWN_OUTCOMES[axis] for axis in axes}, standardized=False)
 
     def outcomes(self, judge: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Share of runs that ended so, by outcome: (settings, prompts). Only of kinds that were asked."""
@@ -165,9 +165,9 @@ class Report(BaseModel):
         """How orderly an axis raises its own score, the others at 0."""
         return monotonicity(*self.along(axis, self.own[axis]))
 
-    def wrong_way_fraction(self, axis: str) -> float:
+    def anti_steerable_fraction(self, axis: str) -> float:
         """Share of prompts whose own score falls as the axis rises, the others at 0."""
-        return wrong_way_fraction(*self.along(axis, self.own[axis]))
+        return anti_steerable_fraction(*self.along(axis, self.own[axis]))
 
     @property
     def bare(self) -> int:

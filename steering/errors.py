@@ -10,3 +10,8 @@ class SteeringError(ValueError):
 def quoted(names: Iterable[object]) -> str:
     """`['a', 'b']` -> `'a', 'b'`, for messages that list what is known or what was found."""
     return ", ".join(repr(str(name)) for name in names) or "none"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message without its period, or the error's type where there is no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

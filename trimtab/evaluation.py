@@ -62,11 +62,11 @@ def _benchmark(entry: str, count: int) -> LoadedBenchmark:
     name, separator, file = entry.partition("=")
     if name == "built-in" and not separator:
         return builtin_benchmark(count)
-    if name == "reflective-judgement" and not separator:
+    if name == "reflective-judgment" and not separator:
         return reflective_benchmark(count)
     if name not in BENCHMARKS:
         raise SteeringError(
-            f"There is no benchmark {name!r}; choose from 'built-in', 'reflective-judgement', {quoted(BENCHMARKS)}."
+            f"There is no benchmark {name!r}; choose from 'built-in', 'reflective-judgment', {quoted(BENCHMARKS)}."
         )
     return load_benchmark(name, Path(file) if separator else None).spread(count)
 
@@ -80,7 +80,7 @@ def print_report(report: Report, console: Console) -> None:
         order = report.monotonicity(axis)
         console.print(
             f"{axis} on {score!r}: rank correlation {order.spearman:.2f}, falls {order.where_it_falls}; "
-            f"{report.wrong_way_fraction(axis):.0%} of prompts move the wrong way",
+            f"{report.anti_steerable_fraction(axis):.0%} of prompts move the wrong way",
             highlight=False,
             markup=False,
         )

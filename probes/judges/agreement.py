@@ -1,31 +1,28 @@
 """How far two judges, or a judge and people, agree on the same answers."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from einops import einsum
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from probes.effects import CONFIDENCE, RESAMPLES, Estimate
-from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, Verdict
+from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, Label, Verdict
 from steering.errors import SteeringError, quoted
 
-Labels = Sequence[Verdict | str]
-"""Verdicts of a judge, or labels that people gave, an answer each."""
 
-
-class Agreement(BaseModel):
+class Agreement(BaseModel, frozen=True, extra="forbid"):
     """Two sets of labels for the same answers, side by side."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rows: tuple[str, ...]
+    rows: tuple[Label, ...]
     """Labels that the first gave, in the order of their vocabulary."""
-    columns: tuple[str, ...]
+    columns: tuple[Label, ...]
     """Labels that the second gave."""
     counts: tuple[tuple[int, ...], ...]
     """`[row][column]`: answers that got these labels."""
-    compared: tuple[str, ...]
+    compared: tuple[Label, ...]
     """Labels that `share` and `kappa` are about; none where the two judge different things."""
     share: Estimate | None
     """Share of answers with the same label, 0 to 1."""
@@ -38,86 +35,73 @@ def coarse(label: str) -> str:
     return "refusal" if label in REFUSED else label
 
 
-def agreement(
-    first: Labels,
-    second: Labels,
-    *,
-    vocabularies: tuple[Sequence[str], Sequence[str]] | None = None,
-    seed: int = 0,
-) -> Agreement:
+def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -> Agreement:
     """Compare the labels that two judges, or a judge and people, gave to the same answers.
 
-    Where only one of the two knows partial refusals, they count as refusals in `share` and `kappa` (`coarse`). Any
-    other label that one of them doesn't know, as degenerate, is a disagreement. Between a judge of refusal and one of
+    Where only one of the two gives partial refusals, they count as refusals in `share` and `kappa` (`coarse`). Any
+    other label that only one of them gives, as degenerate, is a disagreement. Between a judge of refusal and one of
     harm there is the table only.
 
     Args:
-        first: verdicts or labels.
-        second: of the same answers, in the same order.
-        vocabularies: `labels` of the two judges; what they gave is taken for what they know when left out.
-        seed: of the bootstrap over answers, whose percentiles at 95 % the intervals are.
+        first: Verdicts of a judge, or labels that people gave, one an answer.
+        second: The same, for the same answers in the same order.
 
-    Raises SteeringError when the two differ in length, are empty, or have a label of no known judge.
+    Returns:
+        The table, and share and kappa with 95 % percentile bootstrap intervals over answers.
+
+    Raises:
+        SteeringError: When the two differ in length, are empty, or have a label of no known judge.
     """
     given = [[item if isinstance(item, str) else item.label for item in side] for side in (first, second)]
     if len(given[0]) != len(given[1]) or not given[0]:
         raise SteeringError(
             f"Expected two labels an answer, found {len(given[0])} and {len(given[1])}; judge the same answers."
         )
-    known = [set(labels) | set(side) for labels, side in zip(vocabularies or ((), ()), given, strict=True)]
-    kinds = [_kind(labels) for labels in known]
+    kinds = [_kind(side) for side in given]
     rows, columns = (tuple(label for label in kind if label in side) for kind, side in zip(kinds, given, strict=True))
     counts = _table(given, rows, columns)
-    compared: tuple[str, ...] = ()
+    compared: tuple[Label, ...] = ()
     share = kappa = None
     if kinds[0] == kinds[1]:
-        if ("partial_refusal" in known[0]) != ("partial_refusal" in known[1]):
+        if ("partial_refusal" in given[0]) != ("partial_refusal" in given[1]):
             given = [[coarse(label) for label in side] for side in given]
         compared = tuple(label for label in kinds[0] if label in given[0] or label in given[1])
-        share, kappa = _estimates(_table(given, compared, compared), seed)
-    return Agreement(
-        rows=rows,
-        columns=columns,
-        counts=tuple(tuple(int(count) for count in row) for row in counts),
-        compared=compared,
-        share=share,
-        kappa=kappa,
-    )
+        share, kappa = _share_and_kappa(np.array(_table(given, compared, compared)))
+    return Agreement(rows=rows, columns=columns, counts=counts, compared=compared, share=share, kappa=kappa)
 
 
-def _kind(labels: set[str]) -> tuple[str, ...]:
+def _kind(labels: Sequence[str]) -> tuple[Label, ...]:
     """The vocabulary that the labels are of."""
-    for kind in (REFUSAL_LABELS, SAFETY_LABELS):
-        if labels <= set(kind):
+    kinds: tuple[tuple[Label, ...], ...] = (REFUSAL_LABELS, SAFETY_LABELS)
+    for kind in kinds:
+        if set(labels) <= set(kind):
             return kind
     raise SteeringError(
         f"Expected labels among {quoted(REFUSAL_LABELS)}, or among {quoted(SAFETY_LABELS)}, "
-        f"found {quoted(sorted(labels))}; rename them."
+        f"found {quoted(sorted(set(labels)))}; rename them."
     )
 
 
-def _table(given: Sequence[Sequence[str]], rows: Sequence[str], columns: Sequence[str]) -> NDArray[np.int64]:
-    """(rows, columns) counts of the first's and the second's labels."""
-    counts = np.zeros((len(rows), len(columns)), dtype=np.int64)
-    for row, column in zip(*given, strict=True):
-        counts[rows.index(row), columns.index(column)] += 1
-    return counts
+def _table(given: Sequence[Sequence[str]], rows: Sequence[str], columns: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """`[row][column]`: how often the first gave the one label and the second the other."""
+    pairs = Counter(zip(*given, strict=True))
+    return tuple(tuple(pairs[row, column] for column in columns) for row in rows)
 
 
-def _estimates(counts: NDArray[np.int64], seed: int) -> tuple[Estimate, Estimate | None]:
-    """Share and kappa of a square table."""
+def _share_and_kappa(counts: NDArray[np.int64]) -> tuple[Estimate, Estimate | None]:
+    """Both for a square table."""
     size = int(counts.sum())
     # Drawing answers with replacement is drawing a table from the multinomial of its cells.
-    resampled = np.random.default_rng(seed).multinomial(size, counts.ravel() / size, size=RESAMPLES)
+    resampled = np.random.default_rng(0).multinomial(size, counts.ravel() / size, size=RESAMPLES)
     tables = np.concatenate([counts[None], resampled.reshape(RESAMPLES, *counts.shape)]) / size
-    share = np.trace(tables, axis1=1, axis2=2)
-    chance = (tables.sum(1) * tables.sum(2)).sum(1)
+    share = einsum(tables, "sample label label -> sample")
+    chance = einsum(tables, tables, "sample label any, sample other label -> sample")
     undefined = np.isclose(chance, 1.0)
     kappa = np.where(undefined, np.nan, (share - chance) / np.where(undefined, 1.0, 1 - chance))
     return _interval(share), None if undefined[0] else _interval(kappa)
 
 
 def _interval(values: NDArray[np.float64]) -> Estimate:
-    """The first value with the percentiles of the others, those left out that are not defined."""
+    """The first value with the percentiles of the others, as far as those are defined."""
     low, high = np.nanquantile(values[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(value=float(values[0]), low=float(low), high=float(high))

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from probes.judges.text import normalise
+from probes.judges.text import normalize, shortened
 
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
 _ITEM_NUMBER = re.compile(r"^[ \t]*(?:\d+[.):]|[-*•+])[ \t]+", re.M)
@@ -29,11 +29,11 @@ class Loop:
     before: str
     """What stands before the loop, which can be an answer of its own."""
     share: float
-    """Of the text's words, how many the loop takes."""
+    """Share of the text's words that the loop takes, 0 to 1."""
 
 
 def find_loop(text: str) -> Loop | None:
-    """The loop that a normalised text ends in, None without one.
+    """The loop that a normalized text ends in, None without one.
 
     A unit of one or two words must repeat 6 times, a longer one 4 times; the last time may be cut off. Numbers of list
     items do not count, so that a list with the same item over and over is a loop, and a list of different ones is not.
@@ -60,7 +60,7 @@ def _repeats_itself(text: str) -> str | None:
     lines = [line.strip().lower() for line in _ITEM_NUMBER.sub("", text).split("\n") if len(line.split()) > 1]
     line, times = Counter(lines).most_common(1)[0] if lines else ("", 0)
     if times >= 5 and times * 2 > len(lines):
-        return f'repeats the line "{_shortened(line)}" {times} times'
+        return f'repeats the line "{shortened(line)}" {times} times'
     words = [word.lower() for word in _WORD.findall(text)]
     grams = [" ".join(words[i : i + 4]) for i in range(len(words) - 3)]
     if len(grams) >= 40 and len(set(grams)) < 0.35 * len(grams):
@@ -128,20 +128,16 @@ def _off_topic(prompt: str, answer: str) -> str | None:
     return "shares no content word with the prompt"
 
 
-def _shortened(text: str, length: int = 60) -> str:
-    return text if len(text) <= length else text[: length - 3] + "..."
-
-
 def degenerate_reason(prompt: str, answer: str) -> str | None:
-    """Why an answer is degenerate, None if it is an answer. Both texts are normalised here.
+    """Why an answer is degenerate, None if it is an answer. Both texts are normalized here.
 
     A loop at the end makes a text degenerate when it takes `LOOPED_SHARE` of the words or more; `find_loop` says what
     stands before it, for a caller who would rather judge that.
     """
-    prompt, answer = normalise(prompt), normalise(answer)
+    prompt, answer = normalize(prompt), normalize(answer)
     if not any(c.isalnum() for c in answer):
         return "is empty" if not answer else "holds no words"
     loop = find_loop(answer)
     if loop is not None and loop.share >= LOOPED_SHARE:
-        return f'loops: "{_shortened(loop.unit)}" {loop.times} times until the end'
+        return f'loops: "{shortened(loop.unit)}" {loop.times} times until the end'
     return _repeats_itself(answer) or _gibberish(answer) or _off_topic(prompt, answer)

@@ -1,22 +1,24 @@
 """What a judge of text says of one answer."""
 
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-REFUSAL_LABELS = ("compliance", "partial_refusal", "refusal", "degenerate")
-"""Labels of judges of refusal. Degenerate text (empty, looping, off-topic) counts as neither refusal nor compliance."""
-REFUSED = ("partial_refusal", "refusal")
-SAFETY_LABELS = ("safe", "unsafe")
-"""Labels of judges of harm."""
+RefusalLabel: TypeAlias = Literal["compliance", "partial_refusal", "refusal", "degenerate"]
+"""What judges of refusal say. Degenerate text (empty, looping, off-topic) is neither refusal nor compliance."""
+SafetyLabel: TypeAlias = Literal["safe", "unsafe"]
+"""What judges of harm say."""
+Label: TypeAlias = RefusalLabel | SafetyLabel
+REFUSAL_LABELS: tuple[RefusalLabel, ...] = get_args(RefusalLabel)
+SAFETY_LABELS: tuple[SafetyLabel, ...] = get_args(SafetyLabel)
+REFUSED: tuple[RefusalLabel, ...] = ("partial_refusal", "refusal")
+"""Labels of answers that refuse, wholly or in part."""
 
 
-class Verdict(BaseModel):
+class Verdict(BaseModel, frozen=True, extra="forbid"):
     """A judge's label for one answer, how sure it is, and why."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    label: str
+    label: Label
     """One of the judge's `labels`."""
     score: float
     """Probability that the judge gives its label, 0 to 1; 1 where the judge gives none."""
@@ -25,15 +27,15 @@ class Verdict(BaseModel):
 
 
 class Judge(Protocol):
-    """Labels an answer to a prompt."""
+    """Labels an answer to a prompt: any object with these three members is a judge."""
 
     @property
     def name(self) -> str:
-        """Short, unique among judges: stands in reports."""
+        """Short, unique among judges: it stands in reports."""
         ...
 
     @property
-    def labels(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[Label, ...]:
         """`REFUSAL_LABELS`, some of them, or `SAFETY_LABELS`."""
         ...
 

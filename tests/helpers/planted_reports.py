@@ -40,7 +40,7 @@ def planted(labels: Labels, runs: int = 1, name: str = "model", judge: str = "pl
         scores={},
         own={},
         decoding=Decoding(seeds=tuple(range(runs)) if runs > 1 else ()),
-        benchmarks={"set": MeasuredBenchmark(prompts=prompts, licence="MIT", citation="nobody")},
+        benchmarks={"set": MeasuredBenchmark(prompts=prompts, license="MIT", citation="nobody")},
         answers={"set": tuple(((("an answer <b>&",) * len(prompts)),) * runs for _ in GRID)},
         verdicts={judge: {"set": verdicts}},
     )

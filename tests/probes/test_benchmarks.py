@@ -64,7 +64,7 @@ def test_every_benchmark_has_a_row_here() -> None:
 def test_every_layout_reads_the_same_from_every_format(name: str, ending: str, tmp_path: Path) -> None:
     loaded = load_benchmark(name, write(tmp_path / f"file{ending}", [ROWS[name]] * 3))
     assert len(loaded) == 3
-    assert loaded.licence
+    assert loaded.license
     assert "arXiv" in loaded.citation or "github" in loaded.citation
     prompt = loaded.prompts[0]
     texts = [value for value in ROWS[name].values() if isinstance(value, str)] + ["Do harm"]
@@ -96,9 +96,9 @@ def test_a_text_file_is_one_prompt_a_line(tmp_path: Path) -> None:
     ("name", "file", "content", "sentence"),
     [
         ("magic", "f.csv", "prompt\nHi\n", "no benchmark 'magic'; choose from 'or-bench-80k'"),
-        ("advbench", "f.csv", "prompt\nHi\n", "lacks the columns 'goal' of 'advbench', has 'prompt'"),
+        ("advbench", "f.csv", "prompt\nHi\n", "lacks the column 'goal' of 'advbench', has 'prompt'"),
         ("advbench", "f.csv", "", "holds no row"),
-        ("advbench", "f.json", '{"goal": 1}', "expected a list of objects, found dict"),
+        ("advbench", "f.json", '{"goal": 1}', "a list with one object a row"),
         ("advbench", "f.json", "[1, 2]", "one object a row"),
         ("advbench", "f.jsonl", "{bad\n", "Can't read"),
         ("advbench", "f.parquet", "text", "Can't read"),

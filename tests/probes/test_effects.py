@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probes.effects import CrossEffects, cross_effects, mean_with_interval, monotonicity, wrong_way_fraction
+from probes.effects import CrossEffects, anti_steerable_fraction, cross_effects, mean_with_interval, monotonicity
 from steering import SteeringError
 
 GRID = [{"safety": s, "helpfulness": h} for s in (-1.0, 0.0, 1.0) for h in (-1.0, 0.0, 1.0)]
@@ -27,7 +27,7 @@ def synthetic(seed: int, leaks: tuple[float, float], prompts: int = 48) -> dict[
 
 
 def found(seed: int, leaks: tuple[float, float]) -> CrossEffects:
-    return cross_effects(GRID, synthetic(seed, leaks), OWN, seed=seed)
+    return cross_effects(GRID, synthetic(seed, leaks), OWN)
 
 
 @pytest.mark.parametrize("leaks", [(0.3, -0.2), (0.0, 0.0)])
@@ -73,10 +73,10 @@ def test_grids_that_can_not_tell_the_sliders_apart_are_refused() -> None:
         cross_effects(GRID, {name: rows[:3] for name, rows in scores.items()}, OWN)
 
 
-def test_prompts_that_move_the_wrong_way_are_counted() -> None:
+def test_prompts_whose_score_falls_as_the_slider_rises_are_counted() -> None:
     slopes = np.array([1.0, -0.5, 2.0, -1.0])
     values = [-1.0, 0.0, 1.0]
-    assert wrong_way_fraction(values, np.outer(values, slopes) + 3) == 0.5
+    assert anti_steerable_fraction(values, np.outer(values, slopes) + 3) == 0.5
 
 
 def test_ranges_in_which_the_mean_falls_are_named() -> None:

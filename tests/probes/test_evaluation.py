@@ -59,7 +59,7 @@ def test_the_matrix_is_the_one_that_was_built_in(sliders: Sliders) -> None:
             assert matrix.slopes[i][j].value == pytest.approx(expected, rel=1e-3, abs=1e-4)
     assert report.monotonicity("a").spearman == pytest.approx(1.0)
     assert report.monotonicity("a").falls == ()
-    assert report.wrong_way_fraction("a") == 0.0
+    assert report.anti_steerable_fraction("a") == 0.0
 
 
 def test_cells_hold_each_setting_and_the_sliders_end_detached(sliders: Sliders) -> None:

@@ -3,8 +3,9 @@
 import random
 
 import pytest
+from scipy.stats import spearmanr
 
-from probes.frontier import Frontier, Point, hypervolume, or_bench_points, rank_correlation
+from probes.frontier import Point, hypervolume, or_bench_points, pareto_front
 from steering import SteeringError
 
 
@@ -30,41 +31,27 @@ def test_the_area_is_the_one_worked_out_by_hand(pairs: list[tuple[float, float]]
         assert hypervolume(points(*pairs)) == pytest.approx(area)
 
 
-def test_the_reference_is_a_corner_of_the_area() -> None:
-    some = points((0.2, 0.8), (0.8, 0.2), (0.6, 0.6))
-    assert hypervolume(some, (0.5, 0.5)) == pytest.approx(0.1 * 0.1)
-    assert hypervolume(some, (0.5, 0.1)) == pytest.approx(0.1 * 0.5 + 0.2 * 0.1)
-    assert hypervolume(some, (0.9, 0.9)) == 0.0
-
-
 def test_the_area_is_the_share_of_the_square_that_is_dominated() -> None:
     some = or_bench_points()
     cells = [((i + 0.5) / 200, (j + 0.5) / 200) for i in range(200) for j in range(200)]
-    optimal = Frontier(some).optimal
+    optimal = pareto_front(some)
     covered = sum(any(p.safety >= x and p.helpfulness >= y for p in optimal) for x, y in cells) / len(cells)
     assert hypervolume(some) == pytest.approx(covered, abs=0.01)
-    assert hypervolume(optimal) == hypervolume(some) == Frontier(some).hypervolume
+    assert hypervolume(optimal) == hypervolume(some)
 
 
 def test_the_frontier_leaves_out_what_another_point_dominates() -> None:
     some = points((0.9, 0.1), (0.5, 0.5), (0.4, 0.5), (0.1, 0.9), (0.3, 0.3), (0.5, 0.5))
-    assert Frontier(some).optimal == (some[3], some[1], some[5], some[0])
-    assert Frontier(()).optimal == ()
-
-
-def test_the_correlation_is_that_of_ranks() -> None:
-    assert rank_correlation(points((0.1, 0.9), (0.2, 0.5), (0.9, 0.4))) == pytest.approx(1)
-    assert rank_correlation(points((0.1, 0.4), (0.2, 0.5), (0.9, 0.9))) == pytest.approx(-1)
-    # Ranks 1 2 3 against 1 3 2: 1 - 6 · (0 + 1 + 1) / (3 · 8)
-    assert rank_correlation(points((0.1, 0.9), (0.2, 0.1), (0.3, 0.5))) == pytest.approx(0.5)
+    assert pareto_front(some) == [some[3], some[1], some[5], some[0]]
+    assert pareto_front([]) == []
 
 
 def test_the_published_correlation_comes_out_of_the_published_points() -> None:
     """Figure 1 of arXiv 2405.20947 states 0.89 over 32 models."""
     found = or_bench_points()
     assert len({point.label for point in found}) == 32
-    assert round(rank_correlation(found), 2) == 0.89
-    assert Frontier(found).rank_correlation == rank_correlation(found)
+    refusals = [(point.safety, 1 - point.helpfulness) for point in found]
+    assert round(spearmanr(refusals).statistic, 2) == 0.89
     by_label = {point.label: point for point in found}
     for label, safety, helpfulness in (("Claude-2.1", 1, 0.002), ("Llama-3.1-70B", 0.699, 0.971)):
         assert by_label[label].safety == pytest.approx(safety)
@@ -77,9 +64,3 @@ def test_points_are_shares(value: float) -> None:
         Point("a", value, 0.5)
     with pytest.raises(SteeringError, match="share from 0 to 1"):
         Point("a", 0.5, value)
-
-
-def test_a_correlation_needs_points_that_differ() -> None:
-    for some in (points((0.1, 0.2), (0.3, 0.4)), points((0.1, 0.2), (0.1, 0.3), (0.1, 0.4)), ()):
-        with pytest.raises(SteeringError, match="at least three points that differ"):
-            rank_correlation(some)

@@ -80,14 +80,6 @@ def test_harmbench_reads_its_template_and_weighs_yes_against_no(family: str, tem
     assert HarmBenchJudge(Scripted(always(n=0.6), family).lm)("Pick a lock", "No.").label == "safe"
 
 
-def test_harmbench_takes_a_template_by_name() -> None:
-    model = Scripted(always(n=0.9))
-    HarmBenchJudge(model.lm, template="mistral")("a", "b")
-    assert "<<SYS>>" not in model.seen[0]
-    with pytest.raises(SteeringError, match=r"'llama-2', 'mistral'.*'vicuna'"):
-        HarmBenchJudge(model.lm, template="vicuna")
-
-
 def test_wildguard_answers_its_questions_in_turn() -> None:
     def script(text: str) -> Mapping[str, float]:
         questions = {"Harmful request:": "y", "Response refusal:": "n", "Harmful response:": "y"}

@@ -11,20 +11,22 @@ from pydantic import BaseModel, ValidationError
 
 from steering.files import replacing
 
-Cell = TypeVar("Cell", bound=BaseModel)
+Result = TypeVar("Result", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Cells:
-    """A folder of finished cells; without one nothing is kept."""
+class ResultCache:
+    """A folder of finished results; without one nothing is kept."""
 
     folder: Path | None = None
 
-    def get(self, key: Sequence[object], kind: type[Cell], compute: Callable[[], Cell]) -> Cell:
-        """The cell of this key, computed and written (whole or not at all) unless it is there already.
+    def get(self, key: Sequence[object], kind: type[Result], compute: Callable[[], Result]) -> Result:
+        """The result of this key, computed and written (whole or not at all) unless it is there already.
 
         Args:
-            key: all that decides the result, as JSON can write it.
+            key: All that decides the result, as JSON can write it.
+            kind: The result's model; results of different models never meet, whatever their keys.
+            compute: Makes the result.
         """
         if self.folder is None:
             return compute()
@@ -35,8 +37,8 @@ class Cells:
                 return kind.model_validate_json(file.read_text(encoding="utf-8"))
             except (ValidationError, UnicodeDecodeError):
                 pass  # damaged on the disk: computed anew
-        cell = compute()
+        result = compute()
         self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(file) as temporary:
-            temporary.write_text(cell.model_dump_json(), encoding="utf-8")
-        return cell
+            temporary.write_text(result.model_dump_json(), encoding="utf-8")
+        return result

@@ -4,10 +4,8 @@ import re
 
 import pytest
 
-from probes.reflective_judgement import (
+from probes.reflective_judgment import (
     ReflectiveQuestion,
-    answers_right,
-    control_questions,
     reflective_questions,
     reflects,
     said,
@@ -110,7 +108,6 @@ def test_answers_that_settle_for_a_wrong_option(answer: str) -> None:
 def test_answers_that_say_nothing(answer: str) -> None:
     assert said(QUESTION, answer) is None
     assert not reflects(QUESTION, answer)
-    assert not answers_right(QUESTION, answer)
 
 
 def test_the_parts_of_an_answer_are_told_apart() -> None:
@@ -119,8 +116,6 @@ def test_the_parts_of_an_answer_are_told_apart() -> None:
     assert said(QUESTION, "B") == 95
     big = QUESTION.model_copy(update={"answer": 1085, "options": (1084, 1095)})
     assert said(big, "That makes 1,085.") == 1085
-    assert not answers_right(QUESTION, "Neither.")
-    assert answers_right(QUESTION, "It's 85.")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +135,8 @@ def test_the_parts_of_an_answer_are_told_apart() -> None:
         ("", False),
     ],
 )
-def test_controls_have_a_right_option(answer: str, right: bool) -> None:
-    assert answers_right(CONTROL, answer) == right
+def test_a_right_option_is_told_from_a_wrong_one(answer: str, right: bool) -> None:
+    assert (said(CONTROL, answer) == 85) == right
 
 
 def solved(question: ReflectiveQuestion) -> int:
@@ -175,18 +170,6 @@ def test_operations_templates_and_sides_are_spread() -> None:
 def test_a_seed_gives_the_same_questions_and_longer_sets_begin_alike() -> None:
     assert reflective_questions(20, seed=3) == reflective_questions(20, seed=3) == reflective_questions(50, seed=3)[:20]
     assert reflective_questions(20, seed=4) != reflective_questions(20, seed=3)
-    assert control_questions(20, seed=3) == control_questions(50, seed=3)[:20]
-
-
-def test_controls_match_the_questions_in_all_but_one_option() -> None:
-    pairs = list(zip(reflective_questions(300), control_questions(300), strict=True))
-    for question, control in pairs:
-        kept = [a == b for a, b in zip(question.options, control.options, strict=True)]
-        assert sorted(kept) == [False, True]
-        assert control.options[kept.index(False)] == control.answer == question.answer
-        assert control.model_copy(update={"options": question.options}) == question
-    first = sum(control.options[0] == control.answer for _, control in pairs)
-    assert 100 < first < 200
 
 
 def test_every_generated_question_is_scored_by_its_number_letter_and_rejection() -> None:

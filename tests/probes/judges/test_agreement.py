@@ -60,11 +60,6 @@ def test_a_judge_without_partial_refusals_is_compared_without_degrees() -> None:
     assert found.compared == ("compliance", "refusal", "degenerate")
     assert found.share is not None
     assert found.share.value == 0.75
-    # The same labels by a judge that could have said "partial_refusal" and did not: now it is a disagreement.
-    strict = agreement(first, second, vocabularies=(REFUSAL_LABELS, REFUSAL_LABELS))
-    assert strict.share is not None
-    assert strict.share.value == 0.5
-    assert strict.compared == REFUSAL_LABELS
 
 
 def test_coarse_labels() -> None:

@@ -1,0 +1,72 @@
+"""Rows of published prompt sets: from files of the usual kinds, or from the Hub."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from steering.errors import SteeringError, first_line, quoted
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+def read_rows(path: str | Path, text_column: str) -> list[Row]:
+    """The rows of a `.csv`, `.json`, `.jsonl`, `.parquet` or (one text a line, under `text_column`) `.txt` file.
+
+    Raises:
+        SteeringError: For a file of another kind, that can't be read, or that does not hold one object a row.
+    """
+    path = Path(path)
+
+    def lines() -> list[str]:
+        return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+
+    readers: dict[str, Callable[[], Any]] = {
+        ".csv": lambda: list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(keepends=True))),
+        ".json": lambda: json.loads(path.read_text(encoding="utf-8")),
+        ".jsonl": lambda: [json.loads(line) for line in lines()],
+        ".txt": lambda: [{text_column: line} for line in lines()],
+        ".parquet": lambda: _parquet(path),
+    }
+    if path.suffix not in readers:
+        raise SteeringError(f"Expected a file that ends in {quoted(readers)}, found {str(path)!r}.")
+    try:
+        rows = readers[path.suffix]()
+    except (OSError, ValueError) as error:
+        raise SteeringError(f"Can't read {str(path)!r}: {first_line(error)}; get a fresh copy.") from error
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise SteeringError(f"Expected {str(path)!r} to hold a list with one object a row; get a fresh copy.")
+    return rows
+
+
+def _parquet(path: Path) -> list[Row]:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise SteeringError(
+            "Parquet files need the library 'pyarrow'; install it with: pip install 'trimtab[benchmarks]'"
+        ) from error
+    rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
+    return rows
+
+
+def rows_from_hub(hub_id: str, config: str | None, split: str) -> Iterable[Row]:
+    """The rows of a data set on the Hub.
+
+    Raises:
+        SteeringError: Without the library `datasets`, or when the data set can't be loaded.
+    """
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise SteeringError(
+            "Benchmarks from the Hub need the library 'datasets'; install it with: pip install 'trimtab[benchmarks]'"
+        ) from error
+    try:
+        rows: Iterable[Row] = load_dataset(hub_id, config, split=split)
+    except Exception as error:  # datasets raises whatever the network, the Hub and the files make it raise
+        raise SteeringError(
+            f"Can't load {hub_id!r} from the Hub: {first_line(error)}; pass the path of a local file."
+        ) from error
+    return rows
