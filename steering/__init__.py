@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from steering.data.contrast import ContrastSet as ContrastSet
     from steering.data.lint import lint as lint
     from steering.errors import SteeringError as SteeringError
+    from steering.explore.logit_lens import logit_lens as logit_lens
+    from steering.explore.patching import patching_profile as patching_profile
     from steering.extraction import extract as extract
     from steering.hooks.sliders import Dial as Dial
     from steering.hooks.sliders import Sliders as Sliders
@@ -33,6 +35,8 @@ _HOMES = {
     "from_recipe": "recipes",
     "lint": "data.lint",
     "load": "models.loading",
+    "logit_lens": "explore.logit_lens",
+    "patching_profile": "explore.patching",
     "record": "activations.recording",
     "sweep": "hooks.sweep",
 }
