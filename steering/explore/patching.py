@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
@@ -20,12 +20,13 @@ from steering.activations.recording import check_layers
 from steering.activations.shared_prefix import shared_prefix
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
-from steering.errors import SteeringError
+from steering.errors import SteeringError, quoted
 from steering.models.attention import output_projection
 from steering.models.decoder_blocks import block_output, with_block_output
 from steering.models.language_model import LanguageModel
 from steering.scoring.next_token import refusal_log_odds, refusal_tokens
 
+PatchPoint: TypeAlias = Literal["resid_post", "attn_out"]
 NextTokenScore: TypeAlias = Callable[[Float[Tensor, "prompts vocabulary"]], Float[Tensor, " prompts"]]
 """A number for each prompt from its next token's log-probabilities, such as the difference between two tokens'."""
 
@@ -65,7 +66,7 @@ def patching_profile(
     lm: LanguageModel,
     pairs: Iterable[ContrastPair],
     *,
-    hook_point: Literal["resid_post", "attn_out"] = "resid_post",
+    hook_point: PatchPoint = "resid_post",
     layers: Sequence[int] | None = None,
     score: NextTokenScore | None = None,
     progress: bool = True,
@@ -87,7 +88,7 @@ def patching_profile(
         Mean scores, and the share of their difference that each layer carries over.
 
     Raises:
-        SteeringError: for pairs of answers, no pair, or a layer that the model doesn't have.
+        SteeringError: for pairs of answers, no pair, an unknown hook point, or a layer that the model doesn't have.
 
     Example:
         >>> profile = patching_profile(lm, pairs, layers=[0, 3], progress=False)
@@ -99,6 +100,10 @@ def patching_profile(
         raise SteeringError(
             f"Expected pairs of prompts, found {'pairs of answers' if chosen else 'no pair'}; "
             "use a contrast set whose chats end with the user's turn."
+        )
+    if hook_point not in get_args(PatchPoint):
+        raise SteeringError(
+            f"There is no hook point {hook_point!r} to patch; choose from {quoted(get_args(PatchPoint))}."
         )
     layers = check_layers(lm, layers)
     modules = [
@@ -119,7 +124,7 @@ def _log_probabilities(
     activations: dict[int, Tensor] = {}
 
     def read(index: int, hidden: Tensor) -> Tensor:
-        activations[index] = hidden[0, -1]
+        activations[index] = hidden[0, -1].clone()
         return hidden
 
     def patch(index: int, hidden: Tensor) -> Tensor:

@@ -148,10 +148,10 @@ class LanguageModel:
     def bridge(self) -> "TransformerBridge":
         """TransformerLens' view of this very model, for its hooks and caches; the same one at every call.
 
-        It wraps the loaded model where it stands, with the weights as they are (it copies joint query-key-value
-        matrices apart), and switches attention to transformers' `eager` form, which shows its pattern. Sliders on this
-        `LanguageModel` steer the bridge too. Parameters get TransformerLens' names: load the model again to save it.
-        The bridge's tokenizer is a copy, as it needs a beginning-of-sequence token.
+        It wraps the loaded model where it stands, with the weights as they are, and switches attention to transformers'
+        `eager` form, which shows its pattern. Sliders on this `LanguageModel` steer the bridge too. Its tokenizer is a
+        copy, as it needs a beginning-of-sequence token. Parameters get TransformerLens' names, and joint
+        query-key-value matrices are copied apart: load the model again to save it, or to steer such a model's heads.
 
         Returns:
             A `TransformerBridge` of TransformerLens 4, not in compatibility mode.

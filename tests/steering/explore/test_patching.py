@@ -103,6 +103,8 @@ def test_what_can_not_be_patched_is_refused() -> None:
         patching_profile(lm, answer_pairs(2), progress=False)
     with pytest.raises(SteeringError, match="found no pair"):
         patching_profile(lm, ContrastSet((), Header(name="empty")), progress=False)
+    with pytest.raises(SteeringError, match="hook point 'z'"):
+        patching_profile(lm, PAIRS, hook_point="z", progress=False)
     with pytest.raises(SteeringError, match="layers from 0 to 3"):
         patching_profile(lm, PAIRS, layers=[4], progress=False)
     blind = patching_profile(lm, PAIRS, score=lambda rows: torch.zeros(len(rows)), progress=False)

@@ -7,8 +7,10 @@ import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
-from steering import Sliders, SteeringError
+from steering import Sliders, SteeringError, patching_profile
+from steering.explore.logit_lens import logit_differences
 from steering.formats.transformer_lens import forward_hooks
+from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.forward_passes import IDS, logits
 from tests.helpers.tiny import FAMILIES, random_vector, tiny_lm, tiny_model
 
@@ -89,6 +91,16 @@ def test_the_bridges_cache_shows_what_the_models_sliders_add() -> None:
     assert torch.equal(after["blocks.1.hook_resid_post"], before["blocks.1.hook_resid_post"])
     added = after["blocks.2.hook_resid_post"] - before["blocks.2.hook_resid_post"]
     torch.testing.assert_close(added, vector[2].expand_as(added), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_bridged_model_is_looked_into_as_before(family: str) -> None:
+    plain, lm = tiny_lm(family), tiny_lm(family)
+    lm.bridge()
+    directions = random_vector().directions
+    torch.testing.assert_close(logit_differences(lm, directions), logit_differences(plain, directions))
+    before, after = (patching_profile(each, prompt_pairs(2), progress=False) for each in (plain, lm))
+    assert after.patched == pytest.approx(before.patched, rel=1e-4)
 
 
 def test_without_transformer_lens_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
