@@ -12,6 +12,10 @@ from .data.lint import lint as lint
 from .directions import DIRECTIONS as DIRECTIONS
 from .errors import SteeringError as SteeringError
 from .explore.answer_stream import stream_answers as stream_answers
+from .explore.logit_lens import LayerTokens as LayerTokens
+from .explore.logit_lens import logit_lens as logit_lens
+from .explore.patching import PatchingProfile as PatchingProfile
+from .explore.patching import patching_profile as patching_profile
 from .explore.token_readings import Readout as Readout
 from .explore.token_readings import TokenReading as TokenReading
 from .explore.token_readings import axis_readout as axis_readout

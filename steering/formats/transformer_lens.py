@@ -1,7 +1,8 @@
 """TransformerLens 4: a setting of the sliders as hooks for a `TransformerBridge`.
 
-Layer L here is the output of block L there too, `blocks.{L}.hook_out`. The bridge must keep the weights as they are: in
-compatibility mode it folds the norms, and the residual stream is another one.
+Layer L here is the output of block L there too, `blocks.{L}.hook_resid_post`. The bridge must keep the weights as they
+are, as that of `LanguageModel.bridge()` does: in compatibility mode it folds the norms, and the residual stream is
+another one.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ def forward_hooks(sliders: Mapping[str, Slider], **values: float) -> list[Forwar
     add (an intervention, a gate, a scope): these hooks can't say it.
     """
     additions = FixedSliders(sliders, values).additions("TransformerLens")
-    return [(f"blocks.{layer}.hook_out", _adding(delta)) for layer, delta in additions.items()]
+    return [(f"blocks.{layer}.hook_resid_post", _adding(delta)) for layer, delta in additions.items()]
 
 
 def _adding(delta: Tensor) -> Callable[[Tensor, object], Tensor]:

@@ -4,9 +4,10 @@ It knows nothing of steering; a slider moves a `LanguageModel` as it moves any t
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 from torch import nn
@@ -18,6 +19,9 @@ from steering.errors import SteeringError
 from steering.models.batching import pad
 from steering.models.decoder_blocks import find_blocks
 from steering.models.identity import ModelIdentity, fingerprint, identify
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,51 @@ class LanguageModel:
     def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
         """The answer to one prompt or chat. Options are those of `generate`."""
         return self.generate([prompt], max_new_tokens, **options)[0]
+
+    def bridge(self) -> "TransformerBridge":
+        """TransformerLens' view of this very model, for its hooks and caches; the same one at every call.
+
+        It wraps the loaded model where it stands, with the weights as they are, and switches attention to transformers'
+        `eager` form, which shows its pattern. Sliders on this `LanguageModel` steer the bridge too. Its tokenizer is a
+        copy, as it needs a beginning-of-sequence token. Parameters get TransformerLens' names, and joint
+        query-key-value matrices are copied apart: load the model again to save it, or to steer such a model's heads.
+
+        Returns:
+            A `TransformerBridge` of TransformerLens 4, not in compatibility mode.
+
+        Raises:
+            SteeringError: when transformer-lens isn't installed, or doesn't know the architecture.
+
+        Example:
+            >>> bridge = lm.bridge()  # doctest: +SKIP
+            >>> logits, cache = bridge.run_with_cache("Hello")  # doctest: +SKIP
+            >>> cache["blocks.2.hook_resid_post"].shape  # doctest: +SKIP
+            torch.Size([1, 6, 32])
+        """
+        return self._bridge
+
+    @cached_property
+    def _bridge(self) -> "TransformerBridge":
+        try:
+            from transformer_lens.model_bridge.sources import build_bridge_from_module
+        except ImportError as error:
+            raise SteeringError(
+                "A bridge needs TransformerLens, which isn't installed; pip install 'trimtab[lens]'."
+            ) from error
+        tokenizer = deepcopy(self.tokenizer)
+        tokenizer.init_kwargs["add_bos_token"] = True  # else TransformerLens loads it again, by its name
+        architecture, config = type(self.model).__name__, self.model.config
+        try:
+            bridge = build_bridge_from_module(
+                self.model, architecture, hf_config=config, tokenizer=tokenizer, model_name=self.identity.name
+            )
+        except ValueError as error:
+            raise SteeringError(
+                f"TransformerLens has no bridge for {architecture!r}: {error}; use another model, or another "
+                "version of transformer-lens."
+            ) from error
+        self.model.set_attn_implementation("eager")
+        return bridge
 
     @property
     def padding_id(self) -> int:

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -11,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from steering import LanguageModel, Sliders, SteeringVector
-from steering.formats import Setting
+from steering import LanguageModel, Push, Slider, Sliders, SteeringVector
+from steering.formats import FixedSliders
 from steering.formats.control_vector import to_gguf
+from steering.hooks.dial import attach
 from steering.models.loading import PACKAGED, _packaged_file
 from steering.vectors.provenance import Origin
 from tests.helpers.elsewhere import python_with, run
@@ -86,11 +86,13 @@ def test_llama_cpp_steers_as_the_hooks_block_by_block(
     python: str, loader: Path, model_file: Path, smollm2: LanguageModel, tmp_path: Path
 ) -> None:
     every = vectors(smollm2)
-    settings = {f"block-{layer}": Setting(Sliders(a=every.select([layer])), {"a": 1.0}) for layer in every.layers[1:]}
-    two = Sliders(a=every.select([10, 11, 12]), b=replace(every.select([12, 13]), unit=0.5))
-    settings["two"] = Setting(two, {"a": 0.8, "b": -0.6})
-    for name, setting in settings.items():
-        to_gguf(setting, tmp_path / f"{name}.gguf")
+    settings = {
+        f"block-{layer}": FixedSliders(Sliders(a=every.select([layer])), {"a": 1.0}) for layer in every.layers[1:]
+    }
+    two = Sliders(a=every.select([10, 11, 12]), b=Slider((Push(every.select([12, 13]), strength=0.5),)))
+    settings["two"] = FixedSliders(two, {"a": 0.8, "b": -0.6})
+    for name, fixed in settings.items():
+        to_gguf(fixed, tmp_path / f"{name}.gguf")
     ids = smollm2.tokenizer(PROMPT, return_tensors="pt").input_ids
     np.save(tmp_path / "ids.npy", ids[0].numpy())
     files = [tmp_path / f"{name}.gguf" for name in settings]
@@ -98,9 +100,9 @@ def test_llama_cpp_steers_as_the_hooks_block_by_block(
     found = np.load(tmp_path / "out.npz")
     bare = smollm2.model(input_ids=ids).logits[0]
     worst = {"bare": _difference(found["bare"], bare)}
-    for name, setting in settings.items():
-        with setting.sliders.attach(smollm2) as dial:
-            dial.set(**setting.values)
+    for name, fixed in settings.items():
+        with attach(fixed.sliders, smollm2) as dial:
+            dial.set(**fixed.values)
             steered = smollm2.model(input_ids=ids).logits[0]
         assert (steered - bare).abs().max() > 0.5
         worst[name] = _difference(found[f"{name}.gguf"], steered)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from steering import LanguageModel, Sliders
-from steering.formats import Setting
+from steering.formats import FixedSliders
 from steering.formats.lm_eval import to_lm_eval
 from tests.helpers.elsewhere import python_with, run
 from tests.helpers.tiny import random_vector, save_folder, tiny_lm
@@ -49,7 +49,7 @@ def test_the_harness_finds_the_log_likelihoods_of_the_hooks(family: str, python:
     folder = save_folder(lm, tmp_path / "model")
     sliders = Sliders(a=random_vector(1, (1, 2)), b=random_vector(2, (2, 3)))
     values = {"a": 1.0, "b": -0.5}
-    to_lm_eval(Setting(sliders, values), tmp_path / "x.pt", None if family == "Llama" else "h")
+    to_lm_eval(FixedSliders(sliders, values), tmp_path / "x.pt", None if family == "Llama" else "h")
     (tmp_path / "tasks").mkdir()
     (tmp_path / "toy.jsonl").write_text("\n".join(map(json.dumps, QUESTIONS)))
     (tmp_path / "tasks" / "toy.yaml").write_text(TASK.format(file=tmp_path / "toy.jsonl"))

@@ -1,10 +1,12 @@
 """An export is read by its real consumer and steers the same."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
-from steering import Sliders, SteeringError, SteeringVector, extract
+from steering import Push, Slider, Sliders, SteeringError, extract
 from steering.formats.transformer_lens import forward_hooks
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import random_vector, tiny_lm, tiny_model
@@ -34,13 +36,14 @@ def test_an_unknown_axis_is_refused() -> None:
 
 
 def test_what_hooks_can_not_say_is_refused() -> None:
-    for vector in (
-        SteeringVector(random_vector().directions, intervention="ablate"),
-        SteeringVector(random_vector().directions, scope="generated"),
-        SteeringVector(random_vector().directions, companions=(random_vector(),)),
+    push = Push(random_vector())
+    for pushes in (
+        (replace(push, intervention="ablate"),),
+        (replace(push, tokens="generated"),),
+        (push, Push(random_vector())),
     ):
         with pytest.raises(SteeringError, match="plain addition at blocks for TransformerLens"):
-            forward_hooks(Sliders(a=vector), a=1.0)
+            forward_hooks(Sliders(a=Slider(pushes)), a=1.0)
 
 
 @torch.inference_mode()

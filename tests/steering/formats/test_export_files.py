@@ -2,7 +2,6 @@
 
 import json
 import struct
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,24 +10,26 @@ import numpy as np
 import pytest
 import torch
 
-from steering import Sliders, SteeringError, SteeringVector
-from steering.formats import EXPORTS, SUFFIXES, Setting
+from steering import Push, Slider, Sliders, SteeringError, SteeringVector
+from steering.formats import EXPORTS, SUFFIXES, FixedSliders
 from steering.formats.control_vector import to_gguf
 from steering.formats.lm_eval import to_lm_eval
 from steering.formats.svec import to_activation_steering, to_aisteer360
+from steering.hooks.dial import attach
 from steering.interventions.gates import Gate
+from steering.vectors.slider import as_slider
 from tests.helpers.known_vectors import of_model
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
 
 @pytest.fixture
-def setting() -> Setting:
-    axes = {"a": of_model(random_vector(1, (1, 2))), "b": replace(of_model(random_vector(2, (2, 3))), unit=2.0)}
-    return Setting(Sliders(**axes), {"a": 1.0, "b": -0.5})
+def fixed() -> FixedSliders:
+    b = Slider((Push(of_model(random_vector(2, (2, 3))), strength=2.0),))
+    return FixedSliders(Sliders(a=of_model(random_vector(1, (1, 2))), b=b), {"a": 1.0, "b": -0.5})
 
 
-def expected(setting: Setting) -> dict[int, torch.Tensor]:
-    a, b = (setting.sliders.axes[name] for name in "ab")
+def expected(fixed: FixedSliders) -> dict[int, torch.Tensor]:
+    a, b = (as_slider(fixed.sliders[name]).pushes[0].vector for name in "ab")
     return {1: a[1], 2: a[2] - b[2], 3: -b[3]}
 
 
@@ -39,7 +40,7 @@ def text(value: str) -> bytes:
 def test_a_gguf_control_vector_has_these_bytes(tmp_path: Path) -> None:
     directions = torch.tensor([[9.0, 9.0, 9.0], [1.0, -2.0, 0.5], [0.25, 4.0, -8.0]])
     vector = SteeringVector(directions, recommended_layers=(1, 2))
-    to_gguf(Setting(Sliders(vector=vector), {"vector": 1.0}, model_type="llama"), tmp_path / "x.gguf")
+    to_gguf(FixedSliders(Sliders(vector=vector), {"vector": 1.0}, model_type="llama"), tmp_path / "x.gguf")
     string, u32 = struct.pack("<I", 8), struct.pack("<I", 4)
     header = b"GGUF" + struct.pack("<IQQ", 3, 2, 4)
     header += text("general.architecture") + string + text("controlvector")
@@ -52,8 +53,8 @@ def test_a_gguf_control_vector_has_these_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "x.gguf").read_bytes() == header + b"\0" * (-len(header) % 32) + data
 
 
-def test_a_gguf_control_vector_keeps_the_rules_of_llama_cpps_loader(setting: Setting, tmp_path: Path) -> None:
-    to_gguf(setting, tmp_path / "x.gguf")
+def test_a_gguf_control_vector_keeps_the_rules_of_llama_cpps_loader(fixed: FixedSliders, tmp_path: Path) -> None:
+    to_gguf(fixed, tmp_path / "x.gguf")
     reader = gguf.GGUFReader(tmp_path / "x.gguf")
     for tensor in reader.tensors:
         prefix, _, number = tensor.name.partition(".")
@@ -64,7 +65,7 @@ def test_a_gguf_control_vector_keeps_the_rules_of_llama_cpps_loader(setting: Set
     assert reader.fields["controlvector.model_hint"].contents() == "llama"
     assert json.loads(reader.fields["trimtab.setting"].contents()) == {"a": 1.0, "b": -0.5}
     found = {int(tensor.name.removeprefix("direction.")): tensor.data for tensor in reader.tensors}
-    for layer, push in expected(setting).items():
+    for layer, push in expected(fixed).items():
         np.testing.assert_array_equal(found[layer], push.numpy())
     assert len(found) == 3
 
@@ -77,11 +78,11 @@ def test_block_0_is_refused_by_gguf_with_what_to_do(tmp_path: Path) -> None:
     to_gguf(vector.select([1, 3]), tmp_path / "x.gguf")
 
 
-def test_lm_eval_reads_a_dictionary_by_module_name(setting: Setting, tmp_path: Path) -> None:
-    to_lm_eval(setting, tmp_path / "x.pt")
+def test_lm_eval_reads_a_dictionary_by_module_name(fixed: FixedSliders, tmp_path: Path) -> None:
+    to_lm_eval(fixed, tmp_path / "x.pt")
     content = torch.load(tmp_path / "x.pt", weights_only=True)
     assert list(content) == ["layers.1", "layers.2", "layers.3"]
-    for layer, push in expected(setting).items():
+    for layer, push in expected(fixed).items():
         entry = content[f"layers.{layer}"]
         torch.testing.assert_close(entry.pop("steering_vector"), push, rtol=0, atol=0)
         assert entry == {"steering_coefficient": 1.0, "action": "add", "bias": None, "head_index": None}
@@ -89,63 +90,64 @@ def test_lm_eval_reads_a_dictionary_by_module_name(setting: Setting, tmp_path: P
     assert list(torch.load(tmp_path / "gpt2.pt", weights_only=True)) == ["h.1", "h.2"]
 
 
-def test_svec_is_numbered_by_what_each_of_its_readers_moves(setting: Setting, tmp_path: Path) -> None:
-    to_aisteer360(setting, tmp_path / "output.svec")
+def test_svec_is_numbered_by_what_each_of_its_readers_moves(fixed: FixedSliders, tmp_path: Path) -> None:
+    to_aisteer360(fixed, tmp_path / "output.svec")
     content = json.loads((tmp_path / "output.svec").read_text())
     assert content["model_type"] == "llama"
     assert {int(layer): torch.tensor(values) for layer, values in content["directions"].items()}.keys() == {1, 2, 3}
-    torch.testing.assert_close(torch.tensor(content["directions"]["2"]), expected(setting)[2], rtol=0, atol=0)
+    torch.testing.assert_close(torch.tensor(content["directions"]["2"]), expected(fixed)[2], rtol=0, atol=0)
     assert content["explained_variances"] == {"1": 1.0, "2": 1.0, "3": 1.0}
     with pytest.raises(SteeringError, match="output of the last, 3, which this vector moves, can't be reached"):
-        to_activation_steering(setting, tmp_path / "input.svec")
-    to_activation_steering(setting.by_axis["a"], tmp_path / "input.svec")
+        to_activation_steering(fixed, tmp_path / "input.svec")
+    to_activation_steering(fixed.by_axis["a"], tmp_path / "input.svec")
     content = json.loads((tmp_path / "input.svec").read_text())
-    torch.testing.assert_close(torch.tensor(content["directions"]["3"]), setting.sliders.axes["a"][2], rtol=0, atol=0)
+    torch.testing.assert_close(torch.tensor(content["directions"]["3"]), of_model(random_vector(1))[2], rtol=0, atol=0)
     assert list(content["directions"]) == ["2", "3"]
     with pytest.raises(SteeringError, match="float16, up to 65504"):
         to_activation_steering(of_model(random_vector()) * 1e5, tmp_path / "large.svec")
 
 
-def test_easysteer_gets_a_spec_and_the_control_vector_that_it_names(setting: Setting, tmp_path: Path) -> None:
-    EXPORTS["easysteer"](setting, tmp_path / "x.json")
+def test_easysteer_gets_a_spec_and_the_control_vector_that_it_names(fixed: FixedSliders, tmp_path: Path) -> None:
+    EXPORTS["easysteer"](fixed, tmp_path / "x.json")
     (vector,) = json.loads((tmp_path / "x.json").read_text())["vectors"]
     assert vector["source"] == str(tmp_path / "x.gguf")
     assert vector["layers"] == [1, 2, 3]
     assert vector["apply"] == {"prompt": "all", "generation": "all"}
     assert len(gguf.GGUFReader(tmp_path / "x.gguf").tensors) == 3
     with pytest.raises(SteeringError, match=r"Expected a \.json file"):
-        EXPORTS["easysteer"](setting, tmp_path / "x.gguf")
+        EXPORTS["easysteer"](fixed, tmp_path / "x.gguf")
 
 
-def test_npz_is_read_by_numpy_without_pickles(setting: Setting, tmp_path: Path) -> None:
-    EXPORTS["npz"](setting, tmp_path / "x.npz")
+def test_npz_is_read_by_numpy_without_pickles(fixed: FixedSliders, tmp_path: Path) -> None:
+    EXPORTS["npz"](fixed, tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
         assert arrays["layers"].tolist() == [1, 2, 3]
         assert arrays["model_type"] == "llama"
-        np.testing.assert_array_equal(arrays["directions"], torch.stack([*expected(setting).values()]).numpy())
+        np.testing.assert_array_equal(arrays["directions"], torch.stack([*expected(fixed).values()]).numpy())
 
 
 @pytest.mark.parametrize("name", list(EXPORTS))
 def test_what_a_file_can_not_say_is_refused_and_nothing_is_written(name: str, tmp_path: Path) -> None:
     plain = of_model(random_vector())
-    changes: list[Callable[[SteeringVector], SteeringVector]] = [
-        lambda v: replace(v, intervention="ablate"),
-        lambda v: replace(v, scope="generated"),
-        lambda v: replace(v, site="attention"),
-        lambda v: replace(v, companions=(random_vector(),)),
-        lambda v: replace(v, gate=Gate(0, torch.ones(WIDTH))),
+    push = Push(plain)
+    others: list[tuple[Push, ...]] = [
+        (replace(push, intervention="ablate"),),
+        (replace(push, tokens="generated"),),
+        (replace(push, hook_point="attn_out"),),
+        (push, Push(random_vector())),
+        (replace(push, gate=Gate(0, torch.ones(WIDTH))),),
     ]
     path = tmp_path / f"x{SUFFIXES[name]}"
-    for change in changes:
+    for pushes in others:
         with pytest.raises(SteeringError, match="Expected a plain addition at blocks for"):
-            EXPORTS[name](change(plain), path)
+            EXPORTS[name](Slider(pushes), path)
     with pytest.raises(SteeringError, match="Expected a slider that isn't at 0"):
-        EXPORTS[name](Setting(Sliders(a=plain), {"a": 0.0}), path)
+        EXPORTS[name](FixedSliders(Sliders(a=plain), {"a": 0.0}), path)
     both = Sliders(a=plain, b=of_model(random_vector(2), tiny_lm(seed=1).identity))
     with pytest.raises(SteeringError, match="Expected vectors of one model"):
-        EXPORTS[name](Setting(both, {"a": 1.0, "b": 1.0}), path)
+        EXPORTS[name](FixedSliders(both, {"a": 1.0, "b": 1.0}), path)
     with pytest.raises(SteeringError, match=r"Expected vectors of one model, found widths \[8, 32\]"):
-        EXPORTS[name](Setting(Sliders(a=plain, b=SteeringVector(torch.ones(4, 8))), {"a": 1.0, "b": 1.0}), path)
+        EXPORTS[name](FixedSliders(Sliders(a=plain, b=SteeringVector(torch.ones(4, 8))), {"a": 1.0, "b": 1.0}), path)
     assert not list(tmp_path.iterdir())
 
 
@@ -159,16 +161,16 @@ def test_a_model_type_is_asked_for_where_nobody_knows_it(tmp_path: Path) -> None
 def test_a_setting_refuses_unknown_axes_and_numbers_that_are_none() -> None:
     sliders = Sliders(a=random_vector())
     with pytest.raises(SteeringError, match="no axis 'b'"):
-        Setting(sliders, {"b": 1.0})
+        FixedSliders(sliders, {"b": 1.0})
     with pytest.raises(SteeringError, match="finite"):
-        Setting(sliders, {"a": float("nan")})
+        FixedSliders(sliders, {"a": float("nan")})
 
 
-def test_additions_are_the_dials_own(setting: Setting) -> None:
+def test_additions_are_the_dials_own(fixed: FixedSliders) -> None:
     lm = tiny_lm()
-    with setting.sliders.attach(lm) as dial:
-        dial.set(**setting.values)
-        deltas = {layer: move._delta.flatten() for (_, layer), (move,) in dial._moves.items()}
-    for layer, push in setting.additions("a test").items():
+    with attach(fixed.sliders, lm) as dial:
+        dial.set(**fixed.values)
+        deltas = {layer: hook._delta.flatten() for (_, layer), (hook,) in dial._hooks.items()}
+    for layer, push in fixed.additions("a test").items():
         torch.testing.assert_close(push, deltas[layer], rtol=1e-6, atol=1e-6)
     assert LAYERS - 1 in deltas

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from steering import Sliders, SteeringError, SteeringVector
-from steering.formats import EXPORTS, IMPORTS, SUFFIXES, Setting
+from steering.formats import EXPORTS, IMPORTS, SUFFIXES, FixedSliders
 from tests.helpers.known_vectors import of_model
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
@@ -21,12 +21,12 @@ VECTORS = torch.randn(LAYERS, WIDTH, generator=torch.Generator().manual_seed(4))
 @pytest.mark.parametrize("name", ["gguf", "repeng", "aisteer360", "activation-steering", "npz"])
 def test_what_is_exported_comes_back(name: str, tmp_path: Path) -> None:
     axes = Sliders(a=of_model(random_vector(1, (1, 2))), b=of_model(random_vector(2, (2,))))
-    setting = Setting(axes, {"a": 1.0, "b": -0.5})
+    fixed = FixedSliders(axes, {"a": 1.0, "b": -0.5})
     path = tmp_path / f"x{SUFFIXES[name]}"
-    EXPORTS[name](setting, path)
+    EXPORTS[name](fixed, path)
     vector = IMPORTS[name](path, None)
     assert vector.layers == vector.recommended_layers == (1, 2)
-    for layer, push in setting.additions("a test").items():
+    for layer, push in fixed.additions("a test").items():
         torch.testing.assert_close(vector[layer], push, rtol=0, atol=0)
 
 

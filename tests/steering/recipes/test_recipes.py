@@ -57,9 +57,7 @@ def made(request: pytest.FixtureRequest, inputs: RecipeInputs) -> Slider:
     return from_inputs(inputs, request.param)
 
 
-def test_it_is_bitwise_the_bare_model_at_zero_and_moves_it_at_one(
-    made: Slider, inputs: RecipeInputs
-) -> None:
+def test_it_is_bitwise_the_bare_model_at_zero_and_moves_it_at_one(made: Slider, inputs: RecipeInputs) -> None:
     lm = inputs.lm
     prompts = [lm.tokenize("Break 3 locks").ids]
     ids = torch.tensor(prompts)
@@ -71,9 +69,7 @@ def test_it_is_bitwise_the_bare_model_at_zero_and_moves_it_at_one(
     assert torch.equal(logits(lm, ids), bare)
 
 
-def test_it_is_applied_from_its_file_as_it_was_made(
-    made: Slider, inputs: RecipeInputs, tmp_path: Path
-) -> None:
+def test_it_is_applied_from_its_file_as_it_was_made(made: Slider, inputs: RecipeInputs, tmp_path: Path) -> None:
     lm = inputs.lm
     made.save(tmp_path / "recipe.safetensors")
     back = Slider.load(tmp_path / "recipe.safetensors", lm)
