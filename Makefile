@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint docs consumers vllm clean
+.PHONY: demo test quick lint docs consumers vllm clean
 
 demo: .venv/installed
 	$(BIN)/trimtab demo --out demo
@@ -13,10 +13,15 @@ demo: .venv/installed
 test: .venv/installed-dev lint
 	$(BIN)/pytest
 
+# While you work: lint, types, and the tests on tiny models that need no browser, no notebook and no process of their own.
+quick: .venv/installed-dev lint
+	$(BIN)/pytest -m "not real and not slow"
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: .venv/installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build

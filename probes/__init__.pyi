@@ -16,10 +16,10 @@ from .calibration import calibrate as calibrate
 from .calibration import tuning_data as tuning_data
 from .effects import CrossEffects as CrossEffects
 from .effects import Estimate as Estimate
+from .effects import anti_steerable_fraction as anti_steerable_fraction
 from .effects import cross_effects as cross_effects
 from .effects import mean_with_interval as mean_with_interval
 from .effects import monotonicity as monotonicity
-from .effects import anti_steerable_fraction as anti_steerable_fraction
 from .evaluation import compare as compare
 from .evaluation import evaluate as evaluate
 from .frontier import Point as Point

@@ -5,25 +5,27 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from probes import plots
 from probes.effects import CrossEffects, Estimate
 from probes.frontier import hypervolume
-from probes.report import Report
 from steering.display.html import paragraph, table
 from steering.display.labels import setting_label
 from steering.display.plots import as_image, layer_profile
 from steering.errors import SteeringError
 from steering.files import replacing
 
+if TYPE_CHECKING:
+    from probes.report import Report
+
 EXAMPLES = 3
 """Prompts of a kind whose answers are shown."""
 
 
-def write_html(reports: Mapping[str, Report], path: str | Path) -> None:
+def write_html(reports: "Mapping[str, Report]", path: str | Path) -> None:
     """Write the page, whole or not at all; it loads nothing from anywhere.
 
     Args:
@@ -61,7 +63,7 @@ def write_html(reports: Mapping[str, Report], path: str | Path) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def summary_html(report: Report) -> str:
+def summary_html(report: "Report") -> str:
     """What a notebook shows of a report: its cross-effect matrices, else the rates of answers by setting."""
     matrices = _matrices(report)
     shown = [
@@ -85,7 +87,7 @@ def _spoken(effects: CrossEffects) -> str:
     )
 
 
-def check_comparable(reports: Mapping[str, Report]) -> None:
+def check_comparable(reports: "Mapping[str, Report]") -> None:
     """Raise SteeringError unless there are reports, and all of one model."""
     if not reports:
         raise SteeringError("Expected at least one report, found none.")
@@ -104,7 +106,7 @@ def figure(estimate: Estimate) -> str:
     return "–" if math.isnan(estimate.value) else str(estimate)
 
 
-def _method(report: Report) -> dict[str, Any]:
+def _method(report: "Report") -> dict[str, Any]:
     """What the template shows of one method."""
     return {
         "axes": report.axes,
@@ -118,7 +120,7 @@ def _method(report: Report) -> dict[str, Any]:
     }
 
 
-def _matrices(report: Report) -> list[dict[str, Any]]:
+def _matrices(report: "Report") -> list[dict[str, Any]]:
     matrices = []
     if report.has_own_scores:
         matrices.append(_matrix("Scores without generation", report.cross_effects, "bare standard deviations a unit"))
@@ -131,7 +133,7 @@ def _matrix(title: str, effects: CrossEffects, unit: str) -> dict[str, Any]:
     return {"title": title, "unit": unit, "effects": effects, "plot": plots.effect_matrix(effects, unit)}
 
 
-def _order(report: Report, axis: str) -> dict[str, Any]:
+def _order(report: "Report", axis: str) -> dict[str, Any]:
     order = report.monotonicity(axis)
     return {
         "axis": axis,
@@ -142,11 +144,11 @@ def _order(report: Report, axis: str) -> dict[str, Any]:
     }
 
 
-def _curves(report: Report) -> dict[str, dict[str, plots.Curve]]:
+def _curves(report: "Report") -> dict[str, dict[str, plots.Curve]]:
     return {axis: {score: report.along(axis, score) for score in report.scores} for axis in report.settings[0]}
 
 
-def _rates(report: Report) -> dict[str, Any]:
+def _rates(report: "Report") -> dict[str, Any]:
     if not report.verdicts:
         return {}
     rows = report.rates()
@@ -159,7 +161,7 @@ def _rates(report: Report) -> dict[str, Any]:
     }
 
 
-def _scores(report: Report) -> dict[str, Any]:
+def _scores(report: "Report") -> dict[str, Any]:
     return {
         "names": list(report.scores),
         "rows": [
@@ -169,14 +171,14 @@ def _scores(report: Report) -> dict[str, Any]:
     }
 
 
-def _agreement(report: Report) -> list[dict[str, Any]]:
+def _agreement(report: "Report") -> list[dict[str, Any]]:
     judges = list(report.verdicts)
     return [
         {"first": judges[0], "second": other, "found": report.judges_agree(judges[0], other)} for other in judges[1:]
     ]
 
 
-def _examples(reports: Mapping[str, Report]) -> list[dict[str, Any]]:
+def _examples(reports: "Mapping[str, Report]") -> list[dict[str, Any]]:
     """A few prompts of every kind, with the bare answer and those where all axes stand at their ends."""
     shown = []
     first = next(iter(reports.values()))
@@ -194,14 +196,14 @@ def _examples(reports: Mapping[str, Report]) -> list[dict[str, Any]]:
     return shown
 
 
-def _corners(report: Report) -> Sequence[int]:
+def _corners(report: "Report") -> Sequence[int]:
     """Settings with one axis at its highest value and the others at 0, and with all at their highest."""
     highest = {axis: max(setting[axis] for setting in report.settings) for axis in report.settings[0]}
     wanted = [{axis: highest[axis] * (axis == one) for axis in highest} for one in highest] + [highest]
     return list(dict.fromkeys(place for place, setting in enumerate(report.settings) if setting in wanted))
 
 
-def _answer(report: Report, benchmark: str, setting: int, place: int) -> tuple[str, str]:
+def _answer(report: "Report", benchmark: str, setting: int, place: int) -> tuple[str, str]:
     """The first run's answer, and the first judge's label for it."""
     verdict = next(iter(report.verdicts.values()))[benchmark][setting][0][place]
     return report.answers[benchmark][setting][0][place], f"{verdict.label.replace('_', ' ')}: {verdict.reason}"

@@ -141,6 +141,11 @@ def read_file(path: str | Path) -> tuple[FileRecord, dict[str, Tensor]]:
             )
     for number, vector in enumerate(record.vectors):
         _check_vector(vector, tensors[f"vectors.{number}.directions"], path)
+    if record.slider is None and len(record.vectors) != 1:
+        raise SteeringError(
+            f"{str(path)!r} is damaged: expected one vector in a file without a slider, found {len(record.vectors)}; "
+            "get a fresh copy."
+        )
     if record.slider and not all(0 <= push.vector < len(record.vectors) for push in record.slider.pushes):
         raise SteeringError(f"{str(path)!r} is damaged: a push names a vector that isn't there; get a fresh copy.")
     return record, tensors
@@ -183,8 +188,8 @@ def _check_vector(record: VectorRecord, directions: Tensor, path: Path) -> None:
     model = record.origin.model if record.origin else None
     if problem:
         problem += f" for {len(directions)} directions"
-    elif not record.recommended_layers:
-        problem = "it has no recommended layers"
+    elif not record.layers or not record.recommended_layers:
+        problem = "it has no layers, or no recommended layers"
     elif model and (model.d_model != directions.shape[1] or model.n_layers <= max(record.layers)):
         problem = (
             f"its directions have width {directions.shape[1]} for layers up to {max(record.layers)}, "

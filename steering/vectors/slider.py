@@ -302,8 +302,6 @@ def check_axes(names: Iterable[str], known: Iterable[str]) -> None:
 def _slider_of(record: SliderRecord | None, vectors: list[SteeringVector], tensors: Mapping[str, Tensor]) -> Slider:
     """The parts as a slider, once they fit each other."""
     if record is None:
-        if len(vectors) != 1:
-            raise SteeringError(f"expected one vector in a file without a slider, found {len(vectors)}.")
         return as_slider(vectors[0])
     pushes = []
     for number, part in enumerate(record.pushes):

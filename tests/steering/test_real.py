@@ -21,7 +21,7 @@ def axes(smollm2: LanguageModel) -> dict[str, SteeringVector]:
     return {name: extract(smollm2, ContrastSet.builtin(name), progress=False) for name in ("safety", "helpfulness")}
 
 
-def test_weights_are_dequantised_once(smollm2: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_dequantized_once(smollm2: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def convert_again(*_: object) -> None:
         raise AssertionError("the GGUF file was converted a second time")
 
@@ -95,14 +95,14 @@ def test_sliders_at_zero_and_detached_leave_the_answers_alone(
     assert smollm2.generate(prompts, 16) == bare
 
 
-@pytest.mark.parametrize("scope", ["all", "answer"])
+@pytest.mark.parametrize("tokens", ["all", "answer"])
 def test_a_sweep_gives_the_answers_of_a_loop(
-    smollm2: LanguageModel, axes: dict[str, SteeringVector], scope: str
+    smollm2: LanguageModel, axes: dict[str, SteeringVector], tokens: str
 ) -> None:
     prompts = ["Why is the sky blue?", "Name three fruits that grow in the north."]
     sliders, settings = Sliders(**axes), [{}, {"safety": 2.0}, {"safety": -2.0, "helpfulness": 2.0}]
-    answers = sweep(smollm2, sliders, prompts, settings, max_new_tokens=12, scope=scope, progress=False)
-    with sliders.attach(smollm2, tokens=scope) as dial:
+    answers = sweep(smollm2, sliders, prompts, settings, max_new_tokens=12, tokens=tokens, progress=False)
+    with sliders.attach(smollm2, tokens=tokens) as dial:
         for prompt, row in zip(prompts, answers, strict=True):
             for setting, answer in zip(settings, row, strict=True):
                 dial.set(**dict.fromkeys(axes, 0.0) | setting)

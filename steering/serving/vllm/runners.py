@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from steering.errors import SteeringError
-from steering.serving.vllm.plugin import VERSIONS, after
+from steering.serving.vllm.seams import VERSIONS, after
 from steering.serving.vllm.settings import KEY
 from steering.serving.vllm.steps import Batch, StepWriter
 from steering.vectors.slider import SliderValues

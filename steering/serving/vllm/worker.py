@@ -11,8 +11,8 @@ from steering.serving.vllm.axes import Axes
 from steering.serving.vllm.buffers import Buffers
 from steering.serving.vllm.live import RPC, checked, take_up
 from steering.serving.vllm.modes import check_modes
-from steering.serving.vllm.plugin import after
 from steering.serving.vllm.runners import watch_runner
+from steering.serving.vllm.seams import after
 from steering.serving.vllm.steered_block import SteeredBlock, steer_block
 from steering.serving.vllm.steps import StepWriter
 

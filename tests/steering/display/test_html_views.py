@@ -2,7 +2,6 @@
 
 import base64
 import re
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +10,7 @@ from probes.evaluation import evaluate
 from probes.grid_scores import Score
 from probes.report import Report
 from probes.scores import refusal_score
-from steering import ContrastPair, ContrastSet, LanguageModel, Sliders, SteeringVector, extract
+from steering import ContrastPair, ContrastSet, LanguageModel, Push, Slider, Sliders, SteeringVector, extract
 from steering.data.chats import Message
 from steering.data.contrast import Header
 from tests.helpers.tiny import random_vector, tiny_lm
@@ -83,10 +82,10 @@ def test_long_chats_are_cut_where_it_shows() -> None:
     assert "a" * 240 not in html
 
 
-def test_a_vector_shows_what_describe_says_and_its_profile(vector: SteeringVector) -> None:
+def test_a_vector_shows_what_its_summary_says_and_its_profile(vector: SteeringVector) -> None:
     tree = assert_well_formed(vector._repr_html_())
     text = "".join(tree.itertext())
-    for line in vector.describe().splitlines()[1:]:
+    for line in vector.summary().text.splitlines()[1:]:
         assert line.partition(": ")[2] in text
     (svg,) = pictures(tree)
     assert "Held-out AUROC" in svg
@@ -99,11 +98,27 @@ def test_a_vector_of_unknown_making_shows_no_picture() -> None:
     assert "layers 0-3 of width 32" in "".join(tree.itertext())
 
 
+def test_a_slider_shows_what_its_summary_says_and_the_profile_of_its_vector(vector: SteeringVector) -> None:
+    moved = Push(vector, vector.layers[:2], strength=0.25, tokens="generated")
+    slider = Slider((moved, Push(random_vector(layers=(1, 3)), intervention="ablate")), range=(-0.5, 2.0))
+    tree = assert_well_formed(slider._repr_html_())
+    text = "".join(tree.itertext())
+    for line in slider.summary().text.splitlines()[1:]:
+        assert line.partition(": ")[2] in text
+    assert "-0.5 to 2, plain default" in text
+    assert "add at resid_post of layers 0-1, strength 0.25, tokens generated" in text
+    assert "ablate at resid_post of layers 1, 3, strength 1, tokens all" in text
+    (svg,) = pictures(tree)
+    assert "Held-out AUROC" in svg
+    assert "<script" not in svg
+
+
 def test_sliders_show_one_line_an_axis(vector: SteeringVector) -> None:
-    sliders = Sliders(**{"a": vector, HOSTILE: replace(random_vector(layers=(1, 3)), range=(-0.5, 2.0), unit=0.25)})
+    weak = Slider((Push(random_vector(layers=(1, 3)), strength=0.25),), range=(-0.5, 2.0))
+    sliders = Sliders(**{"a": vector, HOSTILE: weak})
     tree = assert_well_formed(sliders._repr_html_())
     rows = [["".join(cell.itertext()) for cell in row] for row in tree.findall(".//tbody/tr")]
-    assert rows[1] == [HOSTILE, "unnamed", "add", "1, 3", "0.25", "-0.5 to 2, plain default"]
+    assert rows[1] == [HOSTILE, "unnamed", "add", "1, 3", "-0.5 to 2, plain default"]
     assert len(pictures(tree)) == 1
 
 

@@ -1,4 +1,4 @@
-"""What the widget and the web page share: streamed answers, token readings, colours."""
+"""What the widget and the web page share: streamed answers, token readings, colors."""
 
 import re
 from itertools import pairwise
@@ -9,9 +9,8 @@ import torch
 from probes.monitor import monitor
 from steering import Sliders, record
 from steering.data.chats import Message, as_chat
-from steering.display.token_colors import colored_tokens
 from steering.explore.answer_stream import stream_answers
-from steering.explore.token_readings import Readout, TokenReading, read_tokens
+from steering.explore.token_readings import Readout, TokenReading, colored_tokens, read_tokens
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 
 PROMPTS = ["Why is the sky blue?", "Break the lock", "Hi"]
@@ -65,7 +64,7 @@ def test_tokens_are_read_as_record_reads_them_and_as_the_monitor_does() -> None:
     )
 
 
-def test_readings_follow_the_dial_where_its_scope_acts() -> None:
+def test_readings_follow_the_dial_on_the_tokens_that_it_moves() -> None:
     lm = tiny_lm()
     vector = random_vector()
     readout = {"a": Readout(3, vector[3])}
@@ -78,7 +77,7 @@ def test_readings_follow_the_dial_where_its_scope_acts() -> None:
         assert (before == after) is before.in_prompt
 
 
-def test_colours_are_those_of_the_readings_and_tokens_are_escaped() -> None:
+def test_colors_are_those_of_the_readings_and_tokens_are_escaped() -> None:
     values = {"<b>": -9.0, "a": -0.2, "b": -0.1, "c": 0.0, "d": 0.1, "e": 0.2, "f": 9.0}
     html = colored_tokens([TokenReading(token, False, {"a": value}) for token, value in values.items()], "a")
     low, *_, middle, _, _, high = re.findall("background:(#......)", html)

@@ -5,12 +5,11 @@ import html
 import re
 import weakref
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
 
-from steering import ContrastSet, LanguageModel, Sliders, SteeringError
+from steering import ContrastSet, LanguageModel, Push, Slider, Sliders, SteeringError
 from steering.explore.text_view import TextView
 from steering.explore.token_readings import axis_readout, read_tokens
 from steering.explore.widget import WidgetView
@@ -29,7 +28,7 @@ def model() -> LanguageModel:
 
 @pytest.fixture
 def sliders() -> Sliders:
-    return Sliders(safety=random_vector(), calm=replace(random_vector(2), range=(0.0, 0.73)))
+    return Sliders(safety=random_vector(), calm=Slider((Push(random_vector(2)),), range=(0.0, 0.73)))
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def words(pane: str) -> str:
     return html.unescape(re.sub("<[^>]+>", "", pane.split("<br>", 1)[1]))
 
 
-def test_sliders_offer_the_vectors_ranges_and_reach_zero(view: WidgetView) -> None:
+def test_sliders_offer_their_own_ranges_and_reach_zero(view: WidgetView) -> None:
     ends = {name: (slider.min, slider.max, slider.value) for name, slider in view.sliders.items()}
     assert ends["safety"] == (-1.0, 1.0, 0.0)
     assert ends["calm"] == (0.0, pytest.approx(0.73), 0.0)
@@ -75,7 +74,7 @@ def test_answers_are_those_of_the_bare_and_of_the_steered_model(
     view.close()
     assert answers[0] == model.chat(PROMPT, TOKENS)
     assert answers[0] != answers[1]
-    view.colours.value = "nothing"
+    view.colors.value = "nothing"
     assert (words(view.bare.value), words(view.steered.value)) == answers
 
 
@@ -114,18 +113,17 @@ def test_scores_are_those_under_the_sliders(view: WidgetView, model: LanguageMod
     assert found(0) != found(1)
 
 
-def test_tokens_are_coloured_by_what_the_chosen_axis_reads(
+def test_tokens_are_colored_by_what_the_chosen_axis_reads(
     view: WidgetView, sliders: Sliders, model: LanguageModel
 ) -> None:
     view.sliders["safety"].value = 1.0
-    view.colours.value = "calm"
+    view.colors.value = "calm"
     _, steered = view.answer()
-    vector = sliders.axes["calm"]
     chat = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": steered}]
-    read = read_tokens(model, chat, {"calm": axis_readout(vector)}, view.dial)
+    read = read_tokens(model, chat, {"calm": axis_readout(sliders["calm"])}, view.dial)
     figures = [f"{reading.readings['calm']:+.2f}" for reading in read if not reading.in_prompt]
     assert re.findall('title="calm ([^"]+)"', view.steered.value) == figures
-    view.colours.value = "nothing"
+    view.colors.value = "nothing"
     assert "background" not in view.steered.value
 
 
@@ -173,7 +171,7 @@ def test_an_empty_prompt_is_one_sentence(view: WidgetView) -> None:
 def test_without_ipywidgets_the_view_says_so_and_compares_in_text(
     sliders: Sliders, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("steering.hooks.sliders.find_spec", lambda _name: None)
+    monkeypatch.setattr("steering.sliders.find_spec", lambda _name: None)
     view = sliders.widget(model, PROMPT, TOKENS)
     assert isinstance(view, TextView)
     assert "pip install 'trimtab[notebook]'" in repr(view)

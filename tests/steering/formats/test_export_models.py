@@ -1,4 +1,4 @@
-"""Models with a fixed in their weights do what the hooks do, as transformers loads them, or are refused."""
+"""Models with sliders in their weights do what the hooks do, as transformers loads them, or are refused."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

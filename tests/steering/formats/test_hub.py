@@ -7,15 +7,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from steering import SteeringError, SteeringVector
-from steering.formats.hub import axes_from_pretrained, to_hub_folder
+from steering import Push, Slider, Sliders, SteeringError
+from steering.formats.hub import to_hub_folder
 from steering.interventions.gates import Gate
 from tests.helpers.known_vectors import of_model
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
@@ -23,14 +23,14 @@ from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def two_axes() -> dict[str, SteeringVector]:
-    gated = replace(of_model(random_vector(2)), gate=Gate(0, torch.ones(WIDTH)), intervention="ablate")
-    return {"safety": of_model(random_vector(1)), "helpfulness": gated}
+def two_axes() -> Sliders:
+    gated = Push(of_model(random_vector(2)), intervention="ablate", gate=Gate(0, torch.ones(WIDTH)))
+    return Sliders(safety=of_model(random_vector(1)), helpfulness=Slider((gated,)))
 
 
 def test_a_folder_holds_vectors_config_and_a_card(tmp_path: Path) -> None:
     to_hub_folder(
-        two_axes(), tmp_path / "x", licence="mit", base_model="you/model", measured="| a matrix |", citation="Cite me."
+        two_axes(), tmp_path / "x", license="mit", base_model="you/model", measured="| a matrix |", citation="Cite me."
     )
     names = sorted(path.name for path in (tmp_path / "x").iterdir())
     assert names == ["README.md", "config.json", "helpfulness.safetensors", "safety.safetensors"]
@@ -38,7 +38,9 @@ def test_a_folder_holds_vectors_config_and_a_card(tmp_path: Path) -> None:
     assert config["axes"] == ["safety", "helpfulness"]
     assert config["model"]["name"] == "tiny-Llama"
     card = (tmp_path / "x" / "README.md").read_text()
-    assert card.startswith('---\nlicense: "mit"\nlibrary_name: "trimtab"\nbase_model: "you/model"\n')
+    assert card.startswith("---\n")
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert (header["license"], header["library_name"], header["base_model"]) == ("mit", "trimtab", "you/model")
     for said in ("| a matrix |", "Cite me.", "## Limits", "weights", "ablate (gated)", "`mit` for the vectors"):
         assert said in card
     with pytest.raises(SteeringError, match="isn't an empty folder"):
@@ -58,20 +60,25 @@ def test_the_cards_metadata_are_what_the_hub_reads(tmp_path: Path) -> None:
 def test_a_local_folder_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     axes = two_axes()
     to_hub_folder(axes, tmp_path / "x")
-    back = SteeringVector.from_pretrained(tmp_path / "x", "safety", tiny_lm())
-    assert torch.equal(back.directions, axes["safety"].directions)
-    assert back.origin == axes["safety"].origin
-    read = axes_from_pretrained(tmp_path / "x")
-    assert list(read) == ["safety", "helpfulness"]
-    assert read["helpfulness"].gate is not None
-    with pytest.raises(SteeringError, match="has the axes 'safety', 'helpfulness'; name one"):
-        SteeringVector.from_pretrained(tmp_path / "x")
-    with pytest.raises(SteeringError, match="no axis 'honesty'"):
-        SteeringVector.from_pretrained(tmp_path / "x", "honesty")
+    back = Sliders.from_pretrained(tmp_path / "x", tiny_lm())
+    assert list(back) == ["safety", "helpfulness"]
+    for name, slider in axes.items():
+        for read, push in zip(back[name].pushes, slider.pushes, strict=True):
+            assert torch.equal(read.vector.directions, push.vector.directions)
+            assert read.vector.origin == push.vector.origin
+            assert (read.intervention, read.layers) == (push.intervention, push.layers)
+    (gated,) = back["helpfulness"].pushes
+    assert gated.gate is not None
+    assert torch.equal(gated.gate.direction, torch.ones(1, WIDTH))
+    with pytest.raises(KeyError, match="honesty"):
+        back["honesty"]
     with pytest.raises(SteeringError, match="doesn't belong here"):
-        SteeringVector.from_pretrained(tmp_path / "x", "safety", tiny_lm(seed=1))
+        Sliders.from_pretrained(tmp_path / "x", tiny_lm(seed=1))
+    other = Sliders.from_pretrained(tmp_path / "x", tiny_lm(seed=1), allow_mismatch=["weights"])
+    assert list(other) == ["safety", "helpfulness"]
     to_hub_folder({"safety": axes["safety"]}, tmp_path / "one")
-    assert torch.equal(SteeringVector.from_pretrained(tmp_path / "one").directions, axes["safety"].directions)
+    (only,) = Sliders.from_pretrained(tmp_path / "one").values()
+    assert torch.equal(only.pushes[0].vector.directions, axes["safety"].pushes[0].vector.directions)
 
 
 def test_only_a_hub_id_reaches_for_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +93,10 @@ def test_only_a_hub_id_reaches_for_the_network(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_network)
     for name in (tmp_path / "nowhere", "./x/y", "x", "a/b/c", "~/x"):
         with pytest.raises(SteeringError, match="There is no folder"):
-            SteeringVector.from_pretrained(name)
+            Sliders.from_pretrained(name)
     assert asked == []
     with pytest.raises(SteeringError, match=r"Can't get 'config.json' of 'you/vectors' from the Hub.*no network"):
-        SteeringVector.from_pretrained("you/vectors")
+        Sliders.from_pretrained("you/vectors")
     assert asked == ["you/vectors"]
 
 
@@ -106,7 +113,7 @@ def test_only_a_hub_id_reaches_for_the_network(tmp_path: Path, monkeypatch: pyte
 def test_a_folder_of_something_else_is_refused(config: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(SteeringError, match=message):
-        SteeringVector.from_pretrained(tmp_path)
+        Sliders.from_pretrained(tmp_path)
 
 
 def test_axes_of_two_models_or_of_odd_names_are_refused(tmp_path: Path) -> None:
@@ -190,9 +197,9 @@ def test_a_folder_goes_to_a_hub_and_comes_back(hub: str, tmp_path: Path) -> None
     to_hub_folder(axes, tmp_path / "x")
     script = f"""
 from huggingface_hub import HfApi
-from steering import SteeringVector
+from steering import Sliders
 HfApi().upload_folder(repo_id="you/vectors", folder_path={str(tmp_path / "x")!r}, token="hf_for_a_stand_in")
-SteeringVector.from_pretrained("you/vectors", "safety").save({str(tmp_path / "back.safetensors")!r})
+Sliders.from_pretrained("you/vectors")["safety"].save({str(tmp_path / "back.safetensors")!r})
 """
     environment = {
         "HF_ENDPOINT": hub,
@@ -206,5 +213,5 @@ SteeringVector.from_pretrained("you/vectors", "safety").save({str(tmp_path / "ba
     ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert sorted(StandIn.files) == ["README.md", "config.json", "helpfulness.safetensors", "safety.safetensors"]
-    back = SteeringVector.load(tmp_path / "back.safetensors")
-    assert torch.equal(back.directions, axes["safety"].directions)
+    back = Slider.load(tmp_path / "back.safetensors").pushes[0].vector
+    assert torch.equal(back.directions, axes["safety"].pushes[0].vector.directions)

@@ -2,19 +2,17 @@
 
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from steering import Sliders, SteeringError, SteeringVector
+from steering import Push, Slider, Sliders, SteeringError, SteeringVector
 from steering.activations.moments import Moments
-from steering.interventions.gates import Gate, linear_gate, probability_gate, threshold_gate
+from steering.interventions.gates import Gate, linear_gate, threshold_gate
 from steering.recipes.null_space import null_space_projector, null_space_reader
 from tests.helpers.forward_passes import IDS, BlockOutputs, hook_count, logits
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 
-PUSH = SteeringVector(random_vector().directions, recommended_layers=(2,))
+PUSHED = SteeringVector(random_vector().directions, recommended_layers=(2,))
 
 
 def states_at(layer: int, ids: Tensor, **inputs: Tensor) -> Tensor:
@@ -30,13 +28,13 @@ def splitting_gate(layer: int = 1) -> tuple[Gate, Tensor]:
     direction = last[0] - last[1]
     scores = last @ direction
     gate = Gate(layer, direction, bias=-float(scores.sort().values[-2:].mean()))
-    opened = gate.factors(last).bool()
+    opened = gate.factors(last.unsqueeze(1)).bool()
     assert opened.tolist() == [True, False, False]
     return gate, opened
 
 
-def gated(gate: Gate, intervention: str = "add") -> SteeringVector:
-    return SteeringVector(PUSH.directions, recommended_layers=(2,), gate=gate, intervention=intervention)
+def gated(gate: Gate, intervention: str = "add") -> Slider:
+    return Slider((Push(PUSHED, gate=gate, intervention=intervention),))
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2])
@@ -46,7 +44,7 @@ def test_open_rows_move_as_without_a_gate_and_closed_rows_are_bitwise_bare(layer
     lm.model.to(dtype)
     gate, opened = splitting_gate(layer)
     bare = logits(lm)
-    with Sliders(a=PUSH).attach(lm) as dial:
+    with Sliders(a=PUSHED).attach(lm) as dial:
         dial.set(a=1.0)
         pushed = logits(lm)
     with Sliders(a=gated(gate)).attach(lm) as dial:
@@ -64,14 +62,14 @@ def test_open_rows_move_as_without_a_gate_and_closed_rows_are_bitwise_bare(layer
 def test_a_soft_gate_scales_the_push_of_every_row() -> None:
     lm = tiny_lm()
     gate = Gate(1, torch.randn(WIDTH, generator=torch.Generator().manual_seed(4)), curve="probability")
-    factors = gate.factors(states_at(1, IDS)[:, -1])
-    assert factors.min() < factors.max()
+    opened = gate.factors(states_at(1, IDS)[:, -1:])
+    assert opened.min() < opened.max()
     with BlockOutputs(lm) as bare:
         logits(lm)
     with Sliders(a=gated(gate)).attach(lm) as dial, BlockOutputs(lm) as steered:
         dial.set(a=2.0)
         logits(lm)
-    expected = bare.states[2] + 2.0 * factors[:, None, None] * PUSH[2]
+    expected = bare.states[2] + 2.0 * opened[:, None, None] * PUSHED[2]
     torch.testing.assert_close(steered.states[2], expected)
 
 
@@ -82,7 +80,7 @@ def test_the_reading_holds_while_the_answer_is_written(use_cache: bool, beams: i
     gate, opened = splitting_gate()
     settings = {"max_new_tokens": 10, "do_sample": False, "num_beams": beams, "use_cache": use_cache}
     bare = lm.model.generate(IDS, **settings)
-    with Sliders(a=PUSH).attach(lm) as dial:
+    with Sliders(a=PUSHED).attach(lm) as dial:
         dial.set(a=1.0)
         pushed = lm.model.generate(IDS, **settings)
     assert not torch.equal(pushed, bare)
@@ -176,7 +174,7 @@ def test_a_failed_attach_leaves_no_hook() -> None:
 
 def test_a_prompt_length_for_each_row_is_asked_for() -> None:
     lm = tiny_lm()
-    with Sliders(a=PUSH).attach(lm, tokens="generated") as dial, dial.prompt_lengths([5, 5, 5]):
+    with Sliders(a=PUSHED).attach(lm, tokens="generated") as dial, dial.prompt_lengths([5, 5, 5]):
         with dial.prompt_lengths([5, 6]), pytest.raises(SteeringError, match="each of the pass' 3 rows, found 2"):
             logits(lm)
         logits(lm)  # the outer lengths hold again
@@ -187,8 +185,8 @@ def test_rows_that_are_repeated_after_their_prompt_keep_its_reading() -> None:
     gate, opened = splitting_gate()
     tokens, mask = IDS[:, :1].repeat_interleave(2, dim=0), torch.ones(6, 13, dtype=torch.long)
     found = []
-    for vector in (gated(gate), PUSH):
-        with Sliders(a=vector).attach(lm) as dial, torch.inference_mode():
+    for pushed in (gated(gate), PUSHED):
+        with Sliders(a=pushed).attach(lm) as dial, torch.inference_mode():
             dial.set(a=1.0)
             cache = lm.model(input_ids=IDS, use_cache=True).past_key_values
             cache.batch_repeat_interleave(2)
@@ -211,19 +209,24 @@ def clouds(distance: float, count: int = 400) -> tuple[Tensor, Tensor, Tensor]:
     return positive + distance * axis, negative - distance * axis, axis
 
 
+def factors(gate: Gate, states: Tensor) -> Tensor:
+    """What the gate makes of states of one token each."""
+    return gate.factors(states.unsqueeze(1))
+
+
 def test_a_threshold_gate_opens_for_its_side() -> None:
     positive, negative, axis = clouds(4.0)
     gate = threshold_gate(0, axis, positive, negative)
-    assert gate.factors(positive).mean() > 0.99
-    assert gate.factors(negative).mean() < 0.01
+    assert factors(gate, positive).mean() > 0.99
+    assert factors(gate, negative).mean() < 0.01
 
 
 def test_a_threshold_gate_compares_the_angle_and_not_the_length() -> None:
     positive, negative, axis = clouds(2.0)
     gate = threshold_gate(0, axis, positive, negative)
-    assert torch.equal(gate.factors(10 * positive), gate.factors(positive))
+    assert torch.equal(factors(gate, 10 * positive), factors(gate, positive))
     scores = cosine_similarity(positive, axis, dim=-1)
-    assert torch.equal(gate.factors(positive), (scores > -gate.bias).float())
+    assert torch.equal(factors(gate, positive), (scores > -gate.bias).float())
 
 
 def test_no_other_threshold_has_a_better_f1() -> None:
@@ -238,23 +241,13 @@ def test_no_other_threshold_has_a_better_f1() -> None:
     assert all(f1(-gate.bias) >= f1(other) - 1e-6 for other in torch.linspace(-1, 1, 501).tolist())
 
 
-def test_a_probability_gate_is_the_probe() -> None:
-    positive, negative, _ = clouds(1.0)
-    gate = probability_gate(0, positive, negative)
-    states = torch.cat([positive, negative]).double().numpy()
-    scaler = StandardScaler().fit(states)
-    probe = LogisticRegression(C=0.01, max_iter=1000).fit(scaler.transform(states), [1] * 400 + [0] * 400)
-    expected = probe.predict_proba(scaler.transform(states))[:, 1]
-    torch.testing.assert_close(gate.factors(torch.from_numpy(states)), torch.from_numpy(expected), rtol=1e-4, atol=1e-5)
-
-
 def test_a_linear_gate_goes_through_both_means_and_is_clipped() -> None:
     positive, negative, axis = clouds(1.0)
     gate = linear_gate(0, axis, positive, negative, low=-0.5, high=2.0)
-    ends = gate.factors(torch.stack([positive.mean(0), negative.mean(0)]))
+    ends = factors(gate, torch.stack([positive.mean(0), negative.mean(0)]))
     torch.testing.assert_close(ends, torch.tensor([1.0, 0.0]), rtol=1e-4, atol=1e-4)
     far = torch.stack([positive.mean(0) + 100 * axis, negative.mean(0) - 100 * axis])
-    assert gate.factors(far).tolist() == [2.0, -0.5]
+    assert factors(gate, far).tolist() == [2.0, -0.5]
     with pytest.raises(SteeringError, match="no line goes through"):
         linear_gate(0, axis, positive, positive)
 
@@ -328,7 +321,7 @@ def test_a_gate_of_several_tokens_reads_each_with_its_own_direction() -> None:
     with Sliders(a=gated(gate)).attach(lm) as dial:
         dial.set(a=1.0)
         found = logits(lm)
-    with Sliders(a=PUSH).attach(lm) as dial:
+    with Sliders(a=PUSHED).attach(lm) as dial:
         dial.set(a=by_hand)
         torch.testing.assert_close(found, logits(lm))
 

@@ -1,13 +1,12 @@
-"""Steering inside `generate`: caches, padding, batches, beams and scopes change nothing but what they should."""
+"""Steering inside `generate`: caches, padding, batches, beams and choices of tokens change nothing but what they should."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from steering import LanguageModel, Sliders, SteeringError, sweep
+from steering import LanguageModel, Push, Slider, Sliders, SteeringError, sweep
 from steering.hooks.tokens import SCOPES
 from steering.interventions.gates import Gate
 from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
@@ -15,7 +14,7 @@ from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
 PROMPTS = ["Hi", "What is the tide?", "Tell me of boats."]
 FAMILIES = ("Llama", "Gemma3", "GPT2", "Bloom")
 """Rotary and sliding, learned and ALiBi positions: what padding and caches may break."""
-NAMED_SCOPES = [scope.replace("K", "3") for scope in SCOPES]
+TOKENS = [choice.replace("K", "3") for choice in SCOPES]
 
 
 def padded(lm: LanguageModel, side: str) -> tuple[dict[str, Tensor], list[list[int]]]:
@@ -39,32 +38,32 @@ def new_tokens(lm: LanguageModel, **options: Any) -> Tensor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("scope", NAMED_SCOPES)
-def test_decoding_with_and_without_a_cache_agrees(family: str, scope: str) -> None:
+@pytest.mark.parametrize("tokens", TOKENS)
+def test_decoding_with_and_without_a_cache_agrees(family: str, tokens: str) -> None:
     lm = tiny_lm(family)
     bare = new_tokens(lm)
-    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=tokens) as dial:
         dial.set(a=[1.0, -1.0, 2.0])
         cached = new_tokens(lm, use_cache=True)
         assert torch.equal(cached, new_tokens(lm, use_cache=False))
     assert not torch.equal(cached, bare)
 
 
-@pytest.mark.parametrize("scope", NAMED_SCOPES)
-def test_a_static_cache_agrees_with_a_growing_one(scope: str) -> None:
+@pytest.mark.parametrize("tokens", TOKENS)
+def test_a_static_cache_agrees_with_a_growing_one(tokens: str) -> None:
     lm = tiny_lm()
-    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=tokens) as dial:
         dial.set(a=[1.0, -1.0, 2.0])
         growing = new_tokens(lm)
         assert torch.equal(new_tokens(lm, cache_implementation="static", disable_compile=True), growing)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("scope", NAMED_SCOPES)
+@pytest.mark.parametrize("tokens", TOKENS)
 @torch.inference_mode()
-def test_left_right_and_no_padding_agree_on_the_real_tokens(family: str, scope: str) -> None:
+def test_left_right_and_no_padding_agree_on_the_real_tokens(family: str, tokens: str) -> None:
     lm = tiny_lm(family)
-    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=tokens) as dial:
         dial.set(a=1.5)
         results = {}
         for side in ("left", "right"):
@@ -79,12 +78,12 @@ def test_left_right_and_no_padding_agree_on_the_real_tokens(family: str, scope: 
                 torch.testing.assert_close(results[side][index], alone, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("scope", NAMED_SCOPES)
+@pytest.mark.parametrize("tokens", TOKENS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_batch_equals_runs_of_one(family: str, scope: str) -> None:
+def test_a_batch_equals_runs_of_one(family: str, tokens: str) -> None:
     lm = tiny_lm(family)
     values = [1.0, 0.0, -2.0]
-    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=tokens) as dial:
         dial.set(a=values)
         together = lm.generate(PROMPTS, 8, eos_token_id=None)
         for prompt, value, answer in zip(PROMPTS, values, together, strict=True):
@@ -92,13 +91,13 @@ def test_a_batch_equals_runs_of_one(family: str, scope: str) -> None:
             assert lm.generate([prompt], 8, eos_token_id=None) == [answer]
 
 
-@pytest.mark.parametrize("scope", NAMED_SCOPES)
+@pytest.mark.parametrize("tokens", TOKENS)
 @pytest.mark.parametrize("use_cache", [True, False])
-def test_beams_keep_the_coefficients_of_their_rows(scope: str, use_cache: bool) -> None:
+def test_beams_keep_the_coefficients_of_their_rows(tokens: str, use_cache: bool) -> None:
     lm = tiny_lm()
     values = [2.0, 0.0, -2.0]
     beams: dict[str, Any] = {"num_beams": 3, "eos_token_id": None, "use_cache": use_cache}
-    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=tokens) as dial:
         dial.set(a=values)
         together = lm.generate(PROMPTS, 6, **beams)
         several = lm.generate(PROMPTS, 6, num_return_sequences=2, **beams)
@@ -116,11 +115,11 @@ def test_coefficients_are_one_a_row_of_the_caller_not_one_a_beam() -> None:
             lm.generate(PROMPTS, 4, num_beams=2)
 
 
-def steered_positions(lm: LanguageModel, scope: str, prompt_length: int, length: int, ids: Tensor) -> list[bool]:
+def steered_positions(lm: LanguageModel, tokens: str, prompt_length: int, length: int, ids: Tensor) -> list[bool]:
     """Where a block's output moved in one plain pass whose prompt is declared."""
     states: list[Tensor] = []
     vector = random_vector(layers=(0,))
-    with Sliders(a=vector).attach(lm, tokens=scope) as dial, dial.prompt_lengths([prompt_length]):
+    with Sliders(a=vector).attach(lm, tokens=tokens) as dial, dial.prompt_lengths([prompt_length]):
         handle = lm.blocks[0].register_forward_hook(lambda _m, _i, output: states.append(output))
         with torch.inference_mode():
             lm.model(input_ids=ids)
@@ -131,7 +130,7 @@ def steered_positions(lm: LanguageModel, scope: str, prompt_length: int, length:
 
 
 @pytest.mark.parametrize(
-    ("scope", "expected"),
+    ("tokens", "expected"),
     [
         ("all", [True] * 8),
         ("prompt", [True] * 5 + [False] * 3),
@@ -141,18 +140,18 @@ def steered_positions(lm: LanguageModel, scope: str, prompt_length: int, length:
         ("from_token:6", [False] * 6 + [True] * 2),
     ],
 )
-def test_each_scope_moves_its_tokens_and_no_others(scope: str, expected: list[bool]) -> None:
+def test_each_choice_moves_its_tokens_and_no_others(tokens: str, expected: list[bool]) -> None:
     lm = tiny_lm()
     ids = torch.arange(10, 18).unsqueeze(0)
-    assert steered_positions(lm, scope, 5, 8, ids) == expected
+    assert steered_positions(lm, tokens, 5, 8, ids) == expected
 
 
-@pytest.mark.parametrize("scope", NAMED_SCOPES)
+@pytest.mark.parametrize("tokens", TOKENS)
 @torch.inference_mode()
-def test_a_plain_loop_of_cached_steps_steers_like_generate(scope: str) -> None:
+def test_a_plain_loop_of_cached_steps_steers_like_generate(tokens: str) -> None:
     lm = tiny_lm()
     ids = torch.tensor([lm.tokenize("What is the tide?").ids])
-    with Sliders(a=random_vector()).attach(lm, tokens=scope) as dial:
+    with Sliders(a=random_vector()).attach(lm, tokens=tokens) as dial:
         dial.set(a=1.5)
         expected = lm.model.generate(ids, max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0)
         for _ in range(2):  # a second prompt starts afresh
@@ -196,7 +195,7 @@ def test_a_plain_pass_after_generate_is_a_prompt_of_its_own() -> None:
         assert torch.equal(lm.model(input_ids=ids).logits, bare)  # all prompt, nothing generated
 
 
-def test_a_scope_needs_the_whole_model_to_run() -> None:
+def test_a_choice_of_tokens_needs_the_whole_model_to_run() -> None:
     lm = tiny_lm()
     with (
         Sliders(a=random_vector()).attach(lm, tokens="prompt"),
@@ -205,7 +204,7 @@ def test_a_scope_needs_the_whole_model_to_run() -> None:
         lm.model.model(input_ids=torch.tensor([[7, 8]]))
 
 
-def test_each_axis_may_have_its_own_scope() -> None:
+def test_each_axis_may_have_its_own_tokens() -> None:
     lm = tiny_lm()
     a, b = random_vector(1), random_vector(2)
     with Sliders(a=a, b=b).attach(lm, tokens={"b": "generated"}) as dial:
@@ -217,12 +216,12 @@ def test_each_axis_may_have_its_own_scope() -> None:
         assert torch.equal(new_tokens(lm), both)
 
 
-@pytest.mark.parametrize("scope", ["everything", "from_token", "from_token:-1", "generated:3"])
-def test_an_unknown_scope_is_refused(scope: str) -> None:
+@pytest.mark.parametrize("tokens", ["everything", "from_token", "from_token:-1", "generated:3"])
+def test_an_unknown_choice_of_tokens_is_refused(tokens: str) -> None:
     with pytest.raises(SteeringError, match="no scope"):
-        Sliders(a=random_vector()).attach(tiny_lm(), scope=scope)
+        Sliders(a=random_vector()).attach(tiny_lm(), tokens=tokens)
     with pytest.raises(SteeringError, match="no axis 'b'"):
-        Sliders(a=random_vector()).attach(tiny_lm(), scope={"b": "all"})
+        Sliders(a=random_vector()).attach(tiny_lm(), tokens={"b": "all"})
 
 
 def test_options_of_generate_are_passed_through() -> None:
@@ -240,16 +239,16 @@ def test_a_sweep_refuses_an_unknown_axis() -> None:
 
 
 def plain_loop(
-    lm: LanguageModel, sliders: Sliders, settings: list[dict[str, float]], tokens: int, **options: Any
+    lm: LanguageModel, sliders: Sliders, settings: list[dict[str, float]], max_new_tokens: int, **options: Any
 ) -> list[list[str]]:
     """The answers of one `generate` call a prompt and setting."""
     answers = []
-    with sliders.attach(lm, tokens=options.pop("scope", None)) as dial:
+    with sliders.attach(lm, tokens=options.pop("tokens", None)) as dial:
         for prompt in PROMPTS:
             answers.append([])
             for setting in settings:
                 dial.set(**dict.fromkeys(sliders.axes, 0.0) | setting)
-                answers[-1].append(lm.chat(prompt, tokens, **options))
+                answers[-1].append(lm.chat(prompt, max_new_tokens, **options))
     return answers
 
 
@@ -257,26 +256,26 @@ SETTINGS = [{}, {"a": 1.0}, {"a": -1.0, "b": 0.5}]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("scope", [*NAMED_SCOPES, {"a": "all", "b": "generated"}])
+@pytest.mark.parametrize("tokens", [*TOKENS, {"a": "all", "b": "generated"}])
 @pytest.mark.parametrize("rows_per_batch", [2, 7])
-def test_a_sweep_gives_the_answers_of_single_runs(family: str, scope: Any, rows_per_batch: int) -> None:
+def test_a_sweep_gives_the_answers_of_single_runs(family: str, tokens: Any, rows_per_batch: int) -> None:
     lm = tiny_lm(family)
-    operation = replace(random_vector(2, layers=(1, 3)), intervention="add_keeping_norm")
+    operation = Slider((Push(random_vector(2), layers=(1, 3), intervention="add_keeping_norm"),))
     sliders = Sliders(a=random_vector(1, layers=(2,)), b=operation)
     answers = sweep(
-        lm, sliders, PROMPTS, SETTINGS, max_new_tokens=5, rows_per_batch=rows_per_batch, scope=scope, progress=False
+        lm, sliders, PROMPTS, SETTINGS, max_new_tokens=5, rows_per_batch=rows_per_batch, tokens=tokens, progress=False
     )
-    assert answers == plain_loop(lm, sliders, SETTINGS, 5, scope=scope)
+    assert answers == plain_loop(lm, sliders, SETTINGS, 5, tokens=tokens)
     assert any(len(set(row)) > 1 for row in answers)
 
 
-@pytest.mark.parametrize("scope", ["all", "answer", "last_prompt_token", "generated"])
-def test_a_sweep_of_gated_sliders_gives_the_answers_of_single_runs(scope: str) -> None:
+@pytest.mark.parametrize("tokens", ["all", "answer", "last_prompt_token", "generated"])
+def test_a_sweep_of_gated_sliders_gives_the_answers_of_single_runs(tokens: str) -> None:
     lm = tiny_lm()
     gate = Gate(1, torch.randn(2, 32, generator=torch.Generator().manual_seed(4)), curve="probability", tokens=(1, 3))
-    sliders = Sliders(a=replace(random_vector(1, layers=(1, 2)), gate=gate), b=random_vector(2))
-    answers = sweep(lm, sliders, PROMPTS, SETTINGS, max_new_tokens=5, scope=scope, progress=False)
-    assert answers == plain_loop(lm, sliders, SETTINGS, 5, scope=scope)
+    sliders = Sliders(a=Slider((Push(random_vector(1), layers=(1, 2), gate=gate),)), b=random_vector(2))
+    answers = sweep(lm, sliders, PROMPTS, SETTINGS, max_new_tokens=5, tokens=tokens, progress=False)
+    assert answers == plain_loop(lm, sliders, SETTINGS, 5, tokens=tokens)
 
 
 @pytest.mark.parametrize("options", [{"num_beams": 2}, {"use_cache": False}, {"eos_token_id": 70}])
@@ -287,8 +286,8 @@ def test_a_sweep_passes_options_on(options: dict[str, Any]) -> None:
     assert answers == plain_loop(lm, sliders, SETTINGS, 5, **options)
 
 
-@pytest.mark.parametrize(("scope", "shared_layers"), [("all", 2), ("answer", LAYERS)])
-def test_a_sweep_runs_what_the_settings_share_once(scope: str, shared_layers: int) -> None:
+@pytest.mark.parametrize(("tokens", "shared_layers"), [("all", 2), ("answer", LAYERS)])
+def test_a_sweep_runs_what_the_settings_share_once(tokens: str, shared_layers: int) -> None:
     """Tokens that every block saw: the prompt once below the first move, once a setting from there on."""
     lm = tiny_lm()
     common = lm.tokenize("").ids[:-2]  # the template's opening; its last two tokens follow the text
@@ -302,7 +301,7 @@ def test_a_sweep_runs_what_the_settings_share_once(scope: str, shared_layers: in
     ]
     sliders = Sliders(a=random_vector(layers=(1, 2)))
     settings = [{"a": value} for value in (-1.0, 0.0, 1.0, 2.0)]
-    sweep(lm, sliders, PROMPTS, settings, max_new_tokens=3, scope=scope, progress=False, eos_token_id=None)
+    sweep(lm, sliders, PROMPTS, settings, max_new_tokens=3, tokens=tokens, progress=False, eos_token_id=None)
     for handle in handles:
         handle.remove()
     decoded = 3 * len(PROMPTS) * len(settings)  # the last prompt token and two new ones

@@ -18,7 +18,7 @@ from steering.interventions.gates import Gate
 from steering.serving.vllm.axes import VARIABLE, Axes, Axis
 from steering.serving.vllm.buffers import Buffers
 from steering.serving.vllm.modes import check_modes
-from steering.serving.vllm.plugin import after, check_version
+from steering.serving.vllm.seams import after, check_version
 from steering.serving.vllm.settings import cache_salt, parse_setting
 from steering.serving.vllm.steered_block import SteeredBlock, steer_block
 from steering.serving.vllm.steps import Batch, StepWriter

@@ -23,7 +23,12 @@ def test_a_slider_of_format_1_computes_what_it_did(lm: LanguageModel, name: str)
         dial.set(a=1.0)
         assert torch.equal(logits(lm), EXPECTED[f"{name}.logits"])
         written = lm.model.generate(
-            IDS, attention_mask=torch.ones_like(IDS), max_new_tokens=8, do_sample=False, eos_token_id=None, pad_token_id=0
+            IDS,
+            attention_mask=torch.ones_like(IDS),
+            max_new_tokens=8,
+            do_sample=False,
+            eos_token_id=None,
+            pad_token_id=0,
         )
         assert torch.equal(written, EXPECTED[f"{name}.tokens"])
         dial.set(a=[0.0, 0.5, -1.0])

@@ -65,8 +65,9 @@ def test_the_sparse_mask_keeps_exactly_its_share_of_the_largest_coordinates(shar
     assert torch.equal(sparse[sparse != 0], directions[sparse != 0])
     dropped = directions.abs().masked_fill(sparse != 0, 0).amax(-1)
     assert (dropped <= directions.abs().masked_fill(sparse == 0, torch.inf).amin(-1)).all()
-    with pytest.raises(ValueError, match="share should be above 0"):
-        keep_largest(SteeringVector(directions).directions, 0.0)
+    for wrong in (0.0, -share, 1 + share):
+        with pytest.raises(SteeringError, match="share above 0 and at most 1"):
+            SteeringVector(directions).sparse(wrong)
 
 
 def covariance(seed: int = 0) -> torch.Tensor:
