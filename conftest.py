@@ -11,6 +11,10 @@ from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import random_vector, tiny_lm
 
 
+collect_ignore_glob = ["tests/consumers/*_logits.py", "tests/consumers/*_scores.py"]
+"""Scripts that other Pythons run."""
+
+
 @pytest.fixture(autouse=True)
 def threads(request: pytest.FixtureRequest) -> Iterator[None]:
     """One thread for tiny models: more only wait for each other, many times as long where cores are shared."""

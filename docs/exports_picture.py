@@ -29,7 +29,7 @@ def drawing() -> str:
         'font-family="sans-serif" font-size="14">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
         '<text x="20" y="30" font-size="17" font-weight="bold">One place, many numbers: '
-        "the state after a block is where a slider adds</text>",
+        "the residual stream after a block is where a slider adds</text>",
     ]
     for column, (first, second) in enumerate(COLUMNS):
         x = LEFT + WIDTH * (column + 0.5)

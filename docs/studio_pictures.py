@@ -61,7 +61,7 @@ def asked(browser: Browser, url: str, **options: Any) -> Page:
 
 
 def save(page: Page, name: str) -> None:
-    """The top of the page in 256 colours."""
+    """The top of the page in 256 colors."""
     page.evaluate("scrollTo(0, 0)")
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(256, dither=Image.Dither.NONE).save(Path(__file__).with_name(name), optimize=True)

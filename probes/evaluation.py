@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from tqdm.auto import tqdm
 
 from probes.answers import Answers, Decoding
@@ -31,15 +31,11 @@ LIBRARIES = ("trimtab", "torch", "transformers", "numpy", "scikit-learn")
 """Whose versions a report names."""
 
 
-class _Values(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Values(BaseModel, frozen=True, extra="forbid"):
     values: tuple[float, ...]
 
 
-class _Verdicts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Verdicts(BaseModel, frozen=True, extra="forbid"):
     verdicts: tuple[Verdict, ...]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,10 +24,8 @@ METADATA_KEY = "trimtab.linear_probe"
 REGULARISATION = 0.01
 
 
-class _Record(BaseModel):
+class _Record(BaseModel, frozen=True, extra="forbid"):
     """The JSON part of a probe's file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layers: tuple[int, ...]
     auroc: tuple[Estimate, ...]

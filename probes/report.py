@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from probes.ability import is_right
 from probes.answers import Decoding
@@ -35,20 +35,16 @@ OUTCOMES: dict[str, tuple[Kind, tuple[str, ...]]] = {
 OWN_OUTCOMES = {"safety": "harmful refused", "helpfulness": "look-alikes answered"}
 
 
-class MeasuredBenchmark(BaseModel):
+class MeasuredBenchmark(BaseModel, frozen=True, extra="forbid"):
     """The prompts that were answered, and whose they are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompts: tuple[BenchmarkPrompt, ...]
     license: str
     citation: str
 
 
-class Report(BaseModel):
+class Report(BaseModel, frozen=True, extra="forbid"):
     """Every score, answer and verdict of one method under every setting."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelIdentity
     axes: dict[str, str]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from steering.errors import SteeringError, quoted
 from steering.formats.card import card
@@ -21,10 +21,8 @@ from steering.vectors.steering_vector import SteeringVector
 CONFIG = "config.json"
 
 
-class HubConfig(BaseModel):
+class HubConfig(BaseModel, frozen=True, extra="forbid"):
     """What `config.json` holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     library_name: Literal["trimtab"] = "trimtab"
     format_version: Literal["1"] = "1"

@@ -73,7 +73,8 @@ def ablated_direction(fixed: FixedSliders, n_layers: int) -> Tensor:
         if push.intervention != "ablate" or strength < 1 or not plain or len(push.layers) != n_layers:
             raise SteeringError(
                 f"Expected the ablation of one direction at all {n_layers} blocks, ungated, on all tokens, strength 1, "
-                f"found {replace(push, strength=strength).summary().text} of {push.vector.title!r}; weights can hold nothing else."
+                f"found {replace(push, strength=strength).summary().text} of {push.vector.title!r}; weights can hold "
+                "nothing else."
             )
     if len(acting) != 1:
         raise SteeringError(f"Expected one ablation, found {len(acting)}; set one slider to where it ablates.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from tqdm.auto import tqdm
 
 from steering.activations.recording import States, record
@@ -35,10 +35,8 @@ PICTURES = (".png", ".svg", ".pdf")
 """File endings that `Selection.plot` writes."""
 
 
-class Candidate(BaseModel):
+class Candidate(BaseModel, frozen=True, extra="forbid"):
     """One (position, layer) and how its direction did."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     position: str
     layer: int
@@ -54,10 +52,8 @@ class Candidate(BaseModel):
     """Whether KL (and for Arditi the induced refusal) leave it in the race."""
 
 
-class Selection(BaseModel):
+class Selection(BaseModel, frozen=True, extra="forbid"):
     """All candidates of a search, and the best."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     criterion: Criterion
     candidates: tuple[Candidate, ...]

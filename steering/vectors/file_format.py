@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -26,11 +26,7 @@ METADATA_KEY = "trimtab.slider"
 FORMAT_VERSION = "2"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class VectorRecord(_Record):
+class VectorRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """The JSON part of a vector."""
 
     layers: tuple[int, ...]
@@ -39,7 +35,7 @@ class VectorRecord(_Record):
     profile: Profile | None
 
 
-class GateRecord(_Record):
+class GateRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """The JSON part of a gate."""
 
     layer: int
@@ -51,7 +47,7 @@ class GateRecord(_Record):
     tokens: tuple[int, ...]
 
 
-class PushRecord(_Record):
+class PushRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """The JSON part of a push."""
 
     vector: int
@@ -66,7 +62,7 @@ class PushRecord(_Record):
     gate: GateRecord | None
 
 
-class SliderRecord(_Record):
+class SliderRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """The JSON part of a slider."""
 
     pushes: tuple[PushRecord, ...]
@@ -74,7 +70,7 @@ class SliderRecord(_Record):
     calibration: Calibration | None
 
 
-class FileRecord(_Record):
+class FileRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """What the metadata entry holds: vectors, and what a slider does with them unless it is the plain one."""
 
     format_version: str = FORMAT_VERSION
@@ -91,10 +87,8 @@ class FileRecord(_Record):
                 yield f"pushes.{number}.gate"
 
 
-class _Version(BaseModel):
+class _Version(BaseModel, extra="ignore"):
     """What can be told of a file of any version."""
-
-    model_config = ConfigDict(extra="ignore")
 
     format_version: str
 

@@ -6,7 +6,7 @@ metadata entry, `trimtab.steering_vector`.
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from torch import Tensor
 
 METADATA_KEY = "trimtab.steering_vector"
@@ -23,16 +23,12 @@ _REFERENCES = {
 _HOOK_POINTS = {"block": "resid_post", "attention": "attn_out"}
 
 
-class _Calibration(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
+class _Calibration(BaseModel, extra="allow"):
     spans: list[dict[str, Any]]
 
 
-class _Part(BaseModel):
+class _Part(BaseModel, extra="forbid"):
     """A vector without its companions; what is in it is checked as format 2."""
-
-    model_config = ConfigDict(extra="forbid")
 
     layers: list[int]
     recommended_layers: list[int]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from einops import einsum, reduce
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from torch import Tensor
 
 from steering.errors import SteeringError, quoted
@@ -81,10 +81,8 @@ def dual_basis(
     ]
 
 
-class Geometry(BaseModel):
+class Geometry(BaseModel, frozen=True, extra="forbid"):
     """How axes lie to each other, layer by layer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     axes: tuple[str, ...]
     layers: tuple[int, ...]

@@ -1,14 +1,12 @@
 """Where a vector comes from and how good it was found to be: the record that an artifact carries."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from steering.models.identity import ModelIdentity
 
 
-class Source(BaseModel):
+class Source(BaseModel, frozen=True, extra="forbid"):
     """One extraction: which contrast set was read, where, and by which method."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     contrast_set: str
     fingerprint: str
@@ -20,10 +18,8 @@ class Source(BaseModel):
     position: str
 
 
-class Origin(BaseModel):
+class Origin(BaseModel, frozen=True, extra="forbid"):
     """What a vector was made from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelIdentity
     sources: tuple[Source, ...]
@@ -35,10 +31,8 @@ class Origin(BaseModel):
     """The method's paper."""
 
 
-class Span(BaseModel):
+class Span(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """Layers that were tried moving together, and what was found at the edge of their range."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     layers: tuple[int, ...]
     strength: float
@@ -51,10 +45,8 @@ class Span(BaseModel):
     """How far the mean of the own score is above the bare model's at the upper edge."""
 
 
-class Calibration(BaseModel):
+class Calibration(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """How strength, range and layers of a slider were found, and on which data."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     score: str
     """What the slider was to raise."""
@@ -68,10 +60,8 @@ class Calibration(BaseModel):
     """All that were tried; the one with the largest gain was taken."""
 
 
-class Profile(BaseModel):
+class Profile(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """Figures of every layer, in the order of the vector's layers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     residual_norm: tuple[float, ...]
     """Mean norm of the states that the direction was made from."""

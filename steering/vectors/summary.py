@@ -1,6 +1,6 @@
 """Vectors and sliders in words and numbers: what every place that describes one is made from."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from steering.display.html import paragraph, table
 from steering.display.labels import layer_spans
@@ -8,11 +8,7 @@ from steering.display.plots import LayerFigures, as_image, layer_profile
 from steering.vectors.provenance import Calibration, Origin, Profile
 
 
-class _Summary(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class VectorSummary(_Summary):
+class VectorSummary(BaseModel, frozen=True, extra="forbid"):
     """A vector without its directions, whose norms stand for them."""
 
     title: str
@@ -77,7 +73,7 @@ class VectorSummary(_Summary):
         return _described("SteeringVector", self.text) + profile_image({self.title: self.figures()})
 
 
-class GateSummary(_Summary):
+class GateSummary(BaseModel, frozen=True, extra="forbid"):
     """What opens a push."""
 
     curve: str
@@ -85,7 +81,7 @@ class GateSummary(_Summary):
     tokens: tuple[int, ...]
 
 
-class PushSummary(_Summary):
+class PushSummary(BaseModel, frozen=True, extra="forbid"):
     """What one push does, and with which vector."""
 
     vector: VectorSummary
@@ -106,7 +102,7 @@ class PushSummary(_Summary):
         )
 
 
-class SliderSummary(_Summary):
+class SliderSummary(BaseModel, frozen=True, extra="forbid"):
     """A slider without its tensors."""
 
     title: str

@@ -18,7 +18,7 @@ Labels = Callable[[str, float, float, int], str]
 
 
 def planted(labels: Labels, runs: int = 1, name: str = "model", judge: str = "planted") -> Report:
-    """Four prompts of each of three kinds, labelled by kind, both sliders' values and the prompt's place."""
+    """Four prompts of each of three kinds, labeled by kind, both sliders' values and the prompt's place."""
     kinds = ("harmful", "look-alike", "ordinary")
     prompts = tuple(BenchmarkPrompt(text=f"{kind} {place}", kind=kind) for kind in kinds for place in range(PROMPTS))  # type: ignore[arg-type]
     verdicts = tuple(

@@ -1,6 +1,6 @@
 """calibrate() finds the edge that was planted: where the own score stops rising, or the KL budget is spent."""
 
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,10 @@ from torch import Tensor
 
 from probes.calibration import LARGEST, calibrate, default_spans, tuning_data
 from probes.grid_scores import Score, builtin_scores
-from steering import Dial, LanguageModel, Sliders, SteeringError, SteeringVector
+from steering import Dial, LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector
 from steering.interventions.gates import Gate
 from steering.scoring.next_token import divergence, next_token_log_probabilities
+from steering.vectors.slider import as_slider
 from tests.helpers.tiny import random_vector, tiny_lm
 
 PROMPTS = ["Break the lock", "Paint the wall", "Name a fruit"]
@@ -27,9 +28,9 @@ def peak(at: float) -> Score:
     return Score("peak", PROMPTS, measure, "slider")
 
 
-def kl_at(lm: LanguageModel, vector: SteeringVector, value: float) -> float:
+def kl_at(lm: LanguageModel, slider: Slider | SteeringVector, value: float) -> float:
     bare = next_token_log_probabilities(lm, PROMPTS)
-    with Sliders(slider=vector).attach(lm) as dial:
+    with Sliders(slider=slider).attach(lm) as dial:
         dial.set(slider=value)
         return divergence(bare, next_token_log_probabilities(lm, PROMPTS)).mean().item()
 
@@ -50,7 +51,7 @@ def test_slider_one_ends_where_the_score_stops_rising() -> None:
     weak = random_vector(scale=1e-4)
     assert kl_at(lm, weak, LARGEST) < 0.01
     found = calibrate(lm, weak, peak(LARGEST / 2), PROMPTS, spans=[(1, 2)], progress=False)
-    assert found.unit == pytest.approx(LARGEST / 2)
+    assert found.pushes[0].strength == pytest.approx(LARGEST / 2)
     assert found.range == (-1.0, 1.0)
 
 
@@ -59,8 +60,9 @@ def test_the_span_with_the_larger_gain_at_its_edge_is_taken() -> None:
     found = calibrate(lm, vector, peak(100.0), PROMPTS, spans=[(1,), (2,), (1, 2)], progress=False)
     assert found.calibration is not None
     gains = {span.layers: span.gain for span in found.calibration.spans}
-    assert found.recommended_layers == max(gains, key=lambda layers: gains[layers])
-    assert found.layers == vector.layers
+    (push,) = found.pushes
+    assert push.layers == max(gains, key=lambda layers: gains[layers])
+    assert push.vector is vector
 
 
 def test_a_slider_that_raises_nothing_is_refused() -> None:
@@ -72,25 +74,33 @@ def test_a_slider_that_raises_nothing_is_refused() -> None:
 
 def test_the_record_survives_the_file_and_no_change_of_the_vector(tmp_path: Path) -> None:
     found = calibrate(tiny_lm(), random_vector(), peak(100.0), PROMPTS, spans=[(1, 2)], progress=False)
+    assert found.calibration is not None
     found.save(tmp_path / "v")
-    assert SteeringVector.load(tmp_path / "v").calibration == found.calibration
-    assert "calibrated: 'peak' on 3 prompts" in found.describe()
-    for changed in (2.0 * found, found + found, found.select([1]), found.normalized(), found.sparse()):
-        assert changed.calibration is None
+    assert Slider.load(tmp_path / "v").calibration == found.calibration
+    assert "calibrated: 'peak' on 3 prompts" in found.summary().text
+    changes: list[Callable[[SteeringVector], SteeringVector]] = [
+        lambda vector: 2.0 * vector,
+        lambda vector: vector + vector,
+        SteeringVector.normalized,
+        SteeringVector.sparse,
+    ]
+    for change in changes:
+        assert found.along(change).calibration is None
 
 
-def test_gates_and_companions_keep_their_layers_and_scale_together() -> None:
+def test_gates_and_further_pushes_keep_their_layers_and_scale_together() -> None:
     lm = tiny_lm()
-    gated = replace(random_vector(), gate=Gate(0, torch.ones(32), bias=1e6))
-    both = replace(gated, companions=(replace(random_vector(2), unit=0.5),))
-    assert default_spans(gated) == default_spans(both) == [(1, 2)]
+    gated = Push(random_vector(), gate=Gate(0, torch.ones(32), bias=1e6))
+    both = Slider((gated, Push(random_vector(2), (2, 3), strength=0.5)))
+    assert default_spans(Slider((gated,))) == default_spans(both) == [(1, 2)]
     found = calibrate(lm, both, peak(100.0), PROMPTS, progress=False)
-    assert found.recommended_layers == (1, 2)
-    assert found.companions[0].unit == pytest.approx(found.unit * 0.5)
+    first, second = found.pushes
+    assert (first.layers, second.layers) == ((1, 2), (2, 3))
+    assert second.strength == pytest.approx(first.strength * 0.5)
 
 
 def test_spans_cover_the_middle_of_the_model() -> None:
-    spans = default_spans(SteeringVector(torch.ones(30, 4), recommended_layers=(15, 16)))
+    spans = default_spans(as_slider(SteeringVector(torch.ones(30, 4), recommended_layers=(15, 16))))
     assert spans[0] == (15, 16)
     assert {len(span) for span in spans} == {1, 2, 3}
     assert all(6 <= layer <= 24 for span in spans for layer in span)

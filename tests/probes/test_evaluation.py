@@ -41,7 +41,7 @@ def sliders() -> Sliders:
 
 
 def scores(sliders: Sliders) -> list[Score]:
-    return [Score(name, PROMPTS, read_out(vector[2]), name) for name, vector in sliders.axes.items()]
+    return [Score(name, PROMPTS, read_out(slider.pushes[0].vector[2]), name) for name, slider in sliders.items()]
 
 
 def test_the_matrix_is_the_one_that_was_built_in(sliders: Sliders) -> None:
@@ -52,10 +52,11 @@ def test_the_matrix_is_the_one_that_was_built_in(sliders: Sliders) -> None:
     assert report.own == {"a": "readout a", "b": "readout b"}
     matrix = report.cross_effects
     states = record(lm, PROMPTS, layers=[2])[:, 0]
-    for i, read in enumerate(sliders.axes.values()):
-        deviation = (states @ read[2]).std()
-        for j, moved in enumerate(sliders.axes.values()):
-            expected = (read[2] @ moved[2] / deviation).item()
+    directions = [slider.pushes[0].vector[2] for slider in sliders.values()]
+    for i, read in enumerate(directions):
+        deviation = (states @ read).std()
+        for j, moved in enumerate(directions):
+            expected = (read @ moved / deviation).item()
             assert matrix.slopes[i][j].value == pytest.approx(expected, rel=1e-3, abs=1e-4)
     assert report.monotonicity("a").spearman == pytest.approx(1.0)
     assert report.monotonicity("a").falls == ()
@@ -71,7 +72,7 @@ def test_cells_hold_each_setting_and_the_sliders_end_detached(sliders: Sliders) 
     assert len(report.settings) == 6
     assert {"a": -1.0, "b": 0.5} in report.settings
     for row, setting in enumerate(report.settings):
-        with Sliders(**sliders.axes).attach(lm) as dial:
+        with Sliders(**sliders).attach(lm) as dial:
             dial.set(**setting)
             np.testing.assert_allclose(report.scores["refusal"][row], refusal_score(lm, PROMPTS), rtol=1e-4)
             expected = preference_margin(lm, answer_pairs(3).pairs, dial)
@@ -106,7 +107,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_report(sliders: Sliders, tmp_pa
     assert calls == 5
     calls = 0
     assert evaluate(lm, sliders, GRID, dying(0), folder=tmp_path, progress=False) == whole
-    changed = Sliders(a=2.0 * sliders.axes["a"], b=sliders.axes["b"])
+    changed = Sliders(a=sliders["a"].scaled(2.0), b=sliders["b"])
     calls = 0
     evaluate(lm, changed, GRID, dying(99), folder=tmp_path, progress=False)
     assert calls == 12
@@ -114,6 +115,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_report(sliders: Sliders, tmp_pa
 
 def test_a_report_survives_its_file(sliders: Sliders, tmp_path: Path) -> None:
     report = evaluate(tiny_lm(), sliders, GRID, scores(sliders), progress=False)
+    assert report.sliders == {name: slider.summary() for name, slider in sliders.items()}
     report.save(tmp_path / "report.json")
     assert Report.model_validate(json.loads((tmp_path / "report.json").read_text())) == report
 

@@ -9,8 +9,8 @@ from probes.answers import Decoding
 from probes.benchmarks import BenchmarkPrompt, LoadedBenchmark
 from probes.evaluation import evaluate
 from probes.judges import Verdict
-from probes.methods import BestOfN, Prompting, Steering, random_sliders
-from steering import Sliders, SteeringError
+from probes.methods import BestOfN, Prompting, SliderMethod, random_sliders
+from steering import Push, Slider, Sliders, SteeringError
 from steering.data.chats import ChatLike
 from steering.interventions.gates import Gate
 from tests.helpers.tiny import random_vector, tiny_lm
@@ -60,21 +60,49 @@ def test_best_of_n_picks_by_the_axis_that_is_set_from_the_same_samples() -> None
 
 
 def test_random_sliders_have_the_norms_layers_and_gates_of_the_originals() -> None:
-    gated = replace(random_vector(1), gate=Gate(0, torch.ones(32)), companions=(random_vector(2),))
-    found = random_sliders(Sliders(safety=gated)).axes["safety"]
-    for made, original in zip(found.parts, gated.parts, strict=True):
-        torch.testing.assert_close(made.directions.norm(dim=1), original.directions.norm(dim=1))
-        assert made.recommended_layers == original.recommended_layers
-        assert torch.nn.functional.cosine_similarity(made.directions, original.directions).abs().max() < 0.8
-    assert found.gate == gated.gate
+    pushes = (
+        Push(random_vector(1), strength=0.7, tokens="generated", gate=Gate(0, torch.ones(32))),
+        Push(random_vector(2), (2, 3), intervention="ablate"),
+    )
+    original = Slider(pushes, range=(-2.0, 3.0))
+    found = random_sliders(Sliders(safety=original))["safety"]
+    assert found.range == original.range
+    for made, push in zip(found.pushes, pushes, strict=True):
+        torch.testing.assert_close(made.vector.directions.norm(dim=1), push.vector.directions.norm(dim=1))
+        assert made.vector.recommended_layers == push.vector.recommended_layers
+        for name in ("layers", "strength", "intervention", "hook_point", "tokens", "gate"):
+            assert getattr(made, name) == getattr(push, name)
+        cosines = torch.nn.functional.cosine_similarity(made.vector.directions, push.vector.directions)
+        assert cosines.abs().max() < 0.8
 
 
 def test_fingerprints_tell_methods_apart() -> None:
     one, two = Sliders(a=random_vector(1)), Sliders(a=random_vector(2))
-    louder = Sliders(a=replace(random_vector(1), unit=2.0))
-    prints = [Steering(one), Steering(two), Steering(louder), Prompting(), best_of(4), best_of(5)]
+    louder = Sliders(a=one["a"].scaled(2.0))
+    sliders = [SliderMethod(one), SliderMethod(two), SliderMethod(louder)]
+    prints = [*sliders, Prompting(), best_of(4), best_of(5)]
     assert len({method.fingerprint for method in prints}) == 6
-    assert Steering(one).fingerprint == Steering(Sliders(a=random_vector(1))).fingerprint
+    assert SliderMethod(one).fingerprint == SliderMethod(Sliders(a=random_vector(1))).fingerprint
+
+
+def test_the_fingerprint_of_sliders_tells_whatever_they_do_apart() -> None:
+    gate, center = Gate(0, torch.ones(32)), torch.ones(4, 32)
+    plain = Push(random_vector(1))
+    pushes = [
+        plain,
+        replace(plain, layers=(2,)),
+        replace(plain, intervention="ablate"),
+        replace(plain, intervention="set_projection", tensors={"center": center}),
+        replace(plain, intervention="set_projection", tensors={"center": 2 * center}),
+        replace(plain, hook_point="attn_out"),
+        replace(plain, tokens="generated"),
+        replace(plain, gate=gate),
+        replace(plain, gate=replace(gate, bias=1.0)),
+        replace(plain, gate=replace(gate, direction=-gate.direction)),
+    ]
+    methods = [SliderMethod(Sliders(a=Slider((push,)))) for push in pushes]
+    methods += [SliderMethod(Sliders(b=plain.vector)), SliderMethod(Sliders(a=Slider((plain, plain))))]
+    assert len({method.fingerprint for method in methods}) == len(pushes) + 2
 
 
 def test_baselines_are_evaluated_by_their_answers_alone() -> None:

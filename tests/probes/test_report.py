@@ -9,8 +9,9 @@ import pytest
 
 from probes.frontier import hypervolume
 from probes.html_report import write_html
-from probes.report import Report, setting_label
+from probes.report import Report
 from steering import SteeringError
+from steering.display.labels import setting_label
 from tests.helpers.planted_reports import PROMPTS, leaky, planted
 
 

@@ -49,7 +49,7 @@ def test_refusal_tokens_begin_refusals(lm: LanguageModel) -> None:
     assert [lm.tokenizer.decode([token]) for token in refusal_tokens(lm)] == ["A", "I", "N", "S", "U"]
 
 
-def test_a_scope_knows_where_answers_begin_when_the_dial_is_passed() -> None:
+def test_a_choice_of_tokens_knows_where_answers_begin_when_the_dial_is_passed() -> None:
     """Steering generated tokens can't change the likelihood of the answer's first token, all others it does."""
     lm = tiny_lm()
     chats = [pair.positive for pair in answer_pairs(3)]

@@ -1,4 +1,4 @@
-"""Steering inside `generate`: caches, padding, batches, beams and choices of tokens change nothing but what they should."""
+"""Steering inside `generate`: caches, padding, batches, beams, tokens to move change nothing but what they should."""
 
 from typing import Any
 

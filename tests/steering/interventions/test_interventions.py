@@ -1,14 +1,15 @@
 """Every operation is what its formula says, on random tensors, and in a model through the hooks."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from steering import Sliders, SteeringError, SteeringVector
-from steering.interventions import INTERVENTIONS, NEEDS_REFERENCE
+from steering import LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector
+from steering.interventions import INTERVENTIONS, tensor_names
 from steering.interventions.ablate import ablate
 from steering.interventions.add_keeping_norm import add_keeping_norm
 from steering.interventions.add_mapped import add_mapped
@@ -129,20 +130,24 @@ def test_mapped_addition_is_the_rank_one_map(dtype: torch.dtype, tolerance: floa
 
 # Through the hooks.
 
-REFERENCE = torch.randn(LAYERS, WIDTH, generator=torch.Generator().manual_seed(9))
+TENSOR = torch.randn(LAYERS, WIDTH, generator=torch.Generator().manual_seed(9))
+"""What every intervention gets that takes a tensor besides the direction."""
 
 
-def vector_with(intervention: str, **fields: object) -> SteeringVector:
-    reference = REFERENCE if intervention in NEEDS_REFERENCE else None
-    directions = random_vector().directions
-    return SteeringVector(directions, recommended_layers=(2,), intervention=intervention, reference=reference, **fields)
+def push_of(intervention: str, **fields: Any) -> Push:
+    tensors = dict.fromkeys(tensor_names(intervention), TENSOR)
+    return Push(random_vector(layers=(2,)), intervention=intervention, tensors=tensors, **fields)
 
 
-def at_block_2(lm: object, vector: SteeringVector, value: object, **scope: str) -> tuple[Tensor, Tensor]:
+def slider_with(intervention: str, **fields: Any) -> Slider:
+    return Slider((push_of(intervention, **fields),))
+
+
+def at_block_2(lm: LanguageModel, slider: Slider, value: Any, **options: str) -> tuple[Tensor, Tensor]:
     """(bare states, steered states) after block 2."""
     with BlockOutputs(lm) as bare:
         logits(lm)
-    with Sliders(a=vector).attach(lm, **scope) as dial, BlockOutputs(lm) as steered:
+    with Sliders(a=slider).attach(lm, **options) as dial, BlockOutputs(lm) as steered:
         dial.set(a=value)
         logits(lm)
     assert torch.equal(bare.states[1], steered.states[1])
@@ -154,12 +159,11 @@ def at_block_2(lm: object, vector: SteeringVector, value: object, **scope: str) 
 def test_every_row_moves_as_the_function_says_and_a_row_at_zero_stays(intervention: str, dtype: torch.dtype) -> None:
     lm = tiny_lm()
     lm.model.to(dtype)
-    vector = vector_with(intervention, unit=0.5)
-    bare, steered = at_block_2(lm, vector, [0.0, 1.0, -1.5])
-    reference = REFERENCE[2] if intervention in NEEDS_REFERENCE else torch.empty(0)
+    push = push_of(intervention, strength=0.5)
+    bare, steered = at_block_2(lm, Slider((push,)), [0.0, 1.0, -1.5])
     for row, x in ((1, 0.5), (2, -0.75)):
         one = bare[row : row + 1]
-        expected = INTERVENTIONS[intervention](one, torch.full((1, 1, 1), x), vector[2], reference)
+        expected = INTERVENTIONS[intervention](one, torch.full((1, 1, 1), x), push.vector[2], **push.tensors_at(2))
         torch.testing.assert_close(steered[row : row + 1], expected)
         nothing = (intervention in ("ablate", "add_above") and x < 0) or intervention in (
             "rotate_adaptive",
@@ -173,7 +177,7 @@ def test_every_row_moves_as_the_function_says_and_a_row_at_zero_stays(interventi
 def test_at_zero_and_after_detaching_the_logits_are_bitwise_the_bare_ones(intervention: str) -> None:
     lm = tiny_lm()
     bare = logits(lm)
-    with Sliders(a=vector_with(intervention), b=random_vector(3)).attach(lm) as dial:
+    with Sliders(a=slider_with(intervention), b=random_vector(3)).attach(lm) as dial:
         assert torch.equal(logits(lm), bare)
         dial.set(a=0.7)
         assert not torch.equal(logits(lm), bare)
@@ -184,51 +188,51 @@ def test_value_one_of_each_slider_reaches_its_end() -> None:
     lm = tiny_lm()
     direction = random_vector()[2]
     axis = normalize(direction, dim=0)
-    assert (at_block_2(lm, vector_with("ablate"), 1.0)[1] @ axis).abs().max() < 1e-4
-    assert (at_block_2(lm, vector_with("scale_component"), -1.0)[1] @ axis).abs().max() < 1e-4
+    assert (at_block_2(lm, slider_with("ablate"), 1.0)[1] @ axis).abs().max() < 1e-4
+    assert (at_block_2(lm, slider_with("scale_component"), -1.0)[1] @ axis).abs().max() < 1e-4
     for value in (1.0, -1.0):
-        readout = at_block_2(lm, vector_with("set_projection"), value)[1] @ axis
-        expected = (REFERENCE[2] @ axis + value * direction.norm()).expand_as(readout)
+        readout = at_block_2(lm, slider_with("set_projection"), value)[1] @ axis
+        expected = (TENSOR[2] @ axis + value * direction.norm()).expand_as(readout)
         torch.testing.assert_close(readout, expected, rtol=1e-4, atol=1e-4)
-        bare, turned = at_block_2(lm, vector_with("rotate"), value)
-        angle = angle_in_plane(turned, direction, REFERENCE[2])
+        bare, turned = at_block_2(lm, slider_with("rotate"), value)
+        angle = angle_in_plane(turned, direction, TENSOR[2])
         torch.testing.assert_close(angle.cos(), torch.full_like(angle, value), rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(turned.norm(dim=-1), bare.norm(dim=-1), rtol=1e-5, atol=1e-5)
 
 
 def test_half_way_a_rotation_has_gone_half_the_way() -> None:
     lm = tiny_lm()
-    bare, turned = at_block_2(lm, vector_with("rotate"), 0.5)
-    before, after = (angle_in_plane(h, random_vector()[2], REFERENCE[2]) for h in (bare, turned))
+    bare, turned = at_block_2(lm, slider_with("rotate"), 0.5)
+    before, after = (angle_in_plane(h, random_vector()[2], TENSOR[2]) for h in (bare, turned))
     torch.testing.assert_close(after, before / 2, rtol=1e-3, atol=1e-3)
 
 
-def test_an_intervention_keeps_to_its_scope() -> None:
+def test_an_intervention_keeps_to_its_tokens() -> None:
     lm = tiny_lm()
-    bare, steered = at_block_2(lm, vector_with("ablate"), 1.0, scope="last_prompt_token")
+    bare, steered = at_block_2(lm, slider_with("ablate"), 1.0, tokens="last_prompt_token")
     assert torch.equal(steered[:, :-1], bare[:, :-1])
     assert (steered[:, -1] @ random_vector()[2]).abs().max() < 1e-3
 
 
-def test_a_vectors_own_scope_holds_unless_attach_names_one() -> None:
+def test_a_sliders_own_tokens_hold_unless_attach_names_others() -> None:
     lm = tiny_lm()
-    vector = vector_with("ablate", scope="last_prompt_token")
-    bare, steered = at_block_2(lm, vector, 1.0)
+    slider = slider_with("ablate", tokens="last_prompt_token")
+    bare, steered = at_block_2(lm, slider, 1.0)
     assert torch.equal(steered[:, :-1], bare[:, :-1])
     assert not torch.equal(steered[:, -1], bare[:, -1])
-    assert not torch.equal(at_block_2(lm, vector, 1.0, scope="all")[1][:, 0], bare[:, 0])
+    assert not torch.equal(at_block_2(lm, slider, 1.0, tokens="all")[1][:, 0], bare[:, 0])
 
 
-def test_companions_move_with_the_same_slider() -> None:
+def test_all_pushes_move_with_the_same_slider() -> None:
     lm = tiny_lm()
-    ablation = SteeringVector(random_vector(2).directions, recommended_layers=(2,), intervention="ablate", unit=-1.0)
-    vector = SteeringVector(random_vector(1).directions, recommended_layers=(1,), companions=(ablation,))
-    with Sliders(a=vector).attach(lm) as dial:
+    ablation = Push(random_vector(2), layers=(2,), strength=-1.0, intervention="ablate")
+    slider = Slider((Push(random_vector(1), layers=(1,)), ablation))
+    with Sliders(a=slider).attach(lm) as dial:
         dial.set(a=-1.0)
         with BlockOutputs(lm) as steered:
             logits(lm)
     assert (steered.states[2] @ random_vector(2)[2]).abs().max() < 1e-3
-    with Sliders(a=vector).attach(lm) as dial, BlockOutputs(lm) as steered:
+    with Sliders(a=slider).attach(lm) as dial, BlockOutputs(lm) as steered:
         dial.set(a=1.0)
         logits(lm)
     with Sliders(a=random_vector(1, layers=(1,))).attach(lm) as dial, BlockOutputs(lm) as only_added:
@@ -239,7 +243,7 @@ def test_companions_move_with_the_same_slider() -> None:
 
 def test_decoding_with_and_without_cache_agrees_under_every_intervention() -> None:
     lm = tiny_lm()
-    sliders = Sliders(**{name: vector_with(name) for name in INTERVENTIONS})
+    sliders = Sliders(**{name: slider_with(name) for name in INTERVENTIONS})
     with sliders.attach(lm) as dial:
         dial.set(**dict.fromkeys(INTERVENTIONS, 0.3))
         runs = [lm.model.generate(IDS, max_new_tokens=8, do_sample=False, use_cache=use) for use in (True, False)]
@@ -247,30 +251,62 @@ def test_decoding_with_and_without_cache_agrees_under_every_intervention() -> No
 
 
 def test_your_own_intervention_is_one_registry_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(INTERVENTIONS, "halve", lambda h, x, _v, _r: h / (1 + x))
-    bare, steered = at_block_2(tiny_lm(), vector_with("halve"), 1.0)
+    monkeypatch.setitem(INTERVENTIONS, "halve", lambda h, x, _v: h / (1 + x))
+    bare, steered = at_block_2(tiny_lm(), slider_with("halve"), 1.0)
     assert torch.equal(steered, bare / 2)
+
+
+def test_your_own_intervention_gets_the_tensors_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(INTERVENTIONS, "two", lambda h, x, _v, minus, plus: h + x * plus - x * minus)
+    assert tensor_names("two") == ("minus", "plus")
+    minus, plus = torch.randn(2, LAYERS, WIDTH, generator=torch.Generator().manual_seed(4))
+    push = Push(random_vector(layers=(2,)), intervention="two", tensors={"plus": plus, "minus": minus})
+    bare, steered = at_block_2(tiny_lm(), Slider((push,)), 1.0)
+    assert torch.equal(steered, bare + plus[2] - minus[2])
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
         ({"intervention": "magic"}, "no intervention 'magic'; choose from 'add'"),
-        ({"intervention": "rotate"}, "'rotate' needs a reference"),
-        ({"reference": torch.zeros(2, 3)}, "reference of the directions' shape"),
-        ({"scope": "nowhere"}, "no scope 'nowhere'"),
-        ({"unit": 1e39}, "unit that keeps the directions finite"),
-        ({"unit": float("inf")}, "unit that keeps the directions finite"),
-        ({"range": (1.0, -1.0)}, "finite range in order"),
-        ({"companions": (SteeringVector(torch.ones(1, 3)),)}, "companions of the same width"),
+        ({"intervention": "rotate"}, "'rotate' takes the tensors 'second_direction', found"),
+        ({"tensors": {"reader": torch.zeros(LAYERS, WIDTH)}}, "'add' takes the tensors .*, found 'reader'"),
+        (
+            {"intervention": "add_mapped", "tensors": {"reader": torch.zeros(2, 3)}},
+            "reader of the directions' shape",
+        ),
+        (
+            {"intervention": "add_mapped", "tensors": {"reader": torch.full((LAYERS, WIDTH), torch.nan)}},
+            "finite reader of the directions' shape",
+        ),
+        ({"tokens": "nowhere"}, "no scope 'nowhere'"),
+        ({"strength": 1e39}, "strength that keeps the directions finite"),
+        ({"strength": float("inf")}, "strength that keeps the directions finite"),
+        ({"layers": (7,)}, r"ascending layers out of \[0, 1, 2, 3\] to move, found \[7\]"),
+        ({"layers": (2, 1)}, r"ascending layers out of \[0, 1, 2, 3\] to move, found \[2, 1\]"),
     ],
 )
-def test_what_does_not_fit_is_refused(fields: dict[str, object], sentence: str) -> None:
+def test_what_does_not_fit_is_refused(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SteeringError, match=sentence):
-        SteeringVector(random_vector().directions, **fields)
+        Push(random_vector(), **fields)
 
 
-def test_only_plain_additions_can_be_added() -> None:
-    for combine in (lambda v: v + v, lambda v: 2 * v, lambda v: -v):
-        with pytest.raises(SteeringError, match="Expected a plain addition at blocks to"):
-            combine(vector_with("ablate"))
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"range": (1.0, -1.0)}, "finite range in order"),
+        ({"range": (0.0, float("inf"))}, "finite range in order"),
+        ({"pushes": (Push(random_vector()), Push(SteeringVector(torch.ones(1, 3))))}, "several of the same width"),
+        ({"pushes": ()}, "one push or several"),
+    ],
+)
+def test_a_slider_that_does_not_fit_is_refused(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SteeringError, match=sentence):
+        Slider(**{"pushes": (Push(random_vector()),)} | fields)
+
+
+def test_only_vectors_can_be_added_and_not_what_sliders_do() -> None:
+    for combine in (lambda s: s + s, lambda s: 2 * s, lambda s: -s):
+        assert isinstance(combine(random_vector()), SteeringVector)
+        with pytest.raises(TypeError):
+            combine(slider_with("ablate"))
