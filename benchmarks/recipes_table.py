@@ -17,7 +17,7 @@ import torch
 import typer
 
 from steering import LanguageModel, Sliders, SteeringVector, load
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.recipes import RECIPES, from_ingredients
 from steering.recipes.inputs import Ingredients
 from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_tokens
@@ -122,7 +122,7 @@ def main(
             vector = ingredients.vector("safety", "random") if name == "random" else from_ingredients(ingredients, name)
             vector.save(file)
         results[name] = measure(measures, vector)
-        with replacing(kept) as temporary:
+        with atomic_write(kept) as temporary:
             Path(temporary).write_text(json.dumps(results, indent=2), encoding="utf-8")
         print(name, results[name], flush=True)
     print(f"\n{Path(lm.identity.name).name}, {prompts} prompts of a kind\n")

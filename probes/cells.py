@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from steering.files import replacing
+from steering.files import atomic_write
 
 Cell = TypeVar("Cell", bound=BaseModel)
 
@@ -37,6 +37,6 @@ class Cells:
                 pass  # damaged on the disk: computed anew
         cell = compute()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             temporary.write_text(cell.model_dump_json(), encoding="utf-8")
         return cell

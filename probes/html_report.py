@@ -16,7 +16,7 @@ from probes.report import Report, setting_label
 from steering.display.html import paragraph, table
 from steering.display.plots import as_image
 from steering.errors import SteeringError
-from steering.files import replacing
+from steering.files import atomic_write
 
 EXAMPLES = 3
 """Prompts of a kind whose answers are shown."""
@@ -55,7 +55,7 @@ def write_html(reports: Mapping[str, Report], path: str | Path) -> None:
             }
         ),
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

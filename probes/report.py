@@ -22,7 +22,7 @@ from probes.repetition import repeated_ngrams
 from probes.vector_record import VectorRecord
 from steering.display.labels import setting_label as setting_label
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.models.identity import ModelIdentity
 
 OUTCOMES: dict[str, tuple[Kind, tuple[str, ...]]] = {
@@ -176,7 +176,7 @@ class Report(BaseModel):
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(self.model_dump_json(), encoding="utf-8")
 
     @staticmethod

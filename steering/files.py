@@ -10,10 +10,17 @@ from steering.errors import SteeringError
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the body succeeds, remove it when it raises.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Write a file whole or not at all.
 
-    Raises SteeringError when the folder doesn't exist or can't be written.
+    Args:
+        path: the file to create or to replace.
+
+    Yields:
+        A temporary path beside it, renamed to `path` when the body succeeds and removed when it raises.
+
+    Raises:
+        SteeringError: when `path` is a folder, or its folder doesn't exist or can't be written.
     """
     path = Path(path)
     if path.is_dir():

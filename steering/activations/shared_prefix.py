@@ -64,13 +64,10 @@ def shared_prefix(
     longest: int,
     within: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Prefix:
-    """Run what all rows begin with once, at most so many tokens.
+    """Run what all rows begin with once, at most `longest` tokens, inside the context `within`.
 
     Not where somebody watches the model or its blocks, as a dial does: it is to see whole prompts, in the rows that it
     knows.
-
-    Args:
-        within: a context for the forward pass, such as one that ends it early.
     """
     length = min(len(common_prefix(rows)), longest) if rows else 0
     if length == 0 or len(rows) == 1 or is_watched(lm):

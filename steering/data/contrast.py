@@ -6,26 +6,47 @@ line is one pair, `{"id", "group", "positive": [messages], "negative": [messages
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from steering.data.chats import Chat, first_problem
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
+from steering.files import atomic_write
 
 _BUILTIN_FOLDER = Path(__file__).parent / "contrast_sets"
+_PAIRS_SHOWN = 5
+_CHARACTERS_SHOWN = 240
 
 
 class ContrastPair(BaseModel):
-    """Two chats that differ in the axis' property. Moving from `negative` to `positive` is the slider's + direction."""
+    """Two chats that differ in the axis' property. Moving from `negative` to `positive` is the slider's + direction.
+
+    Both sides end with a turn of the same role: the user's where prompts are contrasted, the assistant's where answers
+    are.
+
+    Example:
+        >>> from steering import ContrastPair
+        >>> pair = ContrastPair(
+        ...     id="formality-1",
+        ...     group="greetings",
+        ...     positive=[{"role": "user", "content": "Good morning, could you help me?"}],
+        ...     negative=[{"role": "user", "content": "hey, got a sec?"}],
+        ... )
+        >>> pair.positive[-1].content
+        'Good morning, could you help me?'
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
+    """Its own in the set; decides in `ContrastSet.split` on which side the pair falls."""
     group: str
+    """A name for pairs of one kind, such as a topic."""
     positive: Chat
     negative: Chat
 
@@ -53,17 +74,35 @@ class Header(BaseModel):
     """What the negative side is."""
     why: str = ""
     """Why the slider's + points to the positive side."""
-    licence: str = ""
+    license: str = ""
+
+
+class _HeaderLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    header: Header
 
 
 @dataclass(frozen=True, repr=False)
-class ContrastSet:
-    """An ordered collection of contrast pairs, with its header."""
+class ContrastSet(Sequence[ContrastPair]):
+    """A sequence of contrast pairs with its header. A slice of it is a contrast set too.
+
+    Example:
+        >>> from steering import ContrastSet
+        >>> safety = ContrastSet.builtin("safety")
+        >>> safety
+        ContrastSet('safety', 448 pairs)
+        >>> safety.groups
+        {'explicit': 248, 'implicit': 100, 'borderline': 100}
+        >>> safety.spread(16)[:10]
+        ContrastSet('safety', 10 pairs)
+        >>> formality = ContrastSet.load("formality.jsonl")  # doctest: +SKIP
+    """
 
     pairs: tuple[ContrastPair, ...]
     header: Header
     lines: tuple[int, ...] = ()
-    """Line of every pair in its file; as `write` would place them, below the header, when not given."""
+    """Line of every pair in its file; as `save` would place them, below the header, when not given."""
 
     def __post_init__(self) -> None:
         if not self.lines:
@@ -72,8 +111,14 @@ class ContrastSet:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __iter__(self) -> Iterator[ContrastPair]:
-        return iter(self.pairs)
+    @overload
+    def __getitem__(self, index: int) -> ContrastPair: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ContrastSet": ...
+    def __getitem__(self, index: int | slice) -> "ContrastPair | ContrastSet":
+        if isinstance(index, int):
+            return self.pairs[index]
+        return ContrastSet(self.pairs[index], self.header, self.lines[index])
 
     @property
     def name(self) -> str:
@@ -83,10 +128,7 @@ class ContrastSet:
     @property
     def groups(self) -> dict[str, int]:
         """Number of pairs in each group, in order of appearance."""
-        counts: dict[str, int] = {}
-        for pair in self.pairs:
-            counts[pair.group] = counts.get(pair.group, 0) + 1
-        return counts
+        return dict(Counter(pair.group for pair in self.pairs))
 
     @property
     def ends_with_answer(self) -> bool:
@@ -102,7 +144,11 @@ class ContrastSet:
         return digest.hexdigest()[:16]
 
     def select(self, *groups: str) -> "ContrastSet":
-        """The pairs of the named groups."""
+        """The pairs of the named groups, in their order in the set.
+
+        Raises:
+            SteeringError: for a group that the set doesn't have.
+        """
         for group in groups:
             if group not in self.groups:
                 raise SteeringError(
@@ -111,9 +157,16 @@ class ContrastSet:
         return self._where(lambda pair: pair.group in groups)
 
     def split(self, held_out: float = 0.2) -> tuple["ContrastSet", "ContrastSet"]:
-        """Divide by pair into (rest, held out). A pair's id decides, so that order and other pairs hardly matter.
+        """Divide by pair. A pair's id decides, so that order and other pairs hardly matter.
 
-        Raises SteeringError unless both parts get at least one pair.
+        Args:
+            held_out: share of the pairs to hold out, between 0 and 1.
+
+        Returns:
+            The rest, and the pairs that were held out.
+
+        Raises:
+            SteeringError: unless both parts get at least one pair.
         """
         count = round(len(self) * held_out)
         if not 0 < count < len(self):
@@ -125,17 +178,25 @@ class ContrastSet:
         chosen = {pair.id for pair in ranked[:count]}
         return self._where(lambda pair: pair.id not in chosen), self._where(lambda pair: pair.id in chosen)
 
-    def spread(self, count: int) -> tuple[ContrastPair, ...]:
-        """At most so many pairs, spread over the set and so over its groups."""
-        return self.pairs[:: max(1, len(self) // count)][:count]
+    def spread(self, count: int) -> "ContrastSet":
+        """At most `count` pairs, spread evenly over the set and so over its groups."""
+        return self[:: max(1, len(self) // count)][:count]
 
     def __repr__(self) -> str:
         return f"ContrastSet({self.name!r}, {len(self)} pairs)"
 
     def _repr_html_(self) -> str:
-        from steering.display.html import contrast_set_html
+        from steering.display.html import paragraph, table
 
-        return contrast_set_html(self)
+        shown = self.spread(_PAIRS_SHOWN)
+        kind = "answers" if self.ends_with_answer else "prompts"
+        groups = ", ".join(f"{name} {count}" for name, count in self.groups.items())
+        rows = [[pair.group, _shortened(pair.positive), _shortened(pair.negative)] for pair in shown]
+        return (
+            paragraph(f"{self.name}: {len(self)} pairs of {kind}", f"groups: {groups}. {self.header.why}")
+            + table(["group", "positive (+)", "negative (-)"], rows)
+            + paragraph("", f"{len(shown)} of {len(self)} pairs shown")
+        )
 
     def _where(self, wanted: Callable[[ContrastPair], bool]) -> "ContrastSet":
         kept = [(pair, line) for pair, line in zip(self.pairs, self.lines, strict=True) if wanted(pair)]
@@ -143,12 +204,16 @@ class ContrastSet:
 
     @staticmethod
     def builtin(name: str) -> "ContrastSet":
-        """One of the sets written for this project: see `ContrastSet.builtin_names()`."""
+        """One of the sets written for this project: see `ContrastSet.builtin_names()`.
+
+        Raises:
+            SteeringError: for another name.
+        """
         if name not in ContrastSet.builtin_names():
             raise SteeringError(
                 f"There is no built-in contrast set {name!r}; choose from {quoted(ContrastSet.builtin_names())}."
             )
-        return ContrastSet.read(_BUILTIN_FOLDER / f"{name}.jsonl")
+        return ContrastSet.load(_BUILTIN_FOLDER / f"{name}.jsonl")
 
     @staticmethod
     def builtin_names() -> tuple[str, ...]:
@@ -156,8 +221,12 @@ class ContrastSet:
         return tuple(sorted(file.stem for file in _BUILTIN_FOLDER.glob("*.jsonl")))
 
     @staticmethod
-    def read(path: str | Path) -> "ContrastSet":
-        """Read a JSON-lines file. Raises SteeringError that names the first line that isn't as it should be."""
+    def load(path: str | Path) -> "ContrastSet":
+        """Read a JSON-lines file, one pair a line below an optional header.
+
+        Raises:
+            SteeringError: for a file that can't be read; it names the first line that isn't as it should be.
+        """
         path = Path(path)
         try:
             lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -172,11 +241,15 @@ class ContrastSet:
         _check_ids(pairs, first_line, path)
         return ContrastSet(pairs, header, tuple(range(first_line, first_line + len(pairs))))
 
-    def write(self, path: str | Path) -> None:
-        """Write the set as JSON lines, header first, whole or not at all."""
+    def save(self, path: str | Path) -> None:
+        """Write the set as JSON lines, header first, whole or not at all.
+
+        Raises:
+            SteeringError: when the file can't be written there.
+        """
         lines = [json.dumps({"header": self.header.model_dump()}, ensure_ascii=False)]
         lines += [json.dumps(pair.model_dump(), ensure_ascii=False) for pair in self.pairs]
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -214,7 +287,6 @@ def _check_ids(pairs: tuple[ContrastPair, ...], first_line: int, path: Path) -> 
             )
 
 
-class _HeaderLine(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    header: Header
+def _shortened(chat: Chat) -> str:
+    text = "\n".join(message.content if len(chat) == 1 else f"{message.role}: {message.content}" for message in chat)
+    return text if len(text) <= _CHARACTERS_SHOWN else f"{text[: _CHARACTERS_SHOWN - 1]}…"

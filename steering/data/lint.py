@@ -36,7 +36,16 @@ class Finding:
 
 
 def lint(contrast_set: ContrastSet) -> list[Finding]:
-    """Every finding in the set, by check, then by line. An empty list is a clean set."""
+    """Look for what makes a set teach something other than its axis.
+
+    Returns:
+        Every finding, by check, then by line; `[]` for a clean set.
+
+    Example:
+        >>> from steering import ContrastSet, lint
+        >>> lint(ContrastSet.builtin("safety"))
+        []
+    """
     checks: tuple[Callable[[ContrastSet], Iterator[Finding]], ...] = (
         _duplicates,
         _empty_turns,

@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.activations.recording import PairStates
+from steering.activations.recording import PairActivations
 from steering.directions.pca import pca
 
 
 def keep_largest(directions: Float[Tensor, "layers d_model"], share: float = 0.05) -> Float[Tensor, "layers d_model"]:
-    """`d ⊙ m`, with `m` the mask of each layer's largest coordinates by absolute value; not normalised afterwards.
+    """`d ⊙ m`, with `m` the mask of each layer's largest coordinates by absolute value; not normalized afterwards.
 
     Exactly `round(share · d_model)` coordinates stay, but at least one.
     """
@@ -22,6 +22,6 @@ def keep_largest(directions: Float[Tensor, "layers d_model"], share: float = 0.0
     return torch.zeros_like(directions).scatter(-1, kept, directions.gather(-1, kept))
 
 
-def sparse(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
+def sparse(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
     """The largest 5 % of the coordinates of `pca`, as published. `SteeringVector.sparse` masks any other direction."""
     return keep_largest(pca(batches))

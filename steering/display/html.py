@@ -2,37 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
-from steering.data.chats import Chat
 from steering.display.plots import as_image, layer_profile
 from steering.vectors.steering_vector import SteeringVector, layer_spans
-
-if TYPE_CHECKING:
-    from steering.data.contrast import ContrastSet
-    from steering.models.language_model import LanguageModel
-
-PAIRS_SHOWN = 5
-LONGEST = 240
-"""Characters of a chat that are shown."""
-
-
-def contrast_set_html(contrast_set: "ContrastSet") -> str:
-    """Name, counts and a few pairs, spread over the set."""
-    header = contrast_set.header
-    groups = ", ".join(f"{name} {count}" for name, count in contrast_set.groups.items())
-    kind = "answers" if contrast_set.ends_with_answer else "prompts"
-    return (
-        paragraph(f"{contrast_set.name}: {len(contrast_set)} pairs of {kind}", f"groups: {groups}. {header.why}")
-        + table(
-            ["group", "positive (+)", "negative (-)"],
-            [
-                [pair.group, _shortened(pair.positive), _shortened(pair.negative)]
-                for pair in contrast_set.spread(PAIRS_SHOWN)
-            ],
-        )
-        + paragraph("", f"{min(PAIRS_SHOWN, len(contrast_set))} of {len(contrast_set)} pairs shown")
-    )
 
 
 def vector_html(vector: SteeringVector) -> str:
@@ -80,22 +52,6 @@ def range_text(vector: SteeringVector) -> str:
     return f"{low:g} to {high:g}, {found_by}"
 
 
-def model_html(lm: "LanguageModel") -> str:
-    """Which model it is."""
-    identity = lm.identity
-    parameters = sum(parameter.numel() for parameter in lm.model.parameters())
-    return paragraph("LanguageModel", identity.name) + table(
-        [],
-        [
-            ["architecture", f"{identity.model_type}, {lm.n_layers} blocks of width {lm.d_model}"],
-            ["parameters", f"{parameters / 1e6:,.1f} million, {str(lm.model.dtype).removeprefix('torch.')}"],
-            ["on", str(lm.model.device)],
-            ["chat template", "yes" if lm.has_chat_template else "none"],
-            ["system prompt", "the template's own" if lm.system_prompt is None else lm.system_prompt or "empty"],
-        ],
-    )
-
-
 def paragraph(title: str, text: str) -> str:
     """A line with a bold beginning."""
     return f"<p><b>{escape(title)}</b> {escape(text)}</p>"
@@ -113,8 +69,3 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for first, *rest in rows
     )
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
-
-
-def _shortened(chat: Chat) -> str:
-    text = "\n".join(message.content if len(chat) == 1 else f"{message.role}: {message.content}" for message in chat)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from steering.errors import SteeringError
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.formats.fixed_sliders import Steering, as_setting, file_additions
 from steering.formats.reading import existing, vector_at
 from steering.models.identity import ModelIdentity
@@ -23,7 +23,7 @@ from steering.vectors.steering_vector import SteeringVector
 def to_npz(steering: Steering, path: str | Path) -> None:
     """Write the file, whole or not at all. Raises SteeringError for anything but additions at blocks."""
     additions = file_additions(steering, "a .npz file")
-    with replacing(path) as temporary, temporary.open("wb") as stream:
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
             layers=np.array(list(additions), dtype=np.int64),

@@ -16,9 +16,9 @@ from steering.errors import SteeringError, quoted
 from steering.hooks.block_hooks import Addition, GateReading, Move, Operation
 from steering.hooks.generate_hook import watch_generate
 from steering.hooks.tracker import TokenTracker
-from steering.models.attention import output_projection
 from steering.models.bridge import Bridge, language_model
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
+from steering.models.hook_points import output_projection
 from steering.models.identity import identify
 from steering.models.language_model import LanguageModel
 from steering.vectors.steering_vector import SteeringVector
@@ -67,7 +67,7 @@ class Sliders:
         Use the dial as a context manager, or call its `detach()`.
 
         Args:
-            scope: a name in `SCOPES` for all axes, or one for some of them; else the vectors' own.
+            scope: a token position for all axes, or one for some of them; else the vectors' own.
             allow_mismatch: differences between the vectors' model and this one to accept.
             blocks: dotted path of a plain transformers model's decoder blocks, where they can't be found.
 

@@ -32,7 +32,21 @@ class TokenizedChat:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LanguageModel:
-    """A causal language model that `load()` loaded, or that the user wraps: `LanguageModel(model, tokenizer)`."""
+    """A causal language model that `load()` loaded, or that the user wraps: `LanguageModel(model, tokenizer)`.
+
+    Raises:
+        SteeringError: when the decoder blocks can't be found.
+
+    Example:
+        >>> lm.n_layers, lm.d_model
+        (4, 32)
+        >>> chat = lm.tokenize("Why is the sky blue?")
+        >>> len(chat.ids) == chat.prompt_length
+        True
+        >>> answers = lm.generate(["Hello!", "Why is the sky blue?"], max_new_tokens=4)
+        >>> len(answers)
+        2
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -80,7 +94,14 @@ class LanguageModel:
         that prompt followed by the answer's own tokens, as if the model had written them. Without a chat template the
         turns' texts stand on a line each.
 
-        Raises SteeringError when the chat template can't render the chat.
+        Args:
+            chat: a prompt, or the turns of a chat.
+
+        Returns:
+            The ids, without padding, and where the prompt and the user's text in it end.
+
+        Raises:
+            SteeringError: when the chat template can't render the chat.
         """
         messages = as_chat(chat)
         answer = messages[-1].content if messages[-1].role == "assistant" else ""
@@ -122,9 +143,17 @@ class LanguageModel:
         return list(rendered)
 
     def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
-        """Answers to several prompts in one batch, greedy unless `options` (of transformers' `generate`) say otherwise.
+        """Answers to several prompts in one batch, greedy unless the options say otherwise.
 
-        Under a dial with per-row coefficients, row i of the dial steers prompt i.
+        Under a dial with a value for each row, value i steers prompt i.
+
+        Args:
+            prompts: prompts or chats, one a row.
+            max_new_tokens: length of the answers at most.
+            options: of transformers' `generate`.
+
+        Returns:
+            One answer a prompt, without special tokens.
         """
         rows = [self.tokenize(prompt).ids for prompt in prompts]
         input_ids, attention_mask = pad(rows, self.padding_id, self.model.device, side="left")
@@ -138,7 +167,7 @@ class LanguageModel:
         return [text.strip() for text in texts]
 
     def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
-        """The answer to one prompt or chat. Options are those of `generate`."""
+        """The answer to one prompt or chat. Arguments are those of `generate`."""
         return self.generate([prompt], max_new_tokens, **options)[0]
 
     @property
@@ -150,6 +179,14 @@ class LanguageModel:
         return f"LanguageModel({self.identity.name!r}, {self.n_layers} layers of width {self.d_model})"
 
     def _repr_html_(self) -> str:
-        from steering.display.html import model_html
+        from steering.display.html import paragraph, table
 
-        return model_html(self)
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        rows = [
+            ["architecture", f"{self.identity.model_type}, {self.n_layers} blocks of width {self.d_model}"],
+            ["parameters", f"{parameters / 1e6:,.1f} million, {str(self.model.dtype).removeprefix('torch.')}"],
+            ["on", str(self.model.device)],
+            ["chat template", "yes" if self.has_chat_template else "none"],
+            ["system prompt", "the template's own" if self.system_prompt is None else self.system_prompt or "empty"],
+        ]
+        return paragraph("LanguageModel", self.identity.name) + table([], rows)

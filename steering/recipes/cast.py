@@ -16,8 +16,8 @@ def cast(ingredients: Ingredients) -> SteeringVector:
     reads the mean over the prompt's tokens; here it is the cosine at the last one.
     """
     moved = ingredients.layers(15 / 32, 24 / 32)
-    behaviour = ingredients.vector("safety-response", "pairwise_centred_pca")
-    condition = ingredients.vector("safety", "pairwise_centred_pca")
+    behaviour = ingredients.vector("safety-response", "pairwise_centered_pca")
+    condition = ingredients.vector("safety", "pairwise_centered_pca")
     positive, negative = ingredients.states("safety")
     gates = [
         threshold_gate(layer, condition[layer], positive[:, layer], negative[:, layer])

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from steering.models.attention import output_projection, projection_weight
+from steering.models.hook_points import output_projection, projection_weight
 from steering.recipes.inputs import Ingredients, with_directions
 from steering.vectors.steering_vector import SteeringVector
 
@@ -25,7 +25,7 @@ def iti(ingredients: Ingredients) -> SteeringVector:
     """
     lm = ingredients.lm
     heads = lm.model.config.get_text_config(decoder=True).num_attention_heads
-    sides = ingredients.states("safety-response", site="heads")
+    sides = ingredients.states("safety-response", hook_point="z")
     positive, negative = (side.reshape(*side.shape[:2], heads, -1) for side in sides)  # the last: a head's width
     accuracy = _held_out_accuracy(positive, negative)
     chosen = torch.zeros_like(accuracy, dtype=torch.bool).flatten()

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from steering.data.contrast import ContrastSet
 from steering.extraction import extract
 from steering.recipes.inputs import Ingredients, with_directions
 from steering.recipes.selection import Selection, read_positions, select_direction
@@ -32,7 +31,7 @@ def search(ingredients: Ingredients, criterion: str = "arditi") -> Selection:
     """The search behind the recipe, on prompts that were held out of the vectors: the table of all candidates."""
     whole = ingredients.contrast_set("safety")
     rest, held_out = whole.split()
-    few = ContrastSet(rest.spread(PAIRS), whole.header)
+    few = rest.spread(PAIRS)
     validation = held_out.spread(ingredients.validation_pairs)
     lm = ingredients.lm
     return select_direction(

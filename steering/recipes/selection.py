@@ -12,10 +12,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from tqdm.auto import tqdm
 
-from steering.activations.recording import States, record
+from steering.activations.recording import Activations, record
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.hooks.sliders import Sliders
 from steering.models.language_model import LanguageModel
 from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
@@ -68,7 +68,7 @@ class Selection(BaseModel):
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, whole or not at all."""
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             Path(temporary).write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
     def plot(self, path: str | Path) -> None:
@@ -99,7 +99,7 @@ class Selection(BaseModel):
             axes.set(title=title, ylabel=label, xlabel="layer (output of block)")
         panels[2].axhline(MAX_KL, color="grey", linestyle=":")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(positions) + 1)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             figure.savefig(temporary)
 
 
@@ -112,8 +112,8 @@ class _Bare:
     next_token: torch.Tensor
     """Log-probabilities after the harmless prompts."""
     layers: tuple[int, ...]
-    harmful_states: States
-    harmless_states: States
+    harmful_states: Activations
+    harmless_states: Activations
 
 
 def read_positions(lm: LanguageModel) -> list[str]:
@@ -230,7 +230,7 @@ def _filtered(tried: Sequence[Candidate], criterion: str, bare_refusal: float) -
     )
 
 
-def _score(lm: LanguageModel, prompts: Sequence[ChatLike], bare: _Bare, wanted: States, criterion: str) -> float:
+def _score(lm: LanguageModel, prompts: Sequence[ChatLike], bare: _Bare, wanted: Activations, criterion: str) -> float:
     if criterion == "arditi":
         return refusal_log_odds(next_token_log_probabilities(lm, prompts), refusal_tokens(lm)).mean().item()
     states = record(lm, prompts, layers=bare.layers)

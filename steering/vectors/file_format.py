@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.interventions.gates import Gate
 from steering.vectors.provenance import Calibration, Origin, Profile
 from steering.vectors.steering_vector import SteeringVector
@@ -93,7 +93,7 @@ def write_vector(vector: SteeringVector, path: str | Path) -> None:
         for (prefix, _), part in zip(metadata.prefixed_parts(), vector.parts, strict=True)
         for name, tensor in _tensors(part).items()
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata={METADATA_KEY: metadata.model_dump_json()})
 
 

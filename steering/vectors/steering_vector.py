@@ -11,10 +11,10 @@ from torch import Tensor
 
 from steering.directions.sparse import keep_largest
 from steering.errors import SteeringError, quoted
-from steering.hooks.tokens import token_choice
 from steering.interventions import INTERVENTIONS, NEEDS_REFERENCE
 from steering.interventions.gates import Gate
 from steering.models.identity import ALLOWABLE, ModelIdentity, mismatches
+from steering.models.token_positions import token_choice
 from steering.vectors.provenance import Calibration, Origin, Profile
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class SteeringVector:
     calibration: Calibration | None = None
     """How unit, range and layers were found; None where they are plain defaults."""
     scope: str = "all"
-    """Tokens that the slider moves unless `attach` says otherwise: a name in `steering.hooks.tokens.SCOPES`."""
+    """Tokens that the slider moves unless `attach` says otherwise: see `steering.models.token_positions`."""
     intervention: str = "add"
     """What the slider does: a name in `steering.interventions.INTERVENTIONS`."""
     site: str = "block"

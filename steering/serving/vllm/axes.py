@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from steering.errors import SteeringError, quoted
-from steering.hooks.tokens import token_choice
+from steering.models.token_positions import token_choice
 from steering.vectors.file_format import read_vector
 from steering.vectors.steering_vector import SteeringVector
 

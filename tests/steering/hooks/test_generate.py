@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from steering import LanguageModel, Sliders, SteeringError, sweep
-from steering.hooks.tokens import SCOPES
 from steering.interventions.gates import Gate
+from steering.models.token_positions import POSITIONS
 from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
 
 PROMPTS = ["Hi", "What is the tide?", "Tell me of boats."]
 FAMILIES = ("Llama", "Gemma3", "GPT2", "Bloom")
 """Rotary and sliding, learned and ALiBi positions: what padding and caches may break."""
-NAMED_SCOPES = [scope.replace("K", "3") for scope in SCOPES]
+NAMED_SCOPES = [scope.replace("K", "3") for scope in POSITIONS]
 
 
 def padded(lm: LanguageModel, side: str) -> tuple[dict[str, Tensor], list[list[int]]]:

@@ -258,7 +258,7 @@ def test_your_own_intervention_is_one_registry_line(monkeypatch: pytest.MonkeyPa
         ({"intervention": "magic"}, "no intervention 'magic'; choose from 'add'"),
         ({"intervention": "rotate"}, "'rotate' needs a reference"),
         ({"reference": torch.zeros(2, 3)}, "reference of the directions' shape"),
-        ({"scope": "nowhere"}, "no scope 'nowhere'"),
+        ({"scope": "nowhere"}, "no token position 'nowhere'"),
         ({"unit": 1e39}, "unit that keeps the directions finite"),
         ({"unit": float("inf")}, "unit that keeps the directions finite"),
         ({"range": (1.0, -1.0)}, "finite range in order"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from steering import ContrastSet, LanguageModel, Sliders, SteeringError, SteeringVector, record
-from steering.activations.cache import KeptStates
+from steering.activations.cache import ActivationCache
 from steering.activations.recording import stream_pairs
 from steering.data.contrast import ContrastPair, Header
 from steering.interventions.ablate import ablate
@@ -102,7 +102,7 @@ def test_the_parts_are_those_of_the_paper(ingredients: Ingredients) -> None:
     vectors = {name: from_ingredients(ingredients, name) for name in RECIPES}
     methods = {name: vector.origin.sources[0].method for name, vector in vectors.items() if vector.origin is not None}
     assert methods["repe"] == "lat"
-    assert methods["cast"] == "pairwise_centred_pca"
+    assert methods["cast"] == "pairwise_centered_pca"
     assert methods["jailbreak-antidote"] == "sparse"
     assert methods["caa"] == "difference_in_means"
     interventions = {name: vector.intervention for name, vector in vectors.items()}
@@ -220,7 +220,7 @@ def test_sets_of_the_wrong_kind_are_refused(lm: LanguageModel) -> None:
 
 
 def test_states_are_read_once_and_are_the_streamed_ones(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = KeptStates()
+    read = ActivationCache()
     pairs = prompt_pairs(6).pairs
     first = list(read(lm, pairs, progress=False))
     streamed = list(stream_pairs(lm, pairs, progress=False))
