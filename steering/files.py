@@ -1,7 +1,6 @@
 """Writing files so that a reader never sees half of one, whenever the writer is killed."""
 
-import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,21 +28,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise SteeringError(
             f"Can't write {str(path)!r}: the folder {str(path.parent)!r} doesn't exist; create it first."
         )
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise SteeringError(f"Can't write {str(path)!r}: {error.strerror}; choose another folder.") from error
-    os.close(descriptor)
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -138,10 +138,8 @@ class ContrastSet(Sequence[ContrastPair]):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the pairs, whatever their header; 16 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for pair in self.pairs:
-            digest.update(pair.model_dump_json().encode() + b"\n")
-        return digest.hexdigest()[:16]
+        lines = "".join(f"{pair.model_dump_json()}\n" for pair in self.pairs)
+        return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     def select(self, *groups: str) -> "ContrastSet":
         """The pairs of the named groups, in their order in the set.

@@ -2,9 +2,8 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -37,16 +36,13 @@ def dequantized_folder(file: Path, dtype: torch.dtype = torch.float32) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
-    try:
-        _convert(file, dtype, temporary)
+    with TemporaryDirectory(prefix=".converting-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
+        _convert(file, dtype, Path(temporary))
         try:
-            temporary.rename(folder)
+            os.rename(temporary, folder)
         except OSError:
             if not folder.is_dir():  # another process may have finished the same conversion first
                 raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

@@ -109,9 +109,7 @@ class LanguageModel:
         ids = self._prompt_ids(prompt)
         answer_ids = self.tokenizer(answer, add_special_tokens=False).input_ids if answer else []
         return TokenizedChat(
-            ids=ids + answer_ids,
-            prompt_length=len(ids),
-            instruction_end=len(ids) - self.post_instruction_length,
+            ids=ids + answer_ids, prompt_length=len(ids), instruction_end=len(ids) - self.post_instruction_length
         )
 
     @cached_property

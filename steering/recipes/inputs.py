@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -107,8 +108,8 @@ class Ingredients:
     def _read(
         self, pairs: Sequence[ContrastPair], position: str, what: str, hook_point: HookPoint = "resid_post"
     ) -> tuple[Activations, Activations]:
-        shown = {"progress": self.progress, "description": what}
-        batches = list(self.read(self.lm, pairs, position=position, hook_point=hook_point, **shown))
+        read = partial(self.read, progress=self.progress, description=what)
+        batches = list(read(self.lm, pairs, position=position, hook_point=hook_point))
         positive, negative = (torch.cat(side) for side in zip(*batches, strict=True))
         check_finite(positive, negative)
         return positive, negative

@@ -9,7 +9,8 @@ from steering.directions.standardized import fit_standardized
 
 RANDOM = np.random.default_rng(0)
 ACTIVATIONS = RANDOM.normal(size=(60, 5)) * [1.0, 10.0, 0.1, 1.0, 3.0] + [0.0, 50.0, 1.0, -3.0, 0.0]
-SIDES = ACTIVATIONS @ RANDOM.normal(size=5) > 0
+SCORES = ACTIVATIONS @ RANDOM.normal(size=5)
+SIDES = np.median(SCORES) < SCORES
 
 
 def test_a_classifiers_output_is_that_of_a_pipeline() -> None:

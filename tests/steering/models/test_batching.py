@@ -18,7 +18,7 @@ def test_rows_are_padded_on_either_side() -> None:
 
 
 def test_a_side_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="padding_side"):
+    with pytest.raises(RuntimeError, match="padding_side to be one of left or right, but got lft"):
         pad(ROWS, 9, torch.device("cpu"), side="lft")
 
 
