@@ -15,7 +15,7 @@ from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
 PROMPTS = ["Hi", "What is the tide?", "Tell me of boats."]
 FAMILIES = ("Llama", "Gemma3", "GPT2", "Bloom")
 """Rotary and sliding, learned and ALiBi positions: what padding and caches may break."""
-NAMED_SCOPES = [scope.replace("K", "3") for scope in POSITIONS]
+NAMED_SCOPES = [scope.replace("end:K", "end:1").replace("K", "3") for scope in POSITIONS]
 
 
 def padded(lm: LanguageModel, side: str) -> tuple[dict[str, Tensor], list[list[int]]]:
@@ -219,7 +219,7 @@ def test_each_axis_may_have_its_own_scope() -> None:
 
 @pytest.mark.parametrize("scope", ["everything", "from_token", "from_token:-1", "generated:3"])
 def test_an_unknown_scope_is_refused(scope: str) -> None:
-    with pytest.raises(SteeringError, match="no scope"):
+    with pytest.raises(SteeringError, match="no token position"):
         Sliders(a=random_vector()).attach(tiny_lm(), scope=scope)
     with pytest.raises(SteeringError, match="no axis 'b'"):
         Sliders(a=random_vector()).attach(tiny_lm(), scope={"b": "all"})
