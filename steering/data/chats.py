@@ -27,6 +27,9 @@ ChatLike: TypeAlias = str | Sequence[Message | Mapping[str, str]]
 def as_chat(chat: ChatLike) -> Chat:
     """Turn a prompt or a list of turns into a `Chat`.
 
+    Args:
+        chat: plain text for one user's turn, or turns as `Message` objects or mappings of `role` and `content`.
+
     Raises:
         SteeringError: when there is no turn, or a turn has no known role or no text.
     """

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import overload
 
@@ -116,9 +117,9 @@ class ContrastSet(Sequence[ContrastPair]):
     @overload
     def __getitem__(self, index: slice) -> "ContrastSet": ...
     def __getitem__(self, index: int | slice) -> "ContrastPair | ContrastSet":
-        if isinstance(index, int):
-            return self.pairs[index]
-        return ContrastSet(self.pairs[index], self.header, self.lines[index])
+        if isinstance(index, slice):
+            return ContrastSet(self.pairs[index], self.header, self.lines[index])
+        return self.pairs[index]
 
     @property
     def name(self) -> str:
@@ -133,7 +134,7 @@ class ContrastSet(Sequence[ContrastPair]):
     @property
     def ends_with_answer(self) -> bool:
         """Whether the pairs contrast answers (last turn: the assistant's) rather than prompts."""
-        return self.pairs[-1].positive[-1].role == "assistant"
+        return bool(self.pairs) and self.pairs[-1].positive[-1].role == "assistant"
 
     @property
     def fingerprint(self) -> str:
@@ -143,6 +144,9 @@ class ContrastSet(Sequence[ContrastPair]):
 
     def select(self, *groups: str) -> "ContrastSet":
         """The pairs of the named groups, in their order in the set.
+
+        Args:
+            groups: names out of `groups`.
 
         Raises:
             SteeringError: for a group that the set doesn't have.
@@ -177,7 +181,11 @@ class ContrastSet(Sequence[ContrastPair]):
         return self._where(lambda pair: pair.id not in chosen), self._where(lambda pair: pair.id in chosen)
 
     def spread(self, count: int) -> "ContrastSet":
-        """At most `count` pairs, spread evenly over the set and so over its groups."""
+        """Some pairs, spread evenly over the set and so over its groups.
+
+        Args:
+            count: number of pairs at most.
+        """
         return self[:: max(1, len(self) // count)][:count]
 
     def __repr__(self) -> str:
@@ -197,12 +205,15 @@ class ContrastSet(Sequence[ContrastPair]):
         )
 
     def _where(self, wanted: Callable[[ContrastPair], bool]) -> "ContrastSet":
-        kept = [(pair, line) for pair, line in zip(self.pairs, self.lines, strict=True) if wanted(pair)]
-        return ContrastSet(tuple(pair for pair, _ in kept), self.header, tuple(line for _, line in kept))
+        kept = [wanted(pair) for pair in self.pairs]
+        return ContrastSet(tuple(compress(self.pairs, kept)), self.header, tuple(compress(self.lines, kept)))
 
     @staticmethod
     def builtin(name: str) -> "ContrastSet":
-        """One of the sets written for this project: see `ContrastSet.builtin_names()`.
+        """One of the sets written for this project.
+
+        Args:
+            name: one of `ContrastSet.builtin_names()`.
 
         Raises:
             SteeringError: for another name.
@@ -221,6 +232,9 @@ class ContrastSet(Sequence[ContrastPair]):
     @staticmethod
     def load(path: str | Path) -> "ContrastSet":
         """Read a JSON-lines file, one pair a line below an optional header.
+
+        Args:
+            path: the file; without a header the set is named after it.
 
         Raises:
             SteeringError: for a file that can't be read; it names the first line that isn't as it should be.
@@ -241,6 +255,9 @@ class ContrastSet(Sequence[ContrastPair]):
 
     def save(self, path: str | Path) -> None:
         """Write the set as JSON lines, header first, whole or not at all.
+
+        Args:
+            path: the file to create or to replace.
 
         Raises:
             SteeringError: when the file can't be written there.

@@ -38,6 +38,9 @@ class Finding:
 def lint(contrast_set: ContrastSet) -> list[Finding]:
     """Look for what makes a set teach something other than its axis.
 
+    Args:
+        contrast_set: the pairs; their texts alone are looked at.
+
     Returns:
         Every finding, by check, then by line; `[]` for a clean set.
 

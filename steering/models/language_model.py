@@ -165,7 +165,13 @@ class LanguageModel:
         return [text.strip() for text in texts]
 
     def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
-        """The answer to one prompt or chat. Arguments are those of `generate`."""
+        """The answer to one prompt or chat, as `generate` gives it.
+
+        Args:
+            prompt: the prompt, or the turns of a chat.
+            max_new_tokens: length of the answer at most.
+            options: of transformers' `generate`.
+        """
         return self.generate([prompt], max_new_tokens, **options)[0]
 
     @property

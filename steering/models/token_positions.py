@@ -61,7 +61,8 @@ def token_choice(position: TokenPosition) -> TokenChoice | None:
     if name == "prompt_end" and number.isdecimal() and int(number) > 0:
         return from_prompt_end(int(number))
     if name == "from_token" and number.isdecimal():
-        return lambda index, prompt_length: index >= int(number)
+        first = int(number)
+        return lambda index, prompt_length: index >= first
     if position in get_args(ReadingPosition):
         raise SteeringError(
             f"A slider can't move tokens at {position!r}, which is known of a whole chat only: choose from "

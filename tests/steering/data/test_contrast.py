@@ -142,6 +142,7 @@ def test_slices_and_spreads_are_contrast_sets_with_header_and_lines() -> None:
     assert few.header == whole.header
     assert few.groups.keys() == whole.groups.keys()
     assert whole.spread(10_000) == whole
+    assert (len(whole[500:]), whole[500:].ends_with_answer) == (0, False)
 
 
 def test_select_takes_groups() -> None:
