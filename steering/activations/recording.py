@@ -21,7 +21,7 @@ from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError
 from steering.models.batching import like_lengths, pad
-from steering.models.hook_points import HookPoint, forward_hooks, hooked_module, projection_weight, reading_hook
+from steering.models.hook_points import HookPoint, hooked_module, projection_weight, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenPosition, token_span
 
@@ -180,7 +180,7 @@ def _read_batch(
         found.append(torch.stack(means).cpu())  # one transfer from the device
 
     hooks = [reading_hook(lm.blocks[layer], hook_point, read) for layer in layers]
-    with forward_hooks(hooks), stopping_at(lm, layers[-1]):
+    with temporary_hooks(hooks), stopping_at(lm, layers[-1]):
         lm.model(
             input_ids=input_ids[:, prefix.length :],
             attention_mask=attention_mask,
@@ -201,5 +201,5 @@ def stopping_at(lm: LanguageModel, layer: int) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise _LastLayerReached
 
-    with suppress(_LastLayerReached), forward_hooks([(lm.blocks[layer], stop)]):
+    with suppress(_LastLayerReached), temporary_hooks([(lm.blocks[layer], stop)]):
         yield

@@ -26,8 +26,8 @@ class Prefix:
         """A cache for one pass of a batch of so many rows; None where nothing is shared."""
         if self.cache is None:
             return None
-        if all(map(_keeps_tokens, self.cache.layers)):
-            return _PassedBy(self.cache)
+        if all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in self.cache.layers):
+            return _PassedBy(self.cache)  # keys and values by token, and no running state
         cache = copy.deepcopy(self.cache)
         cache.batch_repeat_interleave(count)
         return cache
@@ -51,11 +51,6 @@ class _PassedBy(DynamicCache):
         before = (states.expand(rows, -1, -1, -1) for states in (layer.keys, layer.values))
         keys, values = (torch.cat(both, dim=-2) for both in zip(before, (key_states, value_states), strict=True))
         return keys, values
-
-
-def _keeps_tokens(layer: object) -> bool:
-    """Whether a layer of a cache holds keys and values by token, and not a running state."""
-    return type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
 
 
 def shared_prefix(

@@ -37,7 +37,7 @@ def hooked_module(block: nn.Module, hook_point: HookPoint) -> nn.Module:
 def reading_hook(
     block: nn.Module, hook_point: HookPoint, read: Callable[[Float[Tensor, "batch seq width"]], object]
 ) -> tuple[nn.Module, ForwardHook]:
-    """For `forward_hooks`: give `read` the activations at a block's hook point whenever the block runs."""
+    """For `temporary_hooks`: give `read` the activations at a block's hook point whenever the block runs."""
 
     def hook(_module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         read(inputs[0] if hook_point == "z" else block_output(output))
@@ -46,8 +46,8 @@ def reading_hook(
 
 
 @contextmanager
-def forward_hooks(hooks: Iterable[tuple[nn.Module, ForwardHook]]) -> Iterator[None]:
-    """Run each hook after its module's forward passes inside, in this order; all are removed at the end."""
+def temporary_hooks(hooks: Iterable[tuple[nn.Module, ForwardHook]]) -> Iterator[None]:
+    """Run each hook after its module's forward passes inside; they come off at the end, whatever happens."""
     with ExitStack() as stack:
         for module, hook in hooks:
             stack.callback(module.register_forward_hook(hook).remove)
