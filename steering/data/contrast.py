@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -22,6 +22,7 @@ from steering.files import atomic_write
 _BUILTIN_FOLDER = Path(__file__).parent / "contrast_sets"
 _PAIRS_SHOWN = 5
 _CHARACTERS_SHOWN = 240
+_Line = TypeVar("_Line", bound=BaseModel)
 
 
 class ContrastPair(BaseModel):
@@ -70,9 +71,8 @@ class Header(BaseModel):
 
     name: str
     positive: str = ""
-    """What the positive side is."""
     negative: str = ""
-    """What the negative side is."""
+    """What each side is."""
     why: str = ""
     """Why the slider's + points to the positive side."""
     license: str = ""
@@ -246,8 +246,11 @@ class ContrastSet(Sequence[ContrastPair]):
             raise SteeringError(f"Can't read contrast set {str(path)!r}: {error.strerror}; check the path.") from error
         except UnicodeDecodeError as error:
             raise SteeringError(f"Can't read contrast set {str(path)!r}: it isn't UTF-8; save it as UTF-8.") from error
-        header, first_line = _read_header(lines, path)
-        pairs = tuple(_read_pair(text, number, path) for number, text in enumerate(lines[first_line - 1 :], first_line))
+        header, first_line = Header(name=path.stem), 1
+        if lines[0].startswith('{"header"'):
+            header, first_line = _parsed(_HeaderLine, "header", lines[0], f"{path}:1").header, 2
+        numbered = enumerate(lines[first_line - 1 :], first_line)
+        pairs = tuple(_parsed(ContrastPair, "pair", text, f"{path}:{number}") for number, text in numbered)
         if not pairs:
             raise SteeringError(f"Contrast set {str(path)!r} has no pairs; add at least one line with a pair.")
         _check_ids(pairs, first_line, path)
@@ -268,23 +271,13 @@ class ContrastSet(Sequence[ContrastPair]):
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _read_header(lines: list[str], path: Path) -> tuple[Header, int]:
-    """The header, and the line of the first pair; a file without a header is named after itself."""
-    if not lines[0].startswith('{"header"'):
-        return Header(name=path.stem), 1
-    try:
-        return _HeaderLine.model_validate_json(lines[0]).header, 2
-    except ValidationError as error:
-        raise SteeringError(f"{path}:1: the header is not usable: {first_problem(error)}.") from error
-
-
-def _read_pair(text: str, number: int, path: Path) -> ContrastPair:
+def _parsed(kind: type[_Line], what: str, text: str, place: str) -> _Line:
     if not text.strip():
-        raise SteeringError(f"{path}:{number}: expected one pair, found an empty line; remove the line.")
+        raise SteeringError(f"{place}: expected one {what}, found an empty line; remove the line.")
     try:
-        return ContrastPair.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
-        raise SteeringError(f"{path}:{number}: the pair is not usable: {first_problem(error)}.") from error
+        raise SteeringError(f"{place}: the {what} is not usable: {first_problem(error)}.") from error
 
 
 def _check_ids(pairs: tuple[ContrastPair, ...], first_line: int, path: Path) -> None:
