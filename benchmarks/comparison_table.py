@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from probes.frontier import hypervolume
+from probes import Report, hypervolume
 from probes.html_report import share
-from probes.report import Report, setting_label
+from steering.display.labels import setting_label
 
 
 def main(paths: Annotated[list[Path], typer.Argument(help="Reports of the same prompts.")]) -> None:

@@ -3,7 +3,7 @@
     python benchmarks/end_marks.py --model MODEL --vector safety.safetensors --data halves/tune
 
 The folder is one that `halves.py` has written. Public sets of harmful prompts mostly end without a full stop and
-look-alikes with a question mark, so a gate that listens to the mark looks better on them than it is.
+look-alikes (pseudo-harmful ones) with a question mark, so a gate that listens to the mark looks better on them than it is.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,8 @@ from typing import Annotated
 
 import typer
 
-from probes.benchmarks import load_benchmark
-from steering import SteeringVector, load
-from steering.activations.recording import record_positions
+from probes import load_benchmark
+from steering import Slider, load, record_positions
 from steering.recipes.balanced import END_MARKS
 
 FILES = ("advbench", "harmbench", "xstest", "or-bench-hard", "alpaca-eval")
@@ -34,7 +33,7 @@ def main(
 ) -> None:
     """Print the share of prompts on which the gate opens, by file and form."""
     lm = load(model, dtype=dtype)
-    gate = SteeringVector.load(vector).gate
+    gate = Slider.load(vector).pushes[0].gate
     if gate is None:
         raise typer.BadParameter("Expected a slider with a gate; make one with `trimtab balanced`.")
     positions = [f"prompt_end:{token}" for token in gate.tokens]
@@ -44,8 +43,8 @@ def main(
         texts = [prompt.text for prompt in load_benchmark(name, data / f"{name}.jsonl").spread(limit).prompts]
         shares = []
         for form in FORMS.values():
-            states = record_positions(lm, [form(text) for text in texts], positions, layers=[gate.layer])[:, :, 0]
-            shares.append(gate.factors(states.transpose(0, 1)).mean().item())
+            activations = record_positions(lm, [form(text) for text in texts], positions, layers=[gate.layer])[:, :, 0]
+            shares.append(gate.factors(activations.transpose(0, 1)).mean().item())
         print(f"| {len(texts)} {name} | " + " | ".join(f"{share:.0%}" for share in shares) + " |")
 
 

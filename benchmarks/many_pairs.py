@@ -13,9 +13,7 @@ import torch
 import typer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from steering import ContrastPair, ContrastSet, LanguageModel, extract, load
-from steering.data.chats import Message
-from steering.data.contrast import Header
+from steering import ContrastPair, ContrastSet, Header, LanguageModel, Message, extract, load
 from trimtab.bench import kilobytes, peak_mb
 
 

@@ -17,10 +17,10 @@ import torch
 import typer
 
 from steering import LanguageModel, Sliders, SteeringVector, load
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.recipes import RECIPES, from_ingredients
 from steering.recipes.inputs import Ingredients
-from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_tokens
+from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_tokens
 
 EQUAL_KL = 0.1
 LARGEST = 8.0
@@ -52,13 +52,13 @@ class Measures:
 
     def tuning_kl(self) -> float:
         """KL on the prompts that the equal-KL setting is searched on."""
-        return divergence(self.bare_tuning, next_token_log_probabilities(self.lm, self.tuning)).mean().item()
+        return kl_divergence(self.bare_tuning, next_token_log_probabilities(self.lm, self.tuning)).mean().item()
 
     def row(self) -> dict[str, float]:
         """What is reported."""
         found = {kind: next_token_log_probabilities(self.lm, prompts) for kind, prompts in self.prompts.items()}
         refusal = {kind: some[:, self.refusing].exp().sum(-1).mean().item() for kind, some in found.items()}
-        return refusal | {"kl": divergence(self.bare, found["ordinary"]).mean().item()}
+        return refusal | {"kl": kl_divergence(self.bare, found["ordinary"]).mean().item()}
 
 
 def measure(measures: Measures, vector: SteeringVector) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def main(
             vector = ingredients.vector("safety", "random") if name == "random" else from_ingredients(ingredients, name)
             vector.save(file)
         results[name] = measure(measures, vector)
-        with replacing(kept) as temporary:
+        with atomic_write(kept) as temporary:
             Path(temporary).write_text(json.dumps(results, indent=2), encoding="utf-8")
         print(name, results[name], flush=True)
     print(f"\n{Path(lm.identity.name).name}, {prompts} prompts of a kind\n")

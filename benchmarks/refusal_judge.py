@@ -50,7 +50,7 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Labelled answers of models."""
+    """Labeled answers of models."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [Row(line["prompt"], line["completion"], HUMAN[line["human_label"]], line["model"]) for line in lines]
 

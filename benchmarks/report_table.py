@@ -9,11 +9,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from probes.effects import mean_with_interval
-from probes.frontier import hypervolume
+from probes import Report, hypervolume, mean_with_interval
 from probes.html_report import figure, share
-from probes.report import Report, setting_label
-from steering.errors import SteeringError
+from steering import SteeringError
+from steering.display.labels import setting_label
 
 
 def print_outcomes(report: Report) -> None:

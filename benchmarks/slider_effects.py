@@ -15,8 +15,17 @@ import torch
 import typer
 from sklearn.metrics import roc_auc_score
 
-from probes.scores import preference_margin, refusal_score
-from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringVector, extract, load, record
+from steering import (
+    ContrastSet,
+    Dial,
+    LanguageModel,
+    Sliders,
+    extract,
+    load,
+    preference_margin,
+    record,
+    refusal_score,
+)
 
 VALUES = (-1.0, -0.5, 0.0, 0.5, 1.0)
 MEASURED = 12
@@ -30,7 +39,7 @@ def read_prompts(path: Path) -> list[str]:
 
 def measure(lm: LanguageModel, dial: Dial, prompts: dict[str, list[str]]) -> list[str]:
     """Mean of every score with its standard error, as table cells."""
-    pairs = ContrastSet.builtin("helpfulness").split()[1].pairs[:MEASURED]
+    pairs = ContrastSet.builtin("helpfulness").split()[1][:MEASURED]
     scores = [refusal_score(lm, some) for some in prompts.values()] + [preference_margin(lm, pairs, dial)]
     return [f"{score.mean():+.3f} ± {score.std() / len(score) ** 0.5:.3f}" for score in scores]
 
@@ -41,18 +50,16 @@ def main(
 ) -> None:
     """Print the figures as Markdown."""
     lm = load(model)
-    axes: dict[str, SteeringVector] = {
-        name: extract(lm, ContrastSet.builtin(name)) for name in ("safety", "helpfulness")
-    }
+    axes = {name: extract(lm, ContrastSet.builtin(name)) for name in ("safety", "helpfulness")}
     print(f"## {Path(lm.identity.name).name}\n")
     for name, vector in axes.items():
-        print(f"- `{name}` moves layers {list(vector.recommended_layers)} of {lm.n_layers}, unit {vector.unit:g}")
+        print(f"- `{name}` moves layers {list(vector.recommended_layers)} of {lm.n_layers}")
 
     harmful, harmless = (read_prompts(data / f"{name}_val.jsonl") for name in ("harmful", "harmless"))
-    states = record(lm, harmful + harmless, layers=axes["safety"].recommended_layers)
+    activations = record(lm, harmful + harmless, layers=axes["safety"].recommended_layers)
     labels = [1] * len(harmful) + [0] * len(harmless)
     for row, layer in enumerate(axes["safety"].recommended_layers):
-        auroc = roc_auc_score(labels, states[:, row] @ axes["safety"][layer])
+        auroc = roc_auc_score(labels, activations[:, row] @ axes["safety"][layer])
         print(f"- last-token AUROC, {len(harmful)} harmful vs {len(harmless)} harmless, layer {layer}: {auroc:.3f}")
 
     prompts = {

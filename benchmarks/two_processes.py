@@ -20,9 +20,7 @@ import torch
 import torch.distributed as dist
 import typer
 
-from steering import ContrastSet, SteeringVector, extract, load
-from steering.activations.distributed import Ranks
-from steering.activations.recording import stream_pairs
+from steering import ContrastSet, Ranks, SteeringVector, extract, load, stream_pairs
 
 
 def seconds(processes: int, model: str, out: Path) -> float:

@@ -146,10 +146,10 @@ def probe_scorer(lm: LanguageModel, probe: LinearProbe) -> Scorer:
     Raises SteeringError unless the probe was fitted to answers' mean states of as many layers as wide.
     """
     positions = {source.position for source in probe.origin.sources}
-    if positions != {"response_mean"}:
+    if positions != {"generated"}:
         raise SteeringError(
             f"Expected a probe of answers' mean states, found one read at {quoted(sorted(positions))}; "
-            "fit it with position='response_mean'."
+            "fit it with position='generated'."
         )
     if max(probe.layers) >= lm.n_layers or probe.weights.shape[1] != lm.d_model:
         raise SteeringError(
@@ -161,7 +161,7 @@ def probe_scorer(lm: LanguageModel, probe: LinearProbe) -> Scorer:
 
     def log_odds(prompt: ChatLike, answer: str) -> float:
         chat = (*as_chat(prompt), Message(role="assistant", content=answer))
-        state = record(lm, [chat], layers=[probe.best_layer], position="response_mean")[0, 0]
+        state = record(lm, [chat], layers=[probe.best_layer], position="generated")[0, 0]
         return float(state @ weights + bias)
 
     return log_odds

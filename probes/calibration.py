@@ -22,7 +22,7 @@ from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError, quoted
 from steering.models.identity import fingerprint
-from steering.scoring.next_token import divergence, next_token_log_probabilities
+from steering.scoring.next_token import kl_divergence, next_token_log_probabilities
 from steering.vectors.provenance import Calibration, Span
 from steering.vectors.slider import as_slider
 
@@ -152,7 +152,7 @@ def _measure(
         @cache
         def kl(value: float) -> float:
             dial.set(slider=value)
-            return divergence(bare, next_token_log_probabilities(lm, ordinary)).mean().item()
+            return kl_divergence(bare, next_token_log_probabilities(lm, ordinary)).mean().item()
 
         @cache  # both edges begin at 0, and the gain is between values that they have seen
         def score(value: float) -> float:

@@ -16,7 +16,7 @@ from steering.display.html import paragraph, table
 from steering.display.labels import setting_label
 from steering.display.plots import as_image, layer_profile
 from steering.errors import SteeringError
-from steering.files import replacing
+from steering.files import atomic_write
 
 if TYPE_CHECKING:
     from probes.report import Report
@@ -59,7 +59,7 @@ def write_html(reports: "Mapping[str, Report]", path: str | Path) -> None:
             }
         ),
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

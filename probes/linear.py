@@ -15,9 +15,9 @@ from torch import Tensor
 
 from probes.effects import CONFIDENCE, RESAMPLES, Estimate
 from steering import ContrastSet, LanguageModel
-from steering.activations.recording import States, check_layers, stream_pairs
+from steering.activations.recording import Activations, check_layers, stream_pairs
 from steering.errors import SteeringError
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.vectors.provenance import Origin, Source
 
 METADATA_KEY = "trimtab.linear_probe"
@@ -46,7 +46,7 @@ class LinearProbe:
     """Mean squared error of the probability on held-out pairs: 0 is perfect, 0.25 is a coin."""
     origin: Origin
 
-    def probability(self, states: States) -> Float[Tensor, "chats layers"]:
+    def probability(self, states: Activations) -> Float[Tensor, "chats layers"]:
         """Probability of the positive side for states of the probe's layers."""
         return torch.sigmoid((states.float() * self.weights).sum(-1) + self.bias)
 
@@ -58,7 +58,7 @@ class LinearProbe:
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, whole or not at all."""
         record = _Record(layers=self.layers, auroc=self.auroc, brier=self.brier, origin=self.origin)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             tensors = {"weights": self.weights.contiguous(), "bias": self.bias.contiguous()}
             save_file(tensors, temporary, metadata={METADATA_KEY: record.model_dump_json()})
 
@@ -95,7 +95,7 @@ def fit_probe(
     from sklearn.metrics import brier_score_loss
     from sklearn.preprocessing import StandardScaler
 
-    position = position or ("response_mean" if contrast_set.ends_with_answer else "last")
+    position = position or ("generated" if contrast_set.ends_with_answer else "last")
     layers = check_layers(lm, layers)
     parts = []
     for pairs in contrast_set.split(held_out):

@@ -21,7 +21,7 @@ from probes.judges.verdict import REFUSED, Verdict
 from probes.repetition import repeated_ngrams
 from steering.display.labels import setting_label
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.models.identity import ModelIdentity
 from steering.vectors.summary import SliderSummary
 
@@ -172,7 +172,7 @@ class Report(BaseModel, frozen=True, extra="forbid"):
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(self.model_dump_json(), encoding="utf-8")
 
     @staticmethod

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from steering.files import replacing
+from steering.files import atomic_write
 
 Result = TypeVar("Result", bound=BaseModel)
 
@@ -39,6 +39,6 @@ class ResultCache:
                 pass  # damaged on the disk: computed anew
         result = compute()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             temporary.write_text(result.model_dump_json(), encoding="utf-8")
         return result

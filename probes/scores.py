@@ -14,7 +14,7 @@ from steering import Dial, LanguageModel
 from steering.data.chats import ChatLike, Message, as_chat
 from steering.models.batching import like_lengths
 from steering.scoring.answer_likelihood import TOKENS_PER_BATCH, answer_log_likelihood, answer_passes, preference_margin
-from steering.scoring.next_token import divergence, refusal_score
+from steering.scoring.next_token import kl_divergence, refusal_score
 
 __all__ = [
     "answer_cross_entropy",
@@ -71,5 +71,5 @@ def answer_divergence(lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial) 
         _, _, steered = next(answer_passes(lm, some, dial))
         for place, chat, before, after in zip(places, some, bare, steered, strict=True):
             span = slice(chat.prompt_length - 1, max(chat.prompt_length, len(chat.ids) - 1))
-            scores[place] = divergence(before[span], after[span]).mean()
+            scores[place] = kl_divergence(before[span], after[span]).mean()
     return scores

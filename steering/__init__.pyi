@@ -1,6 +1,6 @@
-from .activations.cache import KeptStates as KeptStates
+from .activations.cache import ActivationCache as ActivationCache
 from .activations.distributed import Ranks as Ranks
-from .activations.recording import PairStates as PairStates
+from .activations.recording import PairActivations as PairActivations
 from .activations.recording import record as record
 from .activations.recording import record_positions as record_positions
 from .activations.recording import stream_pairs as stream_pairs

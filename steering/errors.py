@@ -13,5 +13,12 @@ def quoted(names: Iterable[object]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message without its period, or the error's type where there is no message."""
+    """What another library's error says first, without its full stop, to be quoted in a message; else its type.
+
+    Example:
+        >>> first_line(ValueError("no such key.\\nMore words"))
+        'no such key'
+        >>> first_line(KeyError())
+        'KeyError'
+    """
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -6,19 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from steering.activations.recording import (
-    PairReader,
-    PairStates,
-    check_finite,
-    check_layers,
-    check_position,
-    stream_pairs,
-)
+from steering.activations.recording import PairActivations, PairReader, check_finite, check_layers, stream_pairs
 from steering.data.contrast import ContrastSet
 from steering.directions import DIRECTIONS
-from steering.errors import SteeringError, quoted
+from steering.errors import SteeringError, first_line, quoted
 from steering.models.bridge import Bridge, language_model
 from steering.models.language_model import LanguageModel
+from steering.models.token_positions import check_position
 from steering.vectors.provenance import Origin, Profile, Source
 from steering.vectors.steering_vector import SteeringVector
 
@@ -47,12 +41,12 @@ def extract(
         lm: the model, or a `TransformerBridge` of one.
         contrast_set: the pairs; + points to their positive sides.
         method: a name in `steering.directions.DIRECTIONS`.
-        position: tokens whose activations are averaged; by default `last` for pairs of prompts, `response_mean` for
-            pairs of answers.
+        position: tokens whose activations are averaged; by default `last` for pairs of prompts, `generated` for pairs
+            of answers.
         layers: block indices; all by default.
         held_out: share of the pairs kept for the profile.
         progress: show bars.
-        read: where the activations come from; `KeptStates` reads a set once for several vectors, and
+        read: where the activations come from; `ActivationCache` reads a set once for several vectors, and
             `partial(stream_pairs, ranks=ranks)` inside `Ranks.together()` with all processes of `torchrun`.
 
     Returns:
@@ -68,13 +62,13 @@ def extract(
     lm = language_model(lm)
     if method not in DIRECTIONS:
         raise SteeringError(f"There is no extraction method {method!r}; choose from {quoted(DIRECTIONS)}.")
-    position = position or ("response_mean" if contrast_set.ends_with_answer else "last")
+    position = position or ("generated" if contrast_set.ends_with_answer else "last")
     check_position(position)
     layers = check_layers(lm, layers)
     rest, tested = contrast_set.split(held_out)
     norms = _NormTally()
 
-    def states(pairs: ContrastSet, what: str) -> Iterator[PairStates]:
+    def states(pairs: ContrastSet, what: str) -> Iterator[PairActivations]:
         return read(
             lm,
             pairs.pairs,
@@ -87,10 +81,9 @@ def extract(
     try:
         directions = DIRECTIONS[method](norms.watch(states(rest, "reading pairs")))
     except (ValueError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
-        reason = str(error).splitlines()[0].rstrip(".")
         raise SteeringError(
-            f"The method {method!r} can't make directions from {len(rest)} pairs of {contrast_set.name!r}: {reason}; "
-            "use more pairs that differ, or another method."
+            f"The method {method!r} can't make directions from {len(rest)} pairs of {contrast_set.name!r}: "
+            f"{first_line(error)}; use more pairs that differ, or another method."
         ) from error
     if directions.shape != (len(layers), lm.d_model) or not directions.isfinite().all():
         raise SteeringError(
@@ -131,7 +124,7 @@ class _NormTally:
         self.total: Tensor | float = 0.0
         self.count = 0
 
-    def watch(self, batches: Iterable[PairStates]) -> Iterator[PairStates]:
+    def watch(self, batches: Iterable[PairActivations]) -> Iterator[PairActivations]:
         for positive, negative in batches:
             check_finite(positive, negative)
             self.total += positive.norm(dim=-1).double().sum(0) + negative.norm(dim=-1).double().sum(0)
@@ -142,7 +135,7 @@ class _NormTally:
         return torch.as_tensor(self.total) / self.count
 
 
-def _held_out_figures(directions: Tensor, batches: Iterable[PairStates]) -> tuple[list[float], Tensor]:
+def _held_out_figures(directions: Tensor, batches: Iterable[PairActivations]) -> tuple[list[float], Tensor]:
     """AUROC of the projections, and mean cosine of pair differences with the direction, a layer."""
     from sklearn.metrics import roc_auc_score
 

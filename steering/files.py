@@ -1,7 +1,6 @@
 """Writing files so that a reader never sees half of one, whenever the writer is killed."""
 
-import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +9,17 @@ from steering.errors import SteeringError
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the body succeeds, remove it when it raises.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Write a file whole or not at all.
 
-    Raises SteeringError when the folder doesn't exist or can't be written.
+    Args:
+        path: the file to create or to replace.
+
+    Yields:
+        A temporary path beside it, renamed to `path` when the body succeeds and removed when it raises.
+
+    Raises:
+        SteeringError: when `path` is a folder, or its folder doesn't exist or can't be written.
     """
     path = Path(path)
     if path.is_dir():
@@ -22,21 +28,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise SteeringError(
             f"Can't write {str(path)!r}: the folder {str(path.parent)!r} doesn't exist; create it first."
         )
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise SteeringError(f"Can't write {str(path)!r}: {error.strerror}; choose another folder.") from error
-    os.close(descriptor)
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

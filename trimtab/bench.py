@@ -76,7 +76,7 @@ def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchR
     vectors = torch.randn(2, lm.n_layers, lm.d_model, generator=torch.Generator().manual_seed(0)) * PUSH
     sliders = Sliders(first=SteeringVector(vectors[0]), second=SteeringVector(vectors[1]))
     pairs = ContrastSet.builtin("safety")
-    pairs = ContrastSet(pairs.pairs[:PAIRS], pairs.header)
+    pairs = pairs[:PAIRS]
     import sklearn.metrics  # noqa: F401 - the library's own memory isn't extraction's
 
     lm.generate([PROMPT], 2)  # weights that are mapped from a file come into memory when they are first used

@@ -64,7 +64,7 @@ def extract(
     model: Model = DEFAULT_MODEL,
     method: Annotated[str, typer.Option(help="Extraction method.")] = "difference_in_means",
     position: Annotated[
-        str | None, typer.Option(help="last, post_instruction or response_mean; by default what fits the set.")
+        str | None, typer.Option(help="last, post_instruction or generated; by default what fits the set.")
     ] = None,
     layers: Annotated[str | None, typer.Option(help="Such as 10-15,20; all by default.")] = None,
     dtype: Dtype = None,
@@ -80,13 +80,13 @@ def extract(
     from steering import extract as extract_vector
     from steering.activations.distributed import Ranks
     from steering.activations.recording import stream_pairs
-    from steering.files import replacing
+    from steering.files import atomic_write
     from trimtab.axes import parse_layers
     from trimtab.inspection import print_vector, read_contrast_set, vector_summary
 
     pairs = read_contrast_set(contrast_set)
     wanted = parse_layers(layers)
-    with Ranks.together() as ranks, ranks.first_only(replacing(out)) as temporary:
+    with Ranks.together() as ranks, ranks.first_only(atomic_write(out)) as temporary:
         lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
         read = partial(stream_pairs, ranks=ranks)
         vector = extract_vector(lm, pairs, method=method, position=position, layers=wanted, read=read)
@@ -146,13 +146,13 @@ def recipe(
 ) -> None:
     """Make a vector as a published method makes it."""
     from steering import from_recipe
-    from steering.files import replacing
+    from steering.files import atomic_write
     from trimtab.inspection import print_vector
     from trimtab.recipes import check_recipe, sets_by_role
 
     check_recipe(name)
     own = sets_by_role(sets or [])
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
         vector = from_recipe(lm, name, own)
         vector.save(temporary)

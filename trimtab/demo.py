@@ -15,7 +15,7 @@ from probes.plots import layer_profile
 from probes.scores import preference_margin, refusal_score
 from probes.vector_record import describe_vector
 from steering import LanguageModel, Sliders, SteeringVector, sweep
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.vectors.steering_vector import layer_spans
 from trimtab.axes import builtin_axes
 
@@ -125,6 +125,6 @@ def write_page(result: DemoResult, path: Path) -> Path:
         plot=layer_profile({name: describe_vector(vector) for name, vector in result.axes.items()}),
         probed=PROBED,
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path

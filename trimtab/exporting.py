@@ -108,7 +108,7 @@ def import_(
 ) -> None:
     """Make a vector of another tool's file, its layers renumbered to blocks' outputs."""
     from steering.errors import SteeringError, quoted
-    from steering.files import replacing
+    from steering.files import atomic_write
     from steering.formats import IMPORTS
     from trimtab.axes import parse_layers
     from trimtab.inspection import print_vector
@@ -116,7 +116,7 @@ def import_(
     if source not in IMPORTS:
         raise SteeringError(f"There is no import {source!r}; choose from {quoted(IMPORTS)}.")
     wanted = parse_layers(layers)
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         lm = load_model(model, dtype, device_map, revision, system_prompt, blocks) if model else None
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")

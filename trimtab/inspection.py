@@ -13,7 +13,7 @@ from steering.errors import SteeringError, quoted
 
 def read_contrast_set(name: str) -> ContrastSet:
     """A contrast set from a .jsonl file, or a built-in one."""
-    return ContrastSet.read(name) if name.endswith(".jsonl") else ContrastSet.builtin(name)
+    return ContrastSet.load(name) if name.endswith(".jsonl") else ContrastSet.builtin(name)
 
 
 def inspect_target(target: str, as_json: bool, console: Console) -> None:

@@ -65,7 +65,7 @@ def select(
     blocks: Blocks = None,
 ) -> None:
     """Search the position and layer whose direction controls refusal best, and keep the table."""
-    from steering.files import replacing
+    from steering.files import atomic_write
     from steering.recipes.inputs import Ingredients
     from steering.recipes.refusal_direction import search
     from steering.recipes.selection import check_criterion, check_picture
@@ -75,7 +75,7 @@ def select(
     if plot is not None:
         check_picture(plot)
     own = sets_by_role(sets or [])
-    with replacing(out) as table, nullcontext() if plot is None else replacing(plot) as picture:
+    with atomic_write(out) as table, nullcontext() if plot is None else atomic_write(plot) as picture:
         lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
         selection = search(Ingredients(lm, own), criterion)
         selection.save(table)
@@ -103,11 +103,11 @@ def calibrate(
     from probes.calibration import calibrate as find
     from probes.calibration import tuning_data
     from steering import SteeringVector
-    from steering.files import replacing
+    from steering.files import atomic_write
     from trimtab.inspection import print_vector
 
     own, ordinary = tuning_data(axis, prompts)
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
         calibrated = find(lm, SteeringVector.load(vector, lm, allow_mismatch or []), own, ordinary, kl_budget=kl_budget)
         calibrated.save(temporary)
@@ -144,7 +144,7 @@ def evaluate(
     from probes.evaluation import evaluate as measure
     from probes.grid_scores import builtin_scores
     from steering import Sliders
-    from steering.files import replacing
+    from steering.files import atomic_write
     from trimtab.axes import axes_from
     from trimtab.evaluation import benchmarks_from, parse_seeds, parse_values, print_report
     from trimtab.judges import judges_from
@@ -152,7 +152,7 @@ def evaluate(
     grid = parse_values(values)
     decoding = Decoding(max_new_tokens=max_new_tokens, seeds=parse_seeds(seeds), temperature=temperature)
     asked = benchmarks_from(benchmark or [], prompts, templates)
-    with replacing(out) as temporary, nullcontext() if html is None else replacing(html) as page:
+    with atomic_write(out) as temporary, nullcontext() if html is None else atomic_write(html) as page:
         judges = judges_from(judge or [], load_model)
         lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
         axes = axes_from(lm, vectors or [], allow_mismatch or [])
@@ -206,7 +206,7 @@ def compare(
     from probes.answers import Decoding
     from probes.evaluation import evaluate as measure
     from probes.html_report import write_html
-    from steering.files import replacing
+    from steering.files import atomic_write
     from trimtab.axes import write_folder
     from trimtab.comparison import check_methods, methods_from
     from trimtab.evaluation import benchmarks_from, parse_seeds, parse_values, print_comparison
@@ -217,7 +217,7 @@ def compare(
     asked = benchmarks_from(benchmark or ["built-in"], prompts, templates)
     check_methods(method or [], recipe or [], baseline or [])
     folder = None if out is None else write_folder(out)
-    with replacing(html) as page:
+    with atomic_write(html) as page:
         judges = judges_from(judge or [], load_model)
         lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
         reports = {}

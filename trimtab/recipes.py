@@ -41,7 +41,7 @@ def sets_by_role(entries: Sequence[str]) -> dict[str, ContrastSet]:
         role, separator, file = entry.partition("=")
         if not separator or role not in ROLES:
             raise SteeringError(f"Expected ROLE=FILE.jsonl with a role out of {quoted(ROLES)}, found {entry!r}.")
-        sets[role] = ContrastSet.read(file)
+        sets[role] = ContrastSet.load(file)
     return sets
 
 

@@ -82,7 +82,7 @@ def worker(python: str, tool: str, folder: Path, jobs: Path) -> Iterator[Worker]
 
 def jobs_for(lm: LanguageModel, pairs: int, tokens: int) -> dict[str, Any]:
     """The work as numbers and strings: chats, the same rendered, two random axes."""
-    some = ContrastSet.builtin("safety").pairs[:pairs]
+    some = ContrastSet.builtin("safety")[:pairs]
     chats = [(pair.positive[-1].content, pair.negative[-1].content) for pair in some]
     sweep_chats = [positive for positive, _ in chats[:SWEEP_PROMPTS]]
     generator = torch.Generator().manual_seed(0)

@@ -2,11 +2,18 @@
 
 from common import Bare
 
-from steering import ContrastPair, ContrastSet, LanguageModel, Sliders, SteeringVector, sweep
-from steering.activations.recording import stream_pairs
-from steering.data.chats import Message
-from steering.data.contrast import Header
-from steering.directions.difference_in_means import difference_in_means
+from steering import (
+    DIRECTIONS,
+    ContrastPair,
+    ContrastSet,
+    Header,
+    LanguageModel,
+    Message,
+    Sliders,
+    SteeringVector,
+    stream_pairs,
+    sweep,
+)
 
 
 class Adapter(Bare):
@@ -29,7 +36,7 @@ class Adapter(Bare):
 
     def extract(self) -> list[list[float]]:
         """All layers, last token."""
-        return difference_in_means(stream_pairs(self.lm, self.contrast.pairs, progress=False)).tolist()
+        return DIRECTIONS["difference_in_means"](stream_pairs(self.lm, self.contrast, progress=False)).tolist()
 
     def steered(self, rows: int) -> list[list[int]]:
         """Decoding with both axes on all layers."""
@@ -38,7 +45,7 @@ class Adapter(Bare):
             return self.decode(rows)
 
     def sweep(self) -> list[list[int]]:
-        """Settings as rows; text is tokenised again for the comparison."""
+        """Settings as rows; text is tokenized again for the comparison."""
         values = self.jobs["grid"]
         settings = [{"a": a, "b": b} for a in values for b in values]
         count = self.jobs["sweep_tokens"]

@@ -1,1 +1,1 @@
-"""What the residual stream holds while a model reads: recorded, kept, counted, gathered by several processes."""
+"""Activations of a model that reads: recorded, cached, averaged, gathered by several processes."""

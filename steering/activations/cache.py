@@ -1,17 +1,20 @@
-"""States that are read once and kept in memory, for several vectors from the same pairs."""
+"""Activations that are read once and kept in memory, for several vectors from the same pairs."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from steering.activations.recording import PairStates, check_layers, stream_pairs
+from steering.activations.recording import PairActivations, check_layers, stream_pairs
 from steering.data.contrast import ContrastPair
+from steering.models.hook_points import HookPoint
 from steering.models.language_model import LanguageModel
+from steering.models.token_positions import TokenPosition
 
 
-class KeptStates:
+class ActivationCache:
     """A `PairReader` that remembers. It belongs to one model; memory grows with the pairs."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], list[PairStates]] = {}
+        self._kept: dict[tuple[object, ...], list[PairActivations]] = {}
 
     def __call__(
         self,
@@ -19,16 +22,13 @@ class KeptStates:
         pairs: Sequence[ContrastPair],
         *,
         layers: Sequence[int] | None = None,
-        position: str = "last",
-        site: str = "block",
-        progress: bool = True,
-        description: str = "reading states",
-    ) -> Iterator[PairStates]:
-        """States of the pairs; from the model the first time only."""
-        key = (tuple(pairs), tuple(check_layers(lm, layers)), position, site)
+        position: TokenPosition = "last",
+        hook_point: HookPoint = "resid_post",
+        **shown: Any,
+    ) -> Iterator[PairActivations]:
+        """What `stream_pairs` gives for the same arguments; the model runs the first time only."""
+        key = (tuple(pairs), tuple(check_layers(lm, layers)), position, hook_point)
         if key not in self._kept:
-            batches = stream_pairs(
-                lm, pairs, layers=layers, position=position, site=site, progress=progress, description=description
-            )
+            batches = stream_pairs(lm, pairs, layers=layers, position=position, hook_point=hook_point, **shown)
             self._kept[key] = list(batches)
         return iter(self._kept[key])

@@ -1,7 +1,8 @@
-"""Several processes that read states together, as `torchrun` starts them.
+"""Several processes that read activations together, as `torchrun` starts them.
 
-Every process runs its share of the batches that one process would run, and then has the states of all: whatever is made
-of them is the same to the last bit, in every process, by every method. What travels is one state a chat and layer.
+Every process runs its share of the batches that one process would run, and then has the activations of all: whatever is
+made of them is the same to the last bit, in every process, by every method. What travels is one activation a chat and
+layer.
 """
 
 import os
@@ -53,13 +54,13 @@ class Ranks:
         return context if self.is_first else nullcontext()
 
     def share(self, batches: Iterable[T]) -> Iterable[T]:
-        """Every so manieth batch, beginning with the process' own number."""
+        """This process' batches: one in every `size`, beginning with its own number."""
         return islice(batches, self.rank, None, self.size)
 
-    def combine(self, states: Tensor) -> None:
-        """Fill in, in place, what other processes have read: all numbers but the own ones are 0."""
+    def all_reduce(self, activations: Tensor) -> None:
+        """Fill in, in place, what other processes have read: all numbers but the process' own are 0."""
         if self.size > 1:
-            dist.all_reduce(states)
+            dist.all_reduce(activations)
 
 
 ALONE = Ranks()

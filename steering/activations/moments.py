@@ -1,6 +1,6 @@
-"""Counts, means and second moments of states, gathered batch by batch in float64: what directions are made from.
+"""Counts, means and second moments of activations, gathered batch by batch in float64: what directions are made from.
 
-Batches are merged by the centred update of Chan, Golub and LeVeque (1983), which loses no digits under a large mean.
+Batches are merged by the centered update of Chan, Golub and LeVeque (1983), which loses no digits under a large mean.
 """
 
 from collections.abc import Iterable
@@ -8,14 +8,15 @@ from collections.abc import Iterable
 import numpy as np
 import scipy.linalg
 import torch
+from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.activations.recording import PairStates, States
+from steering.activations.recording import Activations, PairActivations
 
 
 class Moments:
-    """Count, mean and scatter of a stream of states, a layer. Memory: layers x d_model², however many states."""
+    """Count, mean and scatter of a stream of activations, a layer. Memory: layers x d_model², whatever their number."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -23,18 +24,23 @@ class Moments:
         self.scatter: Float[Tensor, "layers d_model d_model"] = torch.empty(0)
         """`Σ (h - mean)(h - mean)ᵀ`."""
 
-    def update(self, states: States) -> None:
-        """Add a batch of states."""
-        if not len(states):
-            return
-        mean = states.mean(0, dtype=torch.float64)
-        centred = (layer.double() - center for layer, center in zip(states.unbind(1), mean, strict=True))
-        self._merge(len(states), mean, torch.stack([layer.T @ layer for layer in centred]))
+    def update(self, activations: Activations) -> None:
+        """Add a batch of activations."""
+        if len(activations):
+            mean = activations.mean(0, dtype=torch.float64)
+            centered = activations.double() - mean
+            scatter = einsum(centered, centered, "chats layer i, chats layer j -> layer i j")
+            self._merge(len(activations), mean, scatter)
 
     @property
     def covariance(self) -> Float[Tensor, "layers d_model d_model"]:
         """Maximum-likelihood covariance: the scatter over the count."""
         return self.scatter / self.count
+
+    @property
+    def gram(self) -> Float[Tensor, "layers d_model d_model"]:
+        """`Σ h hᵀ`, not centered."""
+        return self.scatter + self.count * _outer(self.mean)
 
     def __add__(self, other: "Moments") -> "Moments":
         """Moments of both streams together."""
@@ -50,28 +56,48 @@ class Moments:
             return
         total = self.count + count
         gap = mean - self.mean
-        self.scatter = self.scatter + scatter + gap.unsqueeze(-1) * gap.unsqueeze(-2) * (self.count * count / total)
+        self.scatter = self.scatter + scatter + (self.count * count / total) * _outer(gap)
         self.mean = self.mean + gap * (count / total)
         self.count = total
 
 
-def class_means(
-    batches: Iterable[PairStates],
-) -> tuple[Float[Tensor, "layers d_model"], Float[Tensor, "layers d_model"], int, int]:
-    """Mean state of the positive and of the negative sides, and how many of each there were.
+def _outer(vectors: Float[Tensor, "layers d_model"]) -> Float[Tensor, "layers d_model d_model"]:
+    return einsum(vectors, vectors, "layer i, layer j -> layer i j")
 
-    The sides need not be equally many. Raises ValueError when one has no state.
+
+def class_means(
+    batches: Iterable[PairActivations],
+) -> tuple[Float[Tensor, "layers d_model"], Float[Tensor, "layers d_model"], int, int]:
+    """Mean activation of the positive and of the negative sides, and how many of each there were.
+
+    The sides need not be equally many. Raises ValueError when one has no activation.
     """
     totals: list[Tensor | float] = [0.0, 0.0]
     counts = [0, 0]
     for sides in batches:
-        for side, states in enumerate(sides):
-            totals[side] += states.sum(0, dtype=torch.float64)  # in place: a new tensor a batch would scatter the heap
-            counts[side] += len(states)
-    if not all(counts):
-        raise ValueError(f"a direction needs states of both sides, found {counts[0]} positive and {counts[1]} negative")
+        for side, activations in enumerate(sides):
+            totals[side] += activations.sum(0, dtype=torch.float64)  # in place: new tensors would scatter the heap
+            counts[side] += len(activations)
+    _check_both_sides(*counts)
     positive, negative = (torch.as_tensor(total) / count for total, count in zip(totals, counts, strict=True))
     return positive, negative, counts[0], counts[1]
+
+
+def class_moments(batches: Iterable[PairActivations]) -> tuple[Moments, Moments]:
+    """Moments of the positive and of the negative sides. Raises ValueError when one has no activation."""
+    sides = Moments(), Moments()
+    for batch in batches:
+        for moments, activations in zip(sides, batch, strict=True):
+            moments.update(activations)
+    _check_both_sides(*(moments.count for moments in sides))
+    return sides
+
+
+def _check_both_sides(positives: int, negatives: int) -> None:
+    if not (positives and negatives):
+        raise ValueError(
+            f"a direction needs activations of both sides, found {positives} positive and {negatives} negative"
+        )
 
 
 def solve_positive(
@@ -81,16 +107,3 @@ def solve_positive(
     pairs = zip(matrices, vectors, strict=True)
     solved = [scipy.linalg.solve(matrix.numpy(), vector.numpy(), assume_a="pos") for matrix, vector in pairs]
     return torch.from_numpy(np.stack(solved))
-
-
-def class_moments(batches: Iterable[PairStates]) -> tuple[Moments, Moments]:
-    """Moments of the positive and of the negative sides. Raises ValueError when one has no state."""
-    positive, negative = Moments(), Moments()
-    for positive_states, negative_states in batches:
-        positive.update(positive_states)
-        negative.update(negative_states)
-    if not (positive.count and negative.count):
-        raise ValueError(
-            f"a direction needs states of both sides, found {positive.count} positive and {negative.count} negative"
-        )
-    return positive, negative

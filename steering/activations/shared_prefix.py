@@ -26,8 +26,8 @@ class Prefix:
         """A cache for one pass of a batch of so many rows; None where nothing is shared."""
         if self.cache is None:
             return None
-        if all(map(_keeps_tokens, self.cache.layers)):
-            return _PassedBy(self.cache)
+        if all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in self.cache.layers):
+            return _PassedBy(self.cache)  # keys and values by token, and no running state
         cache = copy.deepcopy(self.cache)
         cache.batch_repeat_interleave(count)
         return cache
@@ -53,24 +53,16 @@ class _PassedBy(DynamicCache):
         return keys, values
 
 
-def _keeps_tokens(layer: object) -> bool:
-    """Whether a layer of a cache holds keys and values by token, and not a running state."""
-    return type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
-
-
 def shared_prefix(
     lm: LanguageModel,
     rows: Sequence[list[int]],
     longest: int,
     within: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Prefix:
-    """Run what all rows begin with once, at most so many tokens.
+    """Run what all rows begin with once, at most `longest` tokens, inside the context `within`.
 
     Not where somebody watches the model or its blocks, as a dial does: it is to see whole prompts, in the rows that it
     knows.
-
-    Args:
-        within: a context for the forward pass, such as one that ends it early.
     """
     length = min(len(common_prefix(rows)), longest) if rows else 0
     if length == 0 or len(rows) == 1 or is_watched(lm):

@@ -11,7 +11,7 @@ Role: TypeAlias = Literal["system", "user", "assistant"]
 
 
 class Message(BaseModel):
-    """One turn of a chat."""
+    """One turn of a chat: `Message(role="user", content="Hi")`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,11 @@ ChatLike: TypeAlias = str | Sequence[Message | Mapping[str, str]]
 def as_chat(chat: ChatLike) -> Chat:
     """Turn a prompt or a list of turns into a `Chat`.
 
-    Raises SteeringError when there is no turn, or a turn has no known role or no text.
+    Args:
+        chat: plain text for one user's turn, or turns as `Message` objects or mappings of `role` and `content`.
+
+    Raises:
+        SteeringError: when there is no turn, or a turn has no known role or no text.
     """
     if isinstance(chat, str):
         return (Message(role="user", content=chat),)

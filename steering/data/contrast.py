@@ -6,27 +6,50 @@ line is one pair, `{"id", "group", "positive": [messages], "negative": [messages
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
+from typing import TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from steering.data.chats import Chat, first_problem
 from steering.display.html import paragraph, table
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
+from steering.files import atomic_write
 
 _BUILTIN_FOLDER = Path(__file__).parent / "contrast_sets"
+_PAIRS_SHOWN = 5
+_CHARACTERS_SHOWN = 240
+_Line = TypeVar("_Line", bound=BaseModel)
 
 
 class ContrastPair(BaseModel):
-    """Two chats that differ in the axis' property. Moving from `negative` to `positive` is the slider's + direction."""
+    """Two chats that differ in the axis' property. Moving from `negative` to `positive` is the slider's + direction.
+
+    Both sides end with a turn of the same role: the user's where prompts are contrasted, the assistant's where answers
+    are.
+
+    Example:
+        >>> from steering import ContrastPair
+        >>> pair = ContrastPair(
+        ...     id="formality-1",
+        ...     group="greetings",
+        ...     positive=[{"role": "user", "content": "Good morning, could you help me?"}],
+        ...     negative=[{"role": "user", "content": "hey, got a sec?"}],
+        ... )
+        >>> pair.positive[-1].content
+        'Good morning, could you help me?'
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
+    """Its own in the set; decides in `ContrastSet.split` on which side the pair falls."""
     group: str
+    """A name for pairs of one kind, such as a topic."""
     positive: Chat
     negative: Chat
 
@@ -49,22 +72,39 @@ class Header(BaseModel):
 
     name: str
     positive: str = ""
-    """What the positive side is."""
     negative: str = ""
-    """What the negative side is."""
+    """What each side is."""
     why: str = ""
     """Why the slider's + points to the positive side."""
-    licence: str = ""
+    license: str = ""
+
+
+class _HeaderLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    header: Header
 
 
 @dataclass(frozen=True, repr=False)
-class ContrastSet:
-    """An ordered collection of contrast pairs, with its header."""
+class ContrastSet(Sequence[ContrastPair]):
+    """A sequence of contrast pairs with its header. A slice of it is a contrast set too.
+
+    Example:
+        >>> from steering import ContrastSet
+        >>> safety = ContrastSet.builtin("safety")
+        >>> safety
+        ContrastSet('safety', 448 pairs)
+        >>> safety.groups
+        {'explicit': 248, 'implicit': 100, 'borderline': 100}
+        >>> safety.spread(16)[:10]
+        ContrastSet('safety', 10 pairs)
+        >>> formality = ContrastSet.load("formality.jsonl")  # doctest: +SKIP
+    """
 
     pairs: tuple[ContrastPair, ...]
     header: Header
     lines: tuple[int, ...] = ()
-    """Line of every pair in its file; as `write` would place them, below the header, when not given."""
+    """Line of every pair in its file; as `save` would place them, below the header, when not given."""
 
     def __post_init__(self) -> None:
         if not self.lines:
@@ -73,8 +113,14 @@ class ContrastSet:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __iter__(self) -> Iterator[ContrastPair]:
-        return iter(self.pairs)
+    @overload
+    def __getitem__(self, index: int) -> ContrastPair: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ContrastSet": ...
+    def __getitem__(self, index: int | slice) -> "ContrastPair | ContrastSet":
+        if isinstance(index, slice):
+            return ContrastSet(self.pairs[index], self.header, self.lines[index])
+        return self.pairs[index]
 
     @property
     def name(self) -> str:
@@ -84,26 +130,28 @@ class ContrastSet:
     @property
     def groups(self) -> dict[str, int]:
         """Number of pairs in each group, in order of appearance."""
-        counts: dict[str, int] = {}
-        for pair in self.pairs:
-            counts[pair.group] = counts.get(pair.group, 0) + 1
-        return counts
+        return dict(Counter(pair.group for pair in self.pairs))
 
     @property
     def ends_with_answer(self) -> bool:
         """Whether the pairs contrast answers (last turn: the assistant's) rather than prompts."""
-        return self.pairs[-1].positive[-1].role == "assistant"
+        return bool(self.pairs) and self.pairs[-1].positive[-1].role == "assistant"
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the pairs, whatever their header; 16 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for pair in self.pairs:
-            digest.update(pair.model_dump_json().encode() + b"\n")
-        return digest.hexdigest()[:16]
+        lines = "".join(f"{pair.model_dump_json()}\n" for pair in self.pairs)
+        return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     def select(self, *groups: str) -> "ContrastSet":
-        """The pairs of the named groups."""
+        """The pairs of the named groups, in their order in the set.
+
+        Args:
+            groups: names out of `groups`.
+
+        Raises:
+            SteeringError: for a group that the set doesn't have.
+        """
         for group in groups:
             if group not in self.groups:
                 raise SteeringError(
@@ -112,9 +160,16 @@ class ContrastSet:
         return self._where(lambda pair: pair.group in groups)
 
     def split(self, held_out: float = 0.2) -> tuple["ContrastSet", "ContrastSet"]:
-        """Divide by pair into (rest, held out). A pair's id decides, so that order and other pairs hardly matter.
+        """Divide by pair. A pair's id decides, so that order and other pairs hardly matter.
 
-        Raises SteeringError unless both parts get at least one pair.
+        Args:
+            held_out: share of the pairs to hold out, between 0 and 1.
+
+        Returns:
+            The rest, and the pairs that were held out.
+
+        Raises:
+            SteeringError: unless both parts get at least one pair.
         """
         count = round(len(self) * held_out)
         if not 0 < count < len(self):
@@ -126,16 +181,21 @@ class ContrastSet:
         chosen = {pair.id for pair in ranked[:count]}
         return self._where(lambda pair: pair.id not in chosen), self._where(lambda pair: pair.id in chosen)
 
-    def spread(self, count: int) -> tuple[ContrastPair, ...]:
-        """At most so many pairs, spread over the set and so over its groups."""
-        return self.pairs[:: max(1, len(self) // count)][:count]
+    def spread(self, count: int) -> "ContrastSet":
+        """Some pairs, spread evenly over the set and so over its groups.
+
+        Args:
+            count: number of pairs at most.
+        """
+        return self[:: max(1, len(self) // count)][:count]
 
     def __repr__(self) -> str:
         return f"ContrastSet({self.name!r}, {len(self)} pairs)"
 
     def _repr_html_(self) -> str:
+        shown = self.spread(_PAIRS_SHOWN)
+        kind = "answers" if self.ends_with_answer else "prompts"
         groups = ", ".join(f"{name} {count}" for name, count in self.groups.items())
-        kind, shown = "answers" if self.ends_with_answer else "prompts", self.spread(5)
         rows = [[pair.group, _shortened(pair.positive), _shortened(pair.negative)] for pair in shown]
         return (
             paragraph(f"{self.name}: {len(self)} pairs of {kind}", f"groups: {groups}. {self.header.why}")
@@ -144,17 +204,24 @@ class ContrastSet:
         )
 
     def _where(self, wanted: Callable[[ContrastPair], bool]) -> "ContrastSet":
-        kept = [(pair, line) for pair, line in zip(self.pairs, self.lines, strict=True) if wanted(pair)]
-        return ContrastSet(tuple(pair for pair, _ in kept), self.header, tuple(line for _, line in kept))
+        kept = [wanted(pair) for pair in self.pairs]
+        return ContrastSet(tuple(compress(self.pairs, kept)), self.header, tuple(compress(self.lines, kept)))
 
     @staticmethod
     def builtin(name: str) -> "ContrastSet":
-        """One of the sets written for this project: see `ContrastSet.builtin_names()`."""
+        """One of the sets written for this project.
+
+        Args:
+            name: one of `ContrastSet.builtin_names()`.
+
+        Raises:
+            SteeringError: for another name.
+        """
         if name not in ContrastSet.builtin_names():
             raise SteeringError(
                 f"There is no built-in contrast set {name!r}; choose from {quoted(ContrastSet.builtin_names())}."
             )
-        return ContrastSet.read(_BUILTIN_FOLDER / f"{name}.jsonl")
+        return ContrastSet.load(_BUILTIN_FOLDER / f"{name}.jsonl")
 
     @staticmethod
     def builtin_names() -> tuple[str, ...]:
@@ -162,8 +229,15 @@ class ContrastSet:
         return tuple(sorted(file.stem for file in _BUILTIN_FOLDER.glob("*.jsonl")))
 
     @staticmethod
-    def read(path: str | Path) -> "ContrastSet":
-        """Read a JSON-lines file. Raises SteeringError that names the first line that isn't as it should be."""
+    def load(path: str | Path) -> "ContrastSet":
+        """Read a JSON-lines file, one pair a line below an optional header.
+
+        Args:
+            path: the file; without a header the set is named after it.
+
+        Raises:
+            SteeringError: for a file that can't be read; it names the first line that isn't as it should be.
+        """
         path = Path(path)
         try:
             lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -171,43 +245,38 @@ class ContrastSet:
             raise SteeringError(f"Can't read contrast set {str(path)!r}: {error.strerror}; check the path.") from error
         except UnicodeDecodeError as error:
             raise SteeringError(f"Can't read contrast set {str(path)!r}: it isn't UTF-8; save it as UTF-8.") from error
-        header, first_line = _read_header(lines, path)
-        pairs = tuple(_read_pair(text, number, path) for number, text in enumerate(lines[first_line - 1 :], first_line))
+        header, first_line = Header(name=path.stem), 1
+        if lines[0].startswith('{"header"'):
+            header, first_line = _parsed(_HeaderLine, "header", lines[0], f"{path}:1").header, 2
+        numbered = enumerate(lines[first_line - 1 :], first_line)
+        pairs = tuple(_parsed(ContrastPair, "pair", text, f"{path}:{number}") for number, text in numbered)
         if not pairs:
             raise SteeringError(f"Contrast set {str(path)!r} has no pairs; add at least one line with a pair.")
         _check_ids(pairs, first_line, path)
         return ContrastSet(pairs, header, tuple(range(first_line, first_line + len(pairs))))
 
-    def write(self, path: str | Path) -> None:
-        """Write the set as JSON lines, header first, whole or not at all."""
+    def save(self, path: str | Path) -> None:
+        """Write the set as JSON lines, header first, whole or not at all.
+
+        Args:
+            path: the file to create or to replace.
+
+        Raises:
+            SteeringError: when the file can't be written there.
+        """
         lines = [json.dumps({"header": self.header.model_dump()}, ensure_ascii=False)]
         lines += [json.dumps(pair.model_dump(), ensure_ascii=False) for pair in self.pairs]
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _shortened(chat: Chat) -> str:
-    text = "\n".join(message.content if len(chat) == 1 else f"{message.role}: {message.content}" for message in chat)
-    return text if len(text) <= 240 else f"{text[:239]}…"
-
-
-def _read_header(lines: list[str], path: Path) -> tuple[Header, int]:
-    """The header, and the line of the first pair; a file without a header is named after itself."""
-    if not lines[0].startswith('{"header"'):
-        return Header(name=path.stem), 1
-    try:
-        return _HeaderLine.model_validate_json(lines[0]).header, 2
-    except ValidationError as error:
-        raise SteeringError(f"{path}:1: the header is not usable: {first_problem(error)}.") from error
-
-
-def _read_pair(text: str, number: int, path: Path) -> ContrastPair:
+def _parsed(kind: type[_Line], what: str, text: str, place: str) -> _Line:
     if not text.strip():
-        raise SteeringError(f"{path}:{number}: expected one pair, found an empty line; remove the line.")
+        raise SteeringError(f"{place}: expected one {what}, found an empty line; remove the line.")
     try:
-        return ContrastPair.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
-        raise SteeringError(f"{path}:{number}: the pair is not usable: {first_problem(error)}.") from error
+        raise SteeringError(f"{place}: the {what} is not usable: {first_problem(error)}.") from error
 
 
 def _check_ids(pairs: tuple[ContrastPair, ...], first_line: int, path: Path) -> None:
@@ -225,7 +294,6 @@ def _check_ids(pairs: tuple[ContrastPair, ...], first_line: int, path: Path) -> 
             )
 
 
-class _HeaderLine(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    header: Header
+def _shortened(chat: Chat) -> str:
+    text = "\n".join(message.content if len(chat) == 1 else f"{message.role}: {message.content}" for message in chat)
+    return text if len(text) <= _CHARACTERS_SHOWN else f"{text[: _CHARACTERS_SHOWN - 1]}…"

@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from steering.data.chats import Chat
 from steering.data.contrast import ContrastPair, ContrastSet
@@ -25,8 +26,7 @@ MIN_WORD_COUNT = 5
 class Finding:
     """One thing to mend, and the lines of the file where it stands."""
 
-    check: str
-    """`duplicate`, `length`, `give-away`, `last token` or `empty turn`."""
+    check: Literal["duplicate", "empty turn", "length", "last token", "give-away"]
     lines: tuple[int, ...]
     message: str
 
@@ -36,15 +36,28 @@ class Finding:
 
 
 def lint(contrast_set: ContrastSet) -> list[Finding]:
-    """Every finding in the set, by check, then by line. An empty list is a clean set."""
-    checks: tuple[Callable[[ContrastSet], Iterator[Finding]], ...] = (
-        _duplicates,
-        _empty_turns,
-        _length_imbalance,
-        _differing_last_tokens,
-        _lexical_give_aways,
-    )
-    return [finding for check in checks for finding in check(contrast_set)]
+    """Look for what makes a set teach something other than its axis.
+
+    Args:
+        contrast_set: the pairs; their texts alone are looked at.
+
+    Returns:
+        Every finding, by check, then by line; `[]` for a clean set.
+
+    Example:
+        >>> from steering import ContrastSet, lint
+        >>> lint(ContrastSet.builtin("safety"))
+        []
+    """
+    return [
+        *_duplicates(contrast_set),
+        *_empty_turns(contrast_set),
+        *_length_imbalance(contrast_set),
+        *_differing_last_tokens(contrast_set),
+        *_give_aways(contrast_set, "the word {!r}", lambda text: set(_words(text))),
+        *_give_aways(contrast_set, "the first word {!r}", lambda text: set(_words(text)[:1])),
+        *_give_aways(contrast_set, "the last character {!r}", lambda text: {text.rstrip()[-1:]}),
+    ]
 
 
 def _numbered(contrast_set: ContrastSet) -> Iterator[tuple[int, ContrastPair]]:
@@ -63,7 +76,7 @@ def _duplicates(contrast_set: ContrastSet) -> Iterator[Finding]:
     places: dict[str, list[int]] = defaultdict(list)
     for line, pair in _numbered(contrast_set):
         if _whole(pair.positive) == _whole(pair.negative):
-            yield Finding("duplicate", (line,), f"both sides say {_excerpt(pair.positive)}")
+            yield Finding("duplicate", (line,), f"both sides say {pair.positive[-1].content[:60]!r}")
         for text in {_whole(pair.positive), _whole(pair.negative)}:
             places[text].append(line)
     for text, lines in places.items():
@@ -102,30 +115,19 @@ def _differing_last_tokens(contrast_set: ContrastSet) -> Iterator[Finding]:
             )
 
 
-def _lexical_give_aways(contrast_set: ContrastSet) -> Iterator[Finding]:
-    """Single words, first words and last characters that tell the sides apart over the whole set."""
-    yield from _give_aways(contrast_set, "the word {!r}", lambda text: set(_words(text)))
-    yield from _give_aways(contrast_set, "the first word {!r}", lambda text: set(_words(text)[:1]))
-    yield from _give_aways(contrast_set, "the last character {!r}", lambda text: {text.rstrip()[-1:]})
-
-
 def _give_aways(contrast_set: ContrastSet, name: str, features: Callable[[str], set[str]]) -> Iterator[Finding]:
-    sides: dict[str, Counter[str]] = {"positive": Counter(), "negative": Counter()}
+    """Features of single texts that tell the sides apart over the whole set."""
+    positive, negative = Counter[str](), Counter[str]()
     lines: dict[str, list[int]] = defaultdict(list)
     for line, pair in _numbered(contrast_set):
-        found = {"positive": features(pair.positive[-1].content), "negative": features(pair.negative[-1].content)}
-        for side, features_found in found.items():
-            sides[side].update(features_found)
-        for feature in found["positive"] ^ found["negative"]:
+        here, there = features(pair.positive[-1].content), features(pair.negative[-1].content)
+        positive.update(here)
+        negative.update(there)
+        for feature in here ^ there:
             lines[feature].append(line)
     for feature in sorted(lines):
-        counts = [sides[side][feature] for side in ("positive", "negative")]
-        gap = abs(counts[0] - counts[1])
+        gap = abs(positive[feature] - negative[feature])
         if gap >= MIN_WORD_COUNT and gap > MAX_WORD_GAP * len(contrast_set):
-            shares = [f"{count / len(contrast_set):.0%}" for count in counts]
+            shares = [f"{side[feature] / len(contrast_set):.0%}" for side in (positive, negative)]
             message = f"{name.format(feature)} stands in {shares[0]} of positive and {shares[1]} of negative sides"
             yield Finding("give-away", tuple(lines[feature]), message)
-
-
-def _excerpt(chat: Chat) -> str:
-    return repr(chat[-1].content[:60])

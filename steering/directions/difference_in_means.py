@@ -1,4 +1,4 @@
-"""Difference in means (CAA, arXiv 2312.06681; Arditi et al., arXiv 2406.11717)."""
+"""Difference in means (CAA, arXiv 2312.06681; Arditi et al., arXiv 2406.11717), and mean-centering beside it."""
 
 from collections.abc import Iterable
 
@@ -6,13 +6,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.moments import class_means
-from steering.activations.recording import PairStates
+from steering.activations.recording import PairActivations
 
 
-def difference_in_means(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
+def difference_in_means(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
     """`μ⁺ - μ⁻`, a layer at a time, in float64 and in one pass over the batches.
 
     The raw norm is kept: it is the natural unit of the direction.
     """
     positive, negative, _, _ = class_means(batches)
     return positive - negative
+
+
+def mean_centered(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
+    """`μ⁺ - μ_all` (mean-centering, Jorgensen et al., arXiv 2312.03813): no activation need be the opposite of another.
+
+    With as many negative as positive sides this is half of the difference in means.
+    """
+    positive, negative, positives, negatives = class_means(batches)
+    return positive - (positives * positive + negatives * negative) / (positives + negatives)

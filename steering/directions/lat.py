@@ -6,11 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.moments import class_moments
-from steering.activations.recording import PairStates
+from steering.activations.recording import PairActivations
 from steering.directions.axis import along, principal_axis
 
 
-def lat(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
+def lat(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
     """First principal component of the differences between stimuli paired at random, whatever their side.
 
     Labels give no more than the sign (and the length: the mean difference's share along the axis). Instead of one

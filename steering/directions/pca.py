@@ -6,26 +6,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.moments import Moments
-from steering.activations.recording import PairStates
+from steering.activations.recording import PairActivations
 from steering.directions.axis import along, principal_axis
 
 
-def pca(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
+def pca(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
     """First right singular vector of the pair differences `d = h⁺ - h⁻`, with the mean difference's share along it.
 
-    RepE takes every difference in random order before it centres them, so that their mean is about 0 and centring
+    RepE takes every difference in random order before it centers them, so that their mean is about 0 and centering
     takes nothing away. Here the mean over all orders is taken, `Σ d dᵀ`: no draw, and nothing depends on the order of
-    the pairs. (Centring differences that all point the same way would remove the very direction that is looked for.)
+    the pairs. (Centering differences that all point the same way would remove the very direction that is looked for.)
 
-    Raises ValueError for sides that aren't paired.
+    It is also CAST's pairwise-centered PCA (Lee et al., arXiv 2409.05907): sides that are centered on the midpoint of
+    their pair are `±d/2`, with mean 0 and scatter `½ Σ d dᵀ`.
+
+    Raises:
+        ValueError: for sides that aren't paired.
     """
     differences = Moments()
     for positive, negative in batches:
         if len(positive) != len(negative):
-            raise ValueError(f"pca needs pairs, found {len(positive)} positive and {len(negative)} negative states")
+            raise ValueError(f"pca needs pairs, found {len(positive)} positive and {len(negative)} negative sides")
         differences.update(positive.double() - negative.double())
     if not differences.count:
         raise ValueError("pca needs at least one pair")
-    mean = differences.mean
-    uncentred = differences.scatter + differences.count * mean.unsqueeze(-1) * mean.unsqueeze(-2)
-    return along(principal_axis(uncentred), mean)
+    return along(principal_axis(differences.gram), differences.mean)

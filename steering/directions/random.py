@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.moments import class_means
-from steering.activations.recording import PairStates
+from steering.activations.recording import PairActivations
 
 
-def random(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
+def random(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
     """Uniform over the sphere, a layer, with the norm of the difference in means.
 
     The seed is made from those norms, to four digits: the same for the same pairs, another for another axis.

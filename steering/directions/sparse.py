@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.activations.recording import PairStates
+from steering.activations.recording import PairActivations
 from steering.directions.pca import pca
 from steering.vectors.sparsity import keep_largest
 
 
-def sparse(batches: Iterable[PairStates]) -> Float[Tensor, "layers d_model"]:
+def sparse(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
     """The largest 5 % of the coordinates of `pca`, as published. `SteeringVector.sparse` masks any other direction."""
     return keep_largest(pca(batches))

@@ -21,8 +21,8 @@ from steering.activations.shared_prefix import shared_prefix
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError, quoted
-from steering.models.attention import output_projection
 from steering.models.decoder_blocks import block_output, with_block_output
+from steering.models.hook_points import output_projection
 from steering.models.language_model import LanguageModel
 from steering.scoring.next_token import refusal_log_odds, refusal_tokens
 

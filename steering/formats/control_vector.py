@@ -18,7 +18,7 @@ import gguf
 from pydantic import ValidationError
 
 from steering.errors import SteeringError
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.reading import existing, layer_numbers, vector_at
 from steering.models.identity import ModelIdentity
@@ -44,7 +44,7 @@ def to_gguf(exportable: Exportable, path: str | Path) -> None:
         )
     fixed = as_fixed(exportable)
     hint = fixed.named_architecture(consumer)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         writer = gguf.GGUFWriter(temporary, ARCHITECTURE)
         writer.add_string(f"{ARCHITECTURE}.model_hint", hint)
         writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(additions))

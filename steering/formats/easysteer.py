@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from steering.errors import SteeringError
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.formats.control_vector import to_gguf
 from steering.formats.fixed_sliders import Exportable, file_additions
 
@@ -35,6 +35,6 @@ def to_easysteer(exportable: Exportable, path: str | Path) -> None:
         ],
         "conflict": "priority",
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(spec, indent=2) + "\n")
         to_gguf(exportable, source)

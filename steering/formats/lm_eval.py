@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 
 BLOCKS = {"gpt2": "h", "gptj": "h", "bloom": "h", "falcon": "h", "opt": "decoder.layers", "mpt": "blocks"}
@@ -35,5 +35,5 @@ def to_lm_eval(exportable: Exportable, path: str | Path, blocks: str | None = No
         }
         for layer, push in additions.items()
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(content, temporary)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from steering.errors import SteeringError
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.reading import existing, vector_at
 from steering.models.identity import ModelIdentity
@@ -21,7 +21,7 @@ from steering.vectors.steering_vector import SteeringVector
 def to_npz(exportable: Exportable, path: str | Path) -> None:
     """Write the file, whole or not at all. Raises SteeringError for anything but additions at blocks."""
     additions = file_additions(exportable, "a .npz file")
-    with replacing(path) as temporary, temporary.open("wb") as stream:
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
             layers=np.array(list(additions), dtype=np.int64),

@@ -16,8 +16,8 @@ from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable, FixedSliders, as_fixed
 from steering.formats.last_projection import last_projection, module_name
 from steering.formats.model_folder import TOLERANCE, new_folder, random_ids, write_model
-from steering.models.attention import output_projection
 from steering.models.decoder_blocks import block_output, find_blocks
+from steering.models.hook_points import output_projection
 from steering.models.language_model import LanguageModel
 
 

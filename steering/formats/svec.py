@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from steering.errors import SteeringError
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.reading import existing, layer_numbers, read_json, vector_at
 from steering.models.identity import ModelIdentity
@@ -64,7 +64,7 @@ def _write(path: str | Path, model_type: str, directions: dict[int, Tensor]) -> 
         # Both readers want a number; activation-steering writes 1 itself where nothing was explained.
         "explained_variances": {str(layer): 1.0 for layer in directions},
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content))
 
 

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
-from steering.hooks.tokens import from_prompt_end, token_choice
 from steering.hooks.tracker import TokenTracker
 from steering.interventions import INTERVENTIONS
 from steering.interventions.add import add
 from steering.interventions.gates import Gate
 from steering.models.decoder_blocks import block_output
+from steering.models.token_positions import from_prompt_end, token_choice
 from steering.vectors.slider import Push
 
 Strengths = Mapping[str, Float[Tensor, " rows"]]

@@ -15,9 +15,9 @@ from steering.errors import SteeringError
 from steering.hooks.block_hooks import Addition, BlockHook, GateReading, Intervention
 from steering.hooks.generate_hook import watch_generate
 from steering.hooks.tracker import TokenTracker
-from steering.models.attention import output_projection
 from steering.models.bridge import Bridge, language_model
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
+from steering.models.hook_points import output_projection
 from steering.models.identity import identify
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Push, Slider, as_slider, check_axes

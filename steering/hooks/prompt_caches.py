@@ -16,8 +16,8 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from steering.activations.recording import stopping_at
 from steering.activations.shared_prefix import common_prefix, run_into
 from steering.hooks.dial import Dial
-from steering.hooks.tokens import ANSWER_SCOPES
 from steering.models.language_model import LanguageModel
+from steering.models.token_positions import ANSWER_POSITIONS
 
 _CHOOSING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "eos_token_id", "pad_token_id")
 """Options of `generate` that choose the next token and leave its cache alone."""
@@ -33,7 +33,7 @@ class PromptCaches:
 
     def __init__(self, lm: LanguageModel, dial: Dial, rows: Sequence[list[int]], options: Mapping[str, Any]) -> None:
         self._lm, self._dial, self._rows = lm, dial, rows
-        self._moving = {name for name, push in dial.pushes if push.tokens not in ANSWER_SCOPES}
+        self._moving = {name for name, push in dial.pushes if push.tokens not in ANSWER_POSITIONS}
         self._tail = max([1, *(token for _, push in dial.pushes if push.gate for token in push.gate.tokens)])
         self.possible = (
             not any(push.gate for name, push in dial.pushes if name in self._moving)

@@ -15,7 +15,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
-from steering.hooks.tokens import TokenChoice
+from steering.models.token_positions import TokenChoice
 
 
 class TokenTracker:

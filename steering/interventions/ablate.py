@@ -15,5 +15,5 @@ def ablate(
 
     Worked out in float32 at least and returned in the dtype of `h`.
     """
-    states, axis = wide(h), unit(direction, h)
-    return (states - strength * (states @ axis).unsqueeze(-1) * axis).to(h.dtype)
+    activations, axis = wide(h), unit(direction, h)
+    return (activations - strength * (activations @ axis).unsqueeze(-1) * axis).to(h.dtype)

@@ -12,12 +12,12 @@ def lower_projection(
     ceiling: float | Float[Tensor, "#batch 1 1"],
     strength: float | Float[Tensor, "#batch 1 1"] = 1.0,
 ) -> Float[Tensor, "batch seq d_model"]:
-    """`h - λ max(0, r̂ᵀh - t) r̂`: at strength λ = 1 no state's projection on the direction is above the ceiling t.
+    """`h - λ max(0, r̂ᵀh - t) r̂`: at strength λ = 1 no activation's projection on the direction is above the ceiling t.
 
-    States below the ceiling stay as they are, so that a direction of refusal is taken from what leans to refuse and
+    What lies below the ceiling stays as it is, so that a direction of refusal is taken from what leans to refuse and
     from nothing else: on ordinary prompts a hundredth of the KL of a constant push that turns as many refusals
     (measured: docs/experiments.md).
     """
-    states, axis = wide(h), unit(direction, h)
-    excess = ((states @ axis).unsqueeze(-1) - ceiling).clamp(min=0.0)
-    return (states - strength * excess * axis).to(h.dtype)
+    activations, axis = wide(h), unit(direction, h)
+    excess = ((activations @ axis).unsqueeze(-1) - ceiling).clamp(min=0.0)
+    return (activations - strength * excess * axis).to(h.dtype)

@@ -17,24 +17,31 @@ def rotate(
     """`h - P h + ‖P h‖ (cos θ b₁ + sin θ b₂)`: the part in the plane points at angle θ from the first direction.
 
     `b₁` is the first direction at norm 1, `b₂` what is left of the second when made orthogonal to it, and `P` the
-    projection onto their plane. The norm of every state stays. Adaptive: only where `h·b₁ > 0`, the rest is untouched.
+    projection onto their plane. The norm of every activation stays.
+
+    Args:
+        h: what is turned.
+        first: direction from which the angle is counted.
+        second: direction towards which it grows.
+        angle: θ in radians.
+        adaptive: turn only where `h·b₁ > 0`, and leave the rest untouched.
     """
-    states = wide(h)
+    activations = wide(h)
     b1, b2 = plane(first, second, h)
-    x, y = (states @ b1).unsqueeze(-1), (states @ b2).unsqueeze(-1)
-    angle = torch.as_tensor(angle, dtype=states.dtype, device=states.device)
+    x, y = (activations @ b1).unsqueeze(-1), (activations @ b2).unsqueeze(-1)
+    angle = torch.as_tensor(angle, dtype=activations.dtype, device=activations.device)
     length = torch.hypot(x, y)
-    turned = states + (length * angle.cos() - x) * b1 + (length * angle.sin() - y) * b2
-    return (torch.where(x > 0, turned, states) if adaptive else turned).to(h.dtype)
+    turned = activations + (length * angle.cos() - x) * b1 + (length * angle.sin() - y) * b2
+    return (torch.where(x > 0, turned, activations) if adaptive else turned).to(h.dtype)
 
 
 def angle_in_plane(
     h: Float[Tensor, "batch seq d_model"], first: Float[Tensor, " d_model"], second: Float[Tensor, " d_model"]
 ) -> Float[Tensor, "batch seq 1"]:
-    """Angle of each state's part in the plane, in radians from the first direction, -π to π."""
-    states = wide(h)
+    """Angle of each activation's part in the plane, in radians from the first direction, -π to π."""
+    activations = wide(h)
     b1, b2 = plane(first, second, h)
-    return torch.atan2(states @ b2, states @ b1).unsqueeze(-1)
+    return torch.atan2(activations @ b2, activations @ b1).unsqueeze(-1)
 
 
 def plane(first: Tensor, second: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

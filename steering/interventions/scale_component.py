@@ -13,7 +13,7 @@ def scale_component(
 ) -> Float[Tensor, "batch seq d_model"]:
     """`h + (k - 1) r̂ r̂ᵀ h`: the component along the direction becomes `k` times itself, the rest stays.
 
-    Unlike addition it moves a state the more, the more of the direction it holds.
+    Unlike addition it moves an activation the more, the more of the direction it holds.
     """
-    states, axis = wide(h), unit(direction, h)
-    return (states + (factor - 1) * (states @ axis).unsqueeze(-1) * axis).to(h.dtype)
+    activations, axis = wide(h), unit(direction, h)
+    return (activations + (factor - 1) * (activations @ axis).unsqueeze(-1) * axis).to(h.dtype)

@@ -1,10 +1,12 @@
-"""Batches of token rows: like lengths together, padded on the right, masked."""
+"""Batches of token rows: like lengths together, padded and masked."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 
 def like_lengths(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
@@ -23,13 +25,12 @@ def like_lengths(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list
 
 
 def pad(
-    rows: Sequence[Sequence[int]], padding_id: int, device: torch.device, side: str = "right"
+    rows: Sequence[Sequence[int]], padding_id: int, device: torch.device, side: Literal["left", "right"] = "right"
 ) -> tuple[Int[Tensor, "rows width"], Int[Tensor, "rows width"]]:
     """Token ids and attention mask of rows of different lengths."""
-    width = max(map(len, rows))
-    gaps = [[padding_id] * (width - len(row)) for row in rows]
-    ids = [[*gap, *row] if side == "left" else [*row, *gap] for gap, row in zip(gaps, rows, strict=True)]
-    lengths = torch.tensor([[len(row)] for row in rows])
-    places = torch.arange(width)
-    mask = places >= width - lengths if side == "left" else places < lengths
-    return torch.tensor(ids, device=device), mask.long().to(device)
+    ids = [torch.tensor(row, dtype=torch.long) for row in rows]
+    mask = [torch.ones_like(row) for row in ids]
+    return (
+        pad_sequence(ids, batch_first=True, padding_value=padding_id, padding_side=side).to(device),
+        pad_sequence(mask, batch_first=True, padding_side=side).to(device),
+    )

@@ -10,52 +10,54 @@ def find_blocks(model: PreTrainedModel, path: str | None = None) -> nn.ModuleLis
     """The decoder blocks of a causal language model, in order.
 
     They are the one `ModuleList` of the text decoder (not a vision or audio tower, not a list inside a block) that has
-    `num_hidden_layers` entries. `path`, such as `"transformer.h"`, overrides the search.
+    `num_hidden_layers` entries.
 
-    Raises SteeringError when none or several fit, naming every list that was looked at.
+    Args:
+        model: any causal language model of transformers.
+        path: where the blocks are, such as `"transformer.h"`, instead of a search.
+
+    Raises:
+        SteeringError: when none or several lists fit, naming every list that was looked at.
     """
-    if path is not None:
-        return _blocks_at(model, path)
-    if model.config.is_encoder_decoder:
+    n_layers = model.config.get_text_config(decoder=True).num_hidden_layers
+    if path is None:
+        if model.config.is_encoder_decoder:
+            raise SteeringError(
+                f"Expected a decoder-only language model, found the encoder-decoder {type(model).__name__!r}; "
+                "load a causal language model."
+            )
+        decoder = model.get_decoder()  # type: ignore[no-untyped-call]
+        return only_list_of(n_layers, decoder, "name it, as in blocks='model.layers'")
+    blocks = dict(model.named_modules()).get(path)
+    if not isinstance(blocks, nn.ModuleList) or len(blocks) != n_layers:
+        kind = "nothing" if blocks is None else type(blocks).__name__
         raise SteeringError(
-            f"Expected a decoder-only language model, found the encoder-decoder {type(model).__name__!r}; "
-            "load a causal language model."
+            f"Expected the {n_layers} decoder blocks of {type(model).__name__!r} at {path!r}, found "
+            f"{f'a list of {len(blocks)}' if isinstance(blocks, nn.ModuleList) else kind}; the lists are "
+            f"{_names_and_lengths(_module_lists(model))}."
         )
-    config = model.config.get_text_config(decoder=True)
-    decoder = model.get_decoder()  # type: ignore[no-untyped-call]
-    return only_list_of(config.num_hidden_layers, decoder, "name it, as in blocks='model.layers'")
+    return blocks
 
 
 def only_list_of(n_layers: int, decoder: nn.Module, remedy: str) -> nn.ModuleList:
     """The one outermost `ModuleList` with an entry a layer. Raises SteeringError where there is none, or several."""
-    lists = {name: module for name, module in decoder.named_modules() if isinstance(module, nn.ModuleList)}
+    lists = _module_lists(decoder)
     outermost = [blocks for name, blocks in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
     found = [blocks for blocks in outermost if len(blocks) == n_layers]
     if len(found) != 1:
-        looked_at = quoted(f"{name} ({len(blocks)} entries)" for name, blocks in lists.items())
         raise SteeringError(
             f"Expected one list of {n_layers} decoder blocks in {type(decoder).__name__!r}, "
-            f"found {len(found)} among {looked_at}; {remedy}."
+            f"found {len(found)} among {_names_and_lengths(lists)}; {remedy}."
         )
     return found[0]
 
 
-def _blocks_at(model: PreTrainedModel, path: str) -> nn.ModuleList:
-    modules = dict(model.named_modules())
-    blocks = modules.get(path)
-    if not isinstance(blocks, nn.ModuleList):
-        lists = quoted(name for name, module in modules.items() if isinstance(module, nn.ModuleList))
-        raise SteeringError(
-            f"Expected a list of decoder blocks at {path!r} of {type(model).__name__!r}, "
-            f"found {type(blocks).__name__ if blocks is not None else 'nothing'}; the lists are {lists}."
-        )
-    expected = model.config.get_text_config(decoder=True).num_hidden_layers
-    if len(blocks) != expected:
-        raise SteeringError(
-            f"Expected the {expected} decoder blocks of {type(model).__name__!r} at {path!r}, found a list of "
-            f"{len(blocks)}; name the list of the text decoder's blocks."
-        )
-    return blocks
+def _module_lists(module: nn.Module) -> dict[str, nn.ModuleList]:
+    return {name: part for name, part in module.named_modules() if isinstance(part, nn.ModuleList)}
+
+
+def _names_and_lengths(lists: dict[str, nn.ModuleList]) -> str:
+    return quoted(f"{name} ({len(blocks)} entries)" for name, blocks in lists.items())
 
 
 def block_output(output: object) -> Tensor:

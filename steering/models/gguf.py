@@ -1,10 +1,9 @@
-"""GGUF weights, dequantised once and kept as a safetensors folder that loads in a second."""
+"""GGUF weights, dequantized once and kept as a safetensors folder that loads in a second."""
 
 import hashlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from platformdirs import user_cache_path
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from steering.errors import SteeringError
+from steering.errors import SteeringError, first_line
 
 _LAYOUT = 2
 """Raised when what is written into a cached folder changes, so that older folders are not read."""
@@ -23,29 +22,27 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TRIMTAB_CACHE") or user_cache_path("trimtab"))
 
 
-def dequantised_folder(file: Path, dtype: torch.dtype = torch.float32) -> Path:
+def dequantized_folder(file: Path, dtype: torch.dtype = torch.float32) -> Path:
     """A local folder in transformers' layout with the model and tokenizer of a GGUF file.
 
     The folder is keyed by the file's content and the dtype; it is renamed into place when complete, so a killed
     conversion leaves nothing that a later one would read.
 
-    Raises SteeringError when the file isn't a GGUF file that transformers can convert.
+    Raises:
+        SteeringError: when the file isn't a GGUF file that transformers can convert.
     """
     _check_magic(file)
     folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{str(dtype).removeprefix('torch.')}-{_LAYOUT}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
-    try:
-        _convert(file, dtype, temporary)
+    with TemporaryDirectory(prefix=".converting-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
+        _convert(file, dtype, Path(temporary))
         try:
-            temporary.rename(folder)
+            os.rename(temporary, folder)
         except OSError:
             if not folder.is_dir():  # another process may have finished the same conversion first
                 raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
@@ -75,11 +72,10 @@ def _convert(file: Path, dtype: torch.dtype, folder: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(**source)
         model = AutoModelForCausalLM.from_pretrained(**source, dtype=dtype)
     except Exception as error:  # transformers raises whatever the file makes its parsers raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SteeringError(
-            f"transformers can't convert the GGUF file {str(file)!r}: {reason}; try another file."
+            f"transformers can't convert the GGUF file {str(file)!r}: {first_line(error)}; try another file."
         ) from error
-    # A GGUF model refuses save_pretrained: write its parts, without the record of a quantisation that is undone.
+    # A GGUF model refuses save_pretrained: write its parts, without the record of a quantization that is undone.
     del model.config.quantization_config
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -19,8 +20,9 @@ _CONFIG_KEYS = (
     "vocab_size",
 )
 
-ALLOWABLE = ("config", "weights", "chat_template", "system_prompt")
-"""Differences between a vector's model and another that a user may accept by name."""
+AllowableMismatch: TypeAlias = Literal["config", "weights", "chat_template", "system_prompt"]
+"""A difference between a vector's model and another that a user may accept by name."""
+ALLOWABLE: tuple[AllowableMismatch, ...] = get_args(AllowableMismatch)
 
 
 class ModelIdentity(BaseModel):

@@ -37,7 +37,21 @@ class TokenizedChat:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LanguageModel:
-    """A causal language model that `load()` loaded, or that the user wraps: `LanguageModel(model, tokenizer)`."""
+    """A causal language model that `load()` loaded, or that the user wraps: `LanguageModel(model, tokenizer)`.
+
+    Raises:
+        SteeringError: when the decoder blocks can't be found.
+
+    Example:
+        >>> lm.n_layers, lm.d_model
+        (4, 32)
+        >>> chat = lm.tokenize("Why is the sky blue?")
+        >>> len(chat.ids) == chat.prompt_length
+        True
+        >>> answers = lm.generate(["Hello!", "Why is the sky blue?"], max_new_tokens=4)
+        >>> len(answers)
+        2
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -85,7 +99,14 @@ class LanguageModel:
         that prompt followed by the answer's own tokens, as if the model had written them. Without a chat template the
         turns' texts stand on a line each.
 
-        Raises SteeringError when the chat template can't render the chat.
+        Args:
+            chat: a prompt, or the turns of a chat.
+
+        Returns:
+            The ids, without padding, and where the prompt and the user's text in it end.
+
+        Raises:
+            SteeringError: when the chat template can't render the chat.
         """
         messages = as_chat(chat)
         answer = messages[-1].content if messages[-1].role == "assistant" else ""
@@ -93,9 +114,7 @@ class LanguageModel:
         ids = self._prompt_ids(prompt)
         answer_ids = self.tokenizer(answer, add_special_tokens=False).input_ids if answer else []
         return TokenizedChat(
-            ids=ids + answer_ids,
-            prompt_length=len(ids),
-            instruction_end=len(ids) - self.post_instruction_length,
+            ids=ids + answer_ids, prompt_length=len(ids), instruction_end=len(ids) - self.post_instruction_length
         )
 
     @cached_property
@@ -127,9 +146,17 @@ class LanguageModel:
         return list(rendered)
 
     def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
-        """Answers to several prompts in one batch, greedy unless `options` (of transformers' `generate`) say otherwise.
+        """Answers to several prompts in one batch, greedy unless the options say otherwise.
 
-        Under a dial with per-row coefficients, row i of the dial steers prompt i.
+        Under a dial with a value for each row, value i steers prompt i.
+
+        Args:
+            prompts: prompts or chats, one a row.
+            max_new_tokens: length of the answers at most.
+            options: of transformers' `generate`.
+
+        Returns:
+            One answer a prompt, without special tokens.
         """
         rows = [self.tokenize(prompt).ids for prompt in prompts]
         input_ids, attention_mask = pad(rows, self.padding_id, self.model.device, side="left")
@@ -143,7 +170,13 @@ class LanguageModel:
         return [text.strip() for text in texts]
 
     def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
-        """The answer to one prompt or chat. Options are those of `generate`."""
+        """The answer to one prompt or chat, as `generate` gives it.
+
+        Args:
+            prompt: the prompt, or the turns of a chat.
+            max_new_tokens: length of the answer at most.
+            options: of transformers' `generate`.
+        """
         return self.generate([prompt], max_new_tokens, **options)[0]
 
     def bridge(self) -> "TransformerBridge":

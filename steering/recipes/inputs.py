@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from steering.activations.cache import KeptStates
+from steering.activations.cache import ActivationCache
 from steering.activations.moments import Moments
-from steering.activations.recording import States, check_finite, record
+from steering.activations.recording import Activations, check_finite, record
 from steering.data.contrast import ContrastPair, ContrastSet
 from steering.errors import SteeringError, quoted
 from steering.extraction import extract
+from steering.models.hook_points import HookPoint
 from steering.models.language_model import LanguageModel
 from steering.vectors.provenance import Source
 from steering.vectors.steering_vector import SteeringVector
@@ -36,8 +38,8 @@ class RecipeInputs:
     progress: bool = True
     validation_pairs: int = 16
     """Held-out pairs whose prompts the candidates of a search are tried on."""
-    read: KeptStates = field(default_factory=KeptStates)
-    prompt_states: dict[tuple[str, str], States] = field(default_factory=dict)
+    read: ActivationCache = field(default_factory=ActivationCache)
+    prompt_states: dict[tuple[str, str], Activations] = field(default_factory=dict)
     """What `prompts` has read, by role and side."""
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     """What was read since this was last cleared, by set and position."""
@@ -72,12 +74,14 @@ class RecipeInputs:
             self.sources[source.contrast_set, f"{source.method} at {source.position}"] = source
         return vector
 
-    def states(self, role: str, position: str = "last", site: str = "block") -> tuple[States, States]:
+    def states(
+        self, role: str, position: str = "last", hook_point: HookPoint = "resid_post"
+    ) -> tuple[Activations, Activations]:
         """States of the positive and the negative sides of the pairs that make vectors."""
-        self._note(role, "states" if site == "block" else "states of heads", position)
-        return self._read(self.contrast_set(role).split()[0].pairs, position, role, site)
+        self._note(role, "states" if hook_point == "resid_post" else "states of heads", position)
+        return self._read(self.contrast_set(role).split()[0].pairs, position, role, hook_point)
 
-    def prompts(self, role: str, side: str = "positive") -> States:
+    def prompts(self, role: str, side: str = "positive") -> Activations:
         """States of one side's prompts at their last token, without the answers; each prompt is read once."""
         if ROLES[role] == "user":
             return self.states(role)[0 if side == "positive" else 1]
@@ -102,11 +106,10 @@ class RecipeInputs:
         )
 
     def _read(
-        self, pairs: Sequence[ContrastPair], position: str, what: str, site: str = "block"
-    ) -> tuple[States, States]:
-        batches = list(
-            self.read(self.lm, pairs, position=position, site=site, progress=self.progress, description=what)
-        )
+        self, pairs: Sequence[ContrastPair], position: str, what: str, hook_point: HookPoint = "resid_post"
+    ) -> tuple[Activations, Activations]:
+        read = partial(self.read, progress=self.progress, description=what)
+        batches = list(read(self.lm, pairs, position=position, hook_point=hook_point))
         positive, negative = (torch.cat(side) for side in zip(*batches, strict=True))
         check_finite(positive, negative)
         return positive, negative
@@ -117,7 +120,7 @@ class RecipeInputs:
         return tuple(range(first, max(first + 1, round(stop * self.lm.n_layers))))
 
 
-def moments(states: States) -> Moments:
+def moments(states: Activations) -> Moments:
     """Moments of states that are at hand."""
     found = Moments()
     found.update(states)

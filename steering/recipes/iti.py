@@ -6,7 +6,7 @@ from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from steering.models.attention import output_projection, projection_weight
+from steering.models.hook_points import output_projection, projection_weight
 from steering.recipes.inputs import RecipeInputs, with_directions
 from steering.vectors.slider import Push, Slider
 
@@ -24,7 +24,7 @@ def iti(inputs: RecipeInputs) -> Slider:
     """
     lm = inputs.lm
     heads = lm.model.config.get_text_config(decoder=True).num_attention_heads
-    sides = inputs.states("safety-response", site="heads")
+    sides = inputs.states("safety-response", hook_point="z")
     by_head = "pairs layers (heads width) -> pairs layers heads width"
     positive, negative = (rearrange(side, by_head, heads=heads) for side in sides)
     accuracy = _held_out_accuracy(positive, negative)

@@ -10,5 +10,5 @@ def persona(inputs: RecipeInputs) -> Slider:
     The paper reads answers under contrasting system prompts; a set of paired answers gives the same contrast. The
     layer is the one that tells held-out answers apart best between a third and two thirds of the depth.
     """
-    vector = inputs.vector("safety-response", position="response_mean")
+    vector = inputs.vector("safety-response", position="generated")
     return Slider((Push(vector, (max(inputs.layers(1 / 3, 2 / 3), key=vector.auroc_at),)),))

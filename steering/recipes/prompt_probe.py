@@ -13,11 +13,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from steering.directions.standardized import fit_standardized
 from steering.interventions.gates import Gate
 from steering.models.language_model import LanguageModel
 
-REGULARISATION = 3.0
-"""Ridge penalty a coordinate of the standardised states."""
+REGULARIZATION = 3.0
+"""Ridge penalty a coordinate of the standardized activations."""
 FOLDS = 5
 
 
@@ -33,8 +34,9 @@ class PromptProbe:
     direction: Float[Tensor, "tokens d_model"]
     bias: float
     labels: NDArray[np.bool_]
+    """Which of the chats that it was fitted on are positive."""
     held_out: NDArray[np.float64]
-    """Scores of the chats that it was fitted on, each by a probe that had not seen its pair."""
+    """Scores of those chats, each by a probe that had not seen its pair."""
 
     def threshold(self, positive: bool, quantile: float) -> float:
         """The score below which this share of one side's held-out scores lie."""
@@ -50,13 +52,14 @@ class PromptProbe:
 
 
 def fit_prompt_probe(
-    states: Float[Tensor, "tokens chats d_model"], positive: Sequence[bool], pairs: Sequence[int]
+    activations: Float[Tensor, "tokens chats d_model"], positive: Sequence[bool], pairs: Sequence[int]
 ) -> PromptProbe:
-    """The mean of one ridge regression (scikit-learn) a token on standardised states, both sides weighing the same.
+    """The mean of one ridge regression (scikit-learn) a token on standardized activations, both sides weighing alike.
 
-    One regression on the tokens side by side does worse than the mean of two, and less regularisation than this too.
+    One regression on the tokens side by side does worse than the mean of two, and less regularization than this too.
 
     Args:
+        activations: at the probed tokens of each chat.
         positive: which side each chat is of.
         pairs: number of the pair that each chat belongs to, so that cross-validation keeps pairs together.
     """
@@ -68,15 +71,12 @@ def fit_prompt_probe(
     labels = np.asarray(positive, dtype=bool)
     targets = np.where(labels, 1.0, -1.0)
     weights = np.where(labels, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
-    directions, bias, held_out = [], 0.0, np.zeros(len(labels))
-    for token in states.double().numpy():
-        model = make_pipeline(StandardScaler(), Ridge(alpha=REGULARISATION * token.shape[1]))
-        held_out += cross_val_predict(
-            model, token, targets, groups=pairs, cv=GroupKFold(FOLDS), params={"ridge__sample_weight": weights}
-        ) / len(states)
-        model.fit(token, targets, ridge__sample_weight=weights)
-        scaler, ridge = model[0], model[1]
-        direction = ridge.coef_ / scaler.scale_
-        directions.append(torch.from_numpy(direction / len(states)).float())
-        bias += float(ridge.intercept_ - direction @ scaler.mean_) / len(states)
-    return PromptProbe(torch.stack(directions), bias, labels, held_out)
+    held_out, fits = [], []
+    for token in activations.double().numpy():
+        ridge = Ridge(alpha=REGULARIZATION * token.shape[1])
+        pipeline, shares = make_pipeline(StandardScaler(), ridge), {"ridge__sample_weight": weights}
+        held_out.append(cross_val_predict(pipeline, token, targets, groups=pairs, cv=GroupKFold(FOLDS), params=shares))
+        fits.append(fit_standardized(ridge, token, targets, weights))
+    directions, biases = zip(*fits, strict=True)
+    direction = torch.from_numpy(np.stack(directions) / len(fits)).float()
+    return PromptProbe(direction, float(np.mean(biases)), labels, np.mean(held_out, axis=0))

@@ -1,6 +1,5 @@
 """The refusal direction."""
 
-from steering.data.contrast import ContrastSet
 from steering.extraction import extract
 from steering.recipes.inputs import RecipeInputs, with_directions
 from steering.recipes.selection import Criterion, Selection, read_positions, select_direction
@@ -28,7 +27,7 @@ def search(inputs: RecipeInputs, criterion: Criterion = "arditi") -> Selection:
     """The search behind the recipe, on prompts that were held out of the vectors: the table of all candidates."""
     whole = inputs.contrast_set("safety")
     rest, held_out = whole.split()
-    few = ContrastSet(rest.spread(PAIRS), whole.header)
+    few = rest.spread(PAIRS)
     validation = held_out.spread(inputs.validation_pairs)
     lm = inputs.lm
     return select_direction(

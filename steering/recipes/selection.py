@@ -13,14 +13,14 @@ import torch
 from pydantic import BaseModel
 from tqdm.auto import tqdm
 
-from steering.activations.recording import States, record
+from steering.activations.recording import Activations, record
 from steering.data.chats import ChatLike
 from steering.display.plots import COLORS
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
-from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
+from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
 from steering.vectors.slider import Push, Slider
 from steering.vectors.steering_vector import SteeringVector
 
@@ -65,7 +65,7 @@ class Selection(BaseModel, frozen=True, extra="forbid"):
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, whole or not at all."""
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             Path(temporary).write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
     def plot(self, path: str | Path) -> None:
@@ -96,7 +96,7 @@ class Selection(BaseModel, frozen=True, extra="forbid"):
             axes.set(title=title, ylabel=label, xlabel="layer (output of block)")
         panels[2].axhline(MAX_KL, color="grey", linestyle=":")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(positions) + 1)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             figure.savefig(temporary)
 
 
@@ -109,8 +109,8 @@ class _Bare:
     next_token: torch.Tensor
     """Log-probabilities after the harmless prompts."""
     layers: tuple[int, ...]
-    harmful_states: States
-    harmless_states: States
+    harmful_states: Activations
+    harmless_states: Activations
 
 
 def read_positions(lm: LanguageModel) -> list[str]:
@@ -210,7 +210,7 @@ def _try(
     sliders = {"ablate": Slider((Push(everywhere, intervention="ablate"),)), "add": Slider((Push(vector, (layer,)),))}
     with attach(sliders, lm) as dial:
         dial.set(ablate=1.0)
-        kl = divergence(bare.next_token, next_token_log_probabilities(lm, bare.harmless)).mean().item()
+        kl = kl_divergence(bare.next_token, next_token_log_probabilities(lm, bare.harmless)).mean().item()
         bypass = _score(lm, bare.harmful, bare, bare.harmless_states, criterion)
         dial.set(ablate=0.0, add=1.0)
         induce = _score(lm, bare.harmless, bare, bare.harmful_states, criterion)
@@ -229,7 +229,9 @@ def _filtered(tried: Sequence[Candidate], criterion: Criterion, bare_refusal: fl
     )
 
 
-def _score(lm: LanguageModel, prompts: Sequence[ChatLike], bare: _Bare, wanted: States, criterion: Criterion) -> float:
+def _score(
+    lm: LanguageModel, prompts: Sequence[ChatLike], bare: _Bare, wanted: Activations, criterion: Criterion
+) -> float:
     if criterion == "arditi":
         return refusal_log_odds(next_token_log_probabilities(lm, prompts), refusal_tokens(lm)).mean().item()
     states = record(lm, prompts, layers=bare.layers)

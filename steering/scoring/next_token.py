@@ -69,7 +69,7 @@ def refusal_score(lm: LanguageModel, prompts: Sequence[ChatLike]) -> Float[Tenso
     return refusal_log_odds(next_token_log_probabilities(lm, prompts), refusal_tokens(lm))
 
 
-def divergence(
+def kl_divergence(
     bare: Float[Tensor, "prompts vocabulary"], steered: Float[Tensor, "prompts vocabulary"]
 ) -> Float[Tensor, " prompts"]:
     """`KL(bare ‖ steered)` of next-token distributions given as log-probabilities, in nats a prompt."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.vectors import format_1
 from steering.vectors.provenance import Calibration, Origin, Profile
 
@@ -96,7 +96,7 @@ class _Version(BaseModel, extra="ignore"):
 def write_file(path: str | Path, record: FileRecord, tensors: Mapping[str, Tensor]) -> None:
     """Write the file, whole or not at all."""
     copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(copies, temporary, metadata={METADATA_KEY: record.model_dump_json()})
 
 

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.errors import SteeringError, quoted
-from steering.hooks.tokens import token_choice
 from steering.interventions import INTERVENTIONS, tensor_names
 from steering.interventions.gates import Gate
 from steering.models.identity import ModelIdentity
+from steering.models.token_positions import token_choice
 from steering.vectors.file_format import (
     FileRecord,
     GateRecord,
@@ -60,7 +60,7 @@ class Push:
     """What the intervention takes besides the direction, by name: a row for each of the vector's layers."""
     hook_point: MovedHookPoint = "resid_post"
     tokens: str = "all"
-    """Tokens that are moved: see `steering.hooks.tokens`."""
+    """Tokens that are moved: see `steering.models.token_positions`."""
     gate: Gate | None = None
     """How far it acts on each prompt; wholly, without one."""
 
@@ -198,7 +198,7 @@ class Slider:
         """The slider with all pushes on these tokens; as it is for None.
 
         Raises:
-            SteeringError: for a name that `steering.hooks.tokens` doesn't know.
+            SteeringError: for a name that `steering.models.token_positions` doesn't know.
         """
         return self if tokens is None else self._with(lambda push: replace(push, tokens=tokens))
 

@@ -177,7 +177,7 @@ def test_a_probes_log_odds_tell_the_answers_apart(lm: LanguageModel, probe: Line
     assert scorer("Tell me 99", "yes yes") > 0 > scorer("Tell me 99", "no no")
     chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "yes"}]
     row = probe.layers.index(probe.best_layer)
-    probability = probe.probability(record(lm, [chat], position="response_mean"))[0, row].item()
+    probability = probe.probability(record(lm, [chat], position="generated"))[0, row].item()
     assert torch.tensor(scorer("Hi", "yes")).sigmoid().item() == pytest.approx(probability, rel=1e-4)
 
 

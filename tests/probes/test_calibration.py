@@ -11,7 +11,7 @@ from probes.calibration import LARGEST, calibrate, default_spans, tuning_data
 from probes.grid_scores import Score, builtin_scores
 from steering import Dial, LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector
 from steering.interventions.gates import Gate
-from steering.scoring.next_token import divergence, next_token_log_probabilities
+from steering.scoring.next_token import kl_divergence, next_token_log_probabilities
 from steering.vectors.slider import as_slider
 from tests.helpers.tiny import random_vector, tiny_lm
 
@@ -32,7 +32,7 @@ def kl_at(lm: LanguageModel, slider: Slider | SteeringVector, value: float) -> f
     bare = next_token_log_probabilities(lm, PROMPTS)
     with Sliders(slider=slider).attach(lm) as dial:
         dial.set(slider=value)
-        return divergence(bare, next_token_log_probabilities(lm, PROMPTS)).mean().item()
+        return kl_divergence(bare, next_token_log_probabilities(lm, PROMPTS)).mean().item()
 
 
 def test_slider_one_spends_the_kl_budget_where_the_score_rises_all_the_way() -> None:

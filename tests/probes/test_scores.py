@@ -14,7 +14,7 @@ from probes.scores import (
     refusal_score,
 )
 from steering import LanguageModel, Sliders
-from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_tokens
+from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_tokens
 from tests.helpers.contrast_pairs import answer_pairs
 from tests.helpers.tiny import FAMILIES, random_vector, tiny_lm
 
@@ -74,8 +74,8 @@ def test_the_next_token_is_read_at_each_prompts_end(family: str) -> None:
 
 def test_divergence_is_the_relative_entropy_of_the_bare_model() -> None:
     p, q = (torch.randn(2, 3, 9, generator=torch.Generator().manual_seed(0)).log_softmax(-1)).unbind()
-    torch.testing.assert_close(divergence(p, q), (p.exp() * (p - q)).sum(-1))
-    torch.testing.assert_close(divergence(p, p), torch.zeros(3))
+    torch.testing.assert_close(kl_divergence(p, q), (p.exp() * (p - q)).sum(-1))
+    torch.testing.assert_close(kl_divergence(p, p), torch.zeros(3))
 
 
 def test_the_refusal_margin_compares_forced_beginnings(lm: LanguageModel) -> None:

@@ -29,9 +29,7 @@ def snippets() -> dict[str, str]:
         found |= {f"{text.relative_to(ROOT)}:{number}": block for number, block in enumerate(blocks)}
     for path in NOTEBOOKS:
         cells = nbformat.read(path, as_version=4).cells
-        found |= {
-            f"{path.name}:{number}": cell.source for number, cell in enumerate(cells) if cell.cell_type == "code"
-        }
+        found |= {f"{path.name}:{number}": cell.source for number, cell in enumerate(cells) if cell.cell_type == "code"}
     return found
 
 

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    prompt_pairs(10).write(tmp_path / "toy.jsonl")
+    prompt_pairs(10).save(tmp_path / "toy.jsonl")
     return tmp_path / "toy.jsonl"
 
 
@@ -50,7 +50,7 @@ def test_recipes_are_listed_and_made_from_ones_own_pairs(
     assert [row["name"] for row in json.loads(printed)] == list(RECIPES)
     code, printed, _ = run(capsys, "recipes")
     assert all(name in printed for name in RECIPES)
-    answer_pairs(10).write(tmp_path / "own.jsonl")
+    answer_pairs(10).save(tmp_path / "own.jsonl")
     out = tmp_path / "caa.safetensors"
     code, printed, _ = run(
         capsys, "recipe", "caa", "-o", out, "-m", folder, "--set", f"safety-response={tmp_path}/own.jsonl"
@@ -207,7 +207,7 @@ def test_a_vector_of_another_model_is_refused_until_the_difference_is_named(
 
 
 def test_an_interrupted_extraction_leaves_no_file(folder: Path, tmp_path: Path) -> None:
-    prompt_pairs(100_000).write(tmp_path / "long.jsonl")
+    prompt_pairs(100_000).save(tmp_path / "long.jsonl")
     before = set(os.listdir(tmp_path))
     command = ["extract", "long.jsonl", "--out", "v.safetensors", "--model", str(folder)]
     process = subprocess.Popen(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import numpy as np
 import torch
 
-from steering.hooks.tokens import TokenChoice, token_choice
+from steering.models.token_positions import TokenChoice, token_choice
 from steering.serving.vllm.axes import Column
 from steering.serving.vllm.buffers import Buffers
 from steering.vectors.slider import Slider, SliderValues

@@ -53,7 +53,7 @@ def test_two_processes_make_the_vectors_of_one_by_every_method(tmp_path: Path) -
 
 def test_trimtab_extract_under_torchrun_writes_one_file(tmp_path: Path) -> None:
     model = save_folder(tiny_lm(), tmp_path / "model")
-    prompt_pairs(30).write(tmp_path / "pairs.jsonl")
+    prompt_pairs(30).save(tmp_path / "pairs.jsonl")
     command = ["-m", "trimtab", "extract", tmp_path / "pairs.jsonl", "--model", model, "--json", "--out"]
     done = torchrun(*command, tmp_path / "two.safetensors")
     assert json.loads(done.stdout)["title"] == "toy"  # one process spoke

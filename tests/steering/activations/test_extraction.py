@@ -23,6 +23,7 @@ from steering.activations.recording import record_positions, stream_pairs
 from steering.directions import DIRECTIONS
 from steering.directions.difference_in_means import difference_in_means
 from steering.extraction import _recommended
+from steering.models.token_positions import token_span
 from tests.helpers.contrast_pairs import answer_pairs, prompt_pairs
 from tests.helpers.tiny import LAYERS, WIDTH, tiny_lm
 
@@ -43,11 +44,19 @@ def test_positions_are_the_tokens_that_they_name(lm: LanguageModel) -> None:
     assert lm.tokenizer.decode(tokens.ids[tokens.instruction_end : tokens.prompt_length]) == "<|end|><|assistant|>"
     assert lm.tokenizer.decode(tokens.ids[tokens.prompt_length :]) == "Gladly: one, two."
     spans = {
+        "all": (0, len(tokens.ids)),
+        "prompt": (0, tokens.prompt_length),
+        "answer": (tokens.prompt_length - 1, len(tokens.ids)),
+        "last_prompt_token": (tokens.prompt_length - 1, tokens.prompt_length),
+        "prompt_end:1": (tokens.prompt_length - 1, tokens.prompt_length),
+        "prompt_end:4": (tokens.prompt_length - 4, tokens.prompt_length - 3),
+        "from_token:5": (5, len(tokens.ids)),
         "last": (len(tokens.ids) - 1, len(tokens.ids)),
         "post_instruction": (tokens.instruction_end, tokens.prompt_length),
-        "response_mean": (tokens.prompt_length, len(tokens.ids)),
+        "generated": (tokens.prompt_length, len(tokens.ids)),
     }
     for position, (start, stop) in spans.items():
+        assert token_span(tokens, position) == (start, stop)
         longer = (*chat[:-1], chat[-1].model_copy(update={"content": "An answer that is a good deal longer."}))
         read = record(lm, [chat, longer], position=position)
         torch.testing.assert_close(read[0, :-1], states_of(lm, chat, start, stop), rtol=1e-4, atol=1e-5)
@@ -180,7 +189,7 @@ def test_extract_records_what_it_made_the_vector_from(lm: LanguageModel) -> None
     (source,) = origin.sources
     assert (source.contrast_set, source.fingerprint) == ("toy-answers", pairs.fingerprint)
     assert (source.pairs, source.held_out_pairs) == (8, 2)
-    assert (source.method, source.position) == ("difference_in_means", "response_mean")
+    assert (source.method, source.position) == ("difference_in_means", "generated")
     assert extract(lm, prompt_pairs(10), progress=False).origin.sources[0].position == "last"
 
 
@@ -205,9 +214,11 @@ def test_memory_is_bounded_by_the_buffer_and_not_by_the_number_of_pairs(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"method": "magic"}, "no extraction method 'magic'; choose from 'difference_in_means', 'mean_centred'"),
-        ({"position": "middle"}, "no position 'middle'; choose from 'last', 'post_instruction', 'response_mean'"),
-        ({"position": "response_mean"}, "has none at position 'response_mean'"),
+        ({"method": "magic"}, "no extraction method 'magic'; choose from 'difference_in_means', 'mean_centered'"),
+        ({"position": "middle"}, "no token position 'middle'; choose from 'all', 'prompt', 'generated'"),
+        ({"position": "generated"}, "has none at position 'generated'"),
+        ({"position": "prompt_end:0"}, "no token position 'prompt_end:0'"),
+        ({"position": "prompt_end:500"}, "has none at position 'prompt_end:500'"),
         ({"layers": [4]}, r"layers from 0 to 3, found \[4\]"),
         ({"layers": [2, 1]}, "ascending layers"),
         ({"held_out": 0.0}, "Can't hold out 0 of the 10 pairs"),

@@ -27,9 +27,9 @@ def write(path: Path, *lines: dict[str, Any]) -> Path:
 
 
 def test_a_set_survives_writing_and_reading(tmp_path: Path) -> None:
-    first = ContrastSet.read(write(tmp_path / "a.jsonl", HEADER, pair(1, "Blé\u2028?", "Orge?"), pair(2, "C?", "D?")))
-    first.write(tmp_path / "b.jsonl")
-    again = ContrastSet.read(tmp_path / "b.jsonl")
+    first = ContrastSet.load(write(tmp_path / "a.jsonl", HEADER, pair(1, "Blé\u2028?", "Orge?"), pair(2, "C?", "D?")))
+    first.save(tmp_path / "b.jsonl")
+    again = ContrastSet.load(tmp_path / "b.jsonl")
     assert again == first
     assert again.fingerprint == first.fingerprint
     assert (again.name, len(again), again.groups) == ("toy", 2, {"g": 2})
@@ -37,14 +37,14 @@ def test_a_set_survives_writing_and_reading(tmp_path: Path) -> None:
 
 
 def test_a_file_without_header_is_named_after_itself(tmp_path: Path) -> None:
-    toy = ContrastSet.read(write(tmp_path / "manners.jsonl", pair(1, "A?", "B?")))
+    toy = ContrastSet.load(write(tmp_path / "manners.jsonl", pair(1, "A?", "B?")))
     assert (toy.name, toy.lines) == ("manners", (1,))
 
 
 def test_the_fingerprint_follows_the_pairs_and_not_the_header(tmp_path: Path) -> None:
-    one = ContrastSet.read(write(tmp_path / "a.jsonl", HEADER, pair(1, "A?", "B?")))
-    assert ContrastSet.read(write(tmp_path / "b.jsonl", pair(1, "A?", "B?"))).fingerprint == one.fingerprint
-    assert ContrastSet.read(write(tmp_path / "c.jsonl", pair(1, "A!", "B?"))).fingerprint != one.fingerprint
+    one = ContrastSet.load(write(tmp_path / "a.jsonl", HEADER, pair(1, "A?", "B?")))
+    assert ContrastSet.load(write(tmp_path / "b.jsonl", pair(1, "A?", "B?"))).fingerprint == one.fingerprint
+    assert ContrastSet.load(write(tmp_path / "c.jsonl", pair(1, "A!", "B?"))).fingerprint != one.fingerprint
 
 
 def without(key: str) -> Callable[[dict[str, Any]], None]:
@@ -79,7 +79,7 @@ def test_an_unusable_line_is_named(spoil: Callable[[dict[str, Any]], Any], sente
     spoil(bad)
     path = write(tmp_path / "bad.jsonl", HEADER, pair(1, "A?", "B?"), bad)
     with pytest.raises(SteeringError, match=sentence) as caught:
-        ContrastSet.read(path)
+        ContrastSet.load(path)
     assert str(caught.value).startswith(f"{path}:3: ")
     assert "\n" not in str(caught.value)
 
@@ -99,12 +99,12 @@ def test_an_unusable_file_is_refused(content: bytes, sentence: str, tmp_path: Pa
     path = tmp_path / "bad.jsonl"
     path.write_bytes(content)
     with pytest.raises(SteeringError, match=sentence):
-        ContrastSet.read(path)
+        ContrastSet.load(path)
 
 
 def test_a_missing_file_and_an_unknown_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SteeringError, match="No such file"):
-        ContrastSet.read(tmp_path / "none.jsonl")
+        ContrastSet.load(tmp_path / "none.jsonl")
     with pytest.raises(
         SteeringError,
         match="no built-in contrast set 'saftey'; choose from 'helpfulness', 'look-alikes', 'over-refusal'",
@@ -117,7 +117,7 @@ def test_prompts_and_answers_are_not_mixed_in_a_set(tmp_path: Path) -> None:
     for side in ("positive", "negative"):
         answered[side].append({"role": "assistant", "content": "Yes."})
     with pytest.raises(SteeringError, match="a set contrasts either prompts or answers"):
-        ContrastSet.read(write(tmp_path / "mixed.jsonl", pair(1, "A?", "B?"), answered))
+        ContrastSet.load(write(tmp_path / "mixed.jsonl", pair(1, "A?", "B?"), answered))
 
 
 def test_the_split_is_by_pair_exact_and_does_not_depend_on_the_order() -> None:
@@ -128,6 +128,21 @@ def test_the_split_is_by_pair_exact_and_does_not_depend_on_the_order() -> None:
     assert {p.id for p in rest} | {p.id for p in held_out} == {p.id for p in whole}
     turned = ContrastSet(whole.pairs[::-1], whole.header)
     assert {p.id for p in turned.split(0.25)[1]} == {p.id for p in held_out}
+
+
+def test_slices_and_spreads_are_contrast_sets_with_header_and_lines() -> None:
+    whole = ContrastSet.builtin("safety")
+    part = whole[10:20]
+    assert (part.pairs, part.header, part.lines) == (whole.pairs[10:20], whole.header, whole.lines[10:20])
+    assert part[3] is whole.pairs[13]
+    assert list(part) == list(whole.pairs[10:20])
+    few = whole.spread(16)
+    step = len(whole) // 16
+    assert (few.pairs, few.lines) == (whole.pairs[::step][:16], whole.lines[::step][:16])
+    assert few.header == whole.header
+    assert few.groups.keys() == whole.groups.keys()
+    assert whole.spread(10_000) == whole
+    assert (len(whole[500:]), whole[500:].ends_with_answer) == (0, False)
 
 
 def test_select_takes_groups() -> None:
@@ -185,8 +200,8 @@ CLEAN = [
 def test_lint_names_the_line(
     lines: list[dict[str, Any]], check: str, where: tuple[int, ...], message: str, tmp_path: Path
 ) -> None:
-    assert lint(ContrastSet.read(write(tmp_path / "clean.jsonl", HEADER, *CLEAN))) == []
-    findings = lint(ContrastSet.read(write(tmp_path / "bad.jsonl", HEADER, *CLEAN, *lines)))
+    assert lint(ContrastSet.load(write(tmp_path / "clean.jsonl", HEADER, *CLEAN))) == []
+    findings = lint(ContrastSet.load(write(tmp_path / "bad.jsonl", HEADER, *CLEAN, *lines)))
     assert any(f.check == check and f.lines == where and message in f.message for f in findings)
     assert all("line" in str(finding) for finding in findings)
 
@@ -197,7 +212,7 @@ def test_lint_finds_words_that_give_a_side_away(tmp_path: Path) -> None:
         pair(i, f"Grab that {noun} secretly now?", f"Hold that {noun} gently now?") for i, noun in enumerate(nouns)
     ]
     findings = [
-        f for f in lint(ContrastSet.read(write(tmp_path / "a.jsonl", HEADER, *lines))) if f.check == "give-away"
+        f for f in lint(ContrastSet.load(write(tmp_path / "a.jsonl", HEADER, *lines))) if f.check == "give-away"
     ]
     told = {finding.message for finding in findings}
     assert "the word 'secretly' stands in 100% of positive and 0% of negative sides" in told
@@ -209,7 +224,7 @@ def test_lint_finds_words_that_give_a_side_away(tmp_path: Path) -> None:
 def test_lint_finds_a_set_whose_sides_differ_in_length(tmp_path: Path) -> None:
     nouns = ("cup", "map", "key", "hat")
     lines = [pair(i, f"Fetch a big {noun} at once?", f"Carry one {noun} soon?") for i, noun in enumerate(nouns)]
-    findings = lint(ContrastSet.read(write(tmp_path / "a.jsonl", HEADER, *lines)))
+    findings = lint(ContrastSet.load(write(tmp_path / "a.jsonl", HEADER, *lines)))
     assert [(f.check, f.message) for f in findings] == [
         ("length", "positive sides have 6.0 words on average, negative 4.0")
     ]

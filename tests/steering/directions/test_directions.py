@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from steering import LanguageModel, SteeringError, extract, extraction
 from steering.activations.moments import Moments
-from steering.activations.recording import PairStates
+from steering.activations.recording import PairActivations
 from steering.directions import DIRECTIONS
 from steering.directions.lda import lda
 from steering.directions.pca import pca
@@ -24,7 +24,7 @@ from tests.helpers.paths import ROOT
 LAYERS, WIDTH, PAIRS = 2, 16, 4000
 SEEDS = range(5)
 FINDERS = [name for name in DIRECTIONS if name not in ("random", "sparse")]
-PAIRED = ["pca", "pairwise_centred_pca", "sparse"]
+PAIRED = ["pca", "pairwise_centered_pca", "sparse"]
 STREAMED = [name for name in DIRECTIONS if name != "logistic"]
 
 
@@ -43,7 +43,7 @@ def distractor(seed: int, direction: Tensor) -> Tensor:
     return normalize(drawn - (drawn * direction).sum(-1, keepdim=True) * direction, dim=-1)
 
 
-def batches(positive: Tensor, negative: Tensor, size: int = 512) -> list[PairStates]:
+def batches(positive: Tensor, negative: Tensor, size: int = 512) -> list[PairActivations]:
     count = -(-max(len(positive), len(negative)) // size)
     return list(zip(positive.tensor_split(count), negative.tensor_split(count), strict=True))
 
@@ -100,7 +100,7 @@ def test_lat_takes_the_largest_variance_for_the_axis() -> None:
     assert (cosine_similarity(found, along.double()).abs() > 0.99).all()
 
 
-@pytest.mark.parametrize("name", [name for name in DIRECTIONS if name not in ("random", "mean_centred")])
+@pytest.mark.parametrize("name", [name for name in DIRECTIONS if name not in ("random", "mean_centered")])
 def test_value_one_moves_the_readout_from_one_side_to_the_other(name: str) -> None:
     """The common unit of all methods; sparse masks it and so keeps less."""
     positive, negative, _ = planted(3)
@@ -137,6 +137,22 @@ def test_moments_equal_numpy_and_merge() -> None:
         expected = np.cov(states[:, layer].double().numpy(), rowvar=False, bias=True)
         np.testing.assert_allclose(both.covariance[layer].numpy(), expected, rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(both.mean[layer].numpy(), states[:, layer].double().mean(0).numpy(), rtol=1e-13)
+
+
+def test_the_gram_matrix_is_the_sum_of_outer_products() -> None:
+    activations = torch.randn(50, LAYERS, WIDTH, generator=torch.Generator().manual_seed(0)) + 3.0
+    moments = Moments()
+    for batch in activations.split(7):
+        moments.update(batch)
+    for layer in range(LAYERS):
+        matrix = activations[:, layer].double()
+        torch.testing.assert_close(moments.gram[layer], matrix.T @ matrix, rtol=1e-12, atol=1e-12)
+
+
+def test_mean_centered_is_the_positive_mean_less_the_mean_of_all() -> None:
+    positive, negative, _ = planted(6, 40, 90)
+    expected = positive.double().mean(0) - torch.cat([positive, negative]).double().mean(0)
+    torch.testing.assert_close(DIRECTIONS["mean_centered"]([(positive, negative)]), expected, rtol=1e-12, atol=1e-12)
 
 
 def _layers(function: Callable[[np.ndarray, np.ndarray], np.ndarray], positive: Tensor, negative: Tensor) -> Tensor:

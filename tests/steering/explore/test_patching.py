@@ -6,7 +6,7 @@ from torch import Tensor
 
 from steering import ContrastSet, LanguageModel, Sliders, SteeringError, patching_profile
 from steering.data.contrast import Header
-from steering.models.attention import output_projection
+from steering.models.hook_points import output_projection
 from steering.scoring.next_token import refusal_score
 from tests.helpers.contrast_pairs import answer_pairs, prompt_pairs
 from tests.helpers.forward_passes import hook_count

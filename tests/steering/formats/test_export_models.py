@@ -18,7 +18,7 @@ from steering.formats.orthogonalized import to_orthogonalized
 from steering.formats.peft import to_peft
 from steering.hooks.dial import attach
 from steering.interventions.ablate import ablate
-from steering.models.attention import output_projection
+from steering.models.hook_points import output_projection
 from tests.helpers.known_vectors import of_model
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector, save_folder, tiny_lm
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from steering import LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector, record
-from steering.models.attention import output_projection, projection_weight
+from steering.models.hook_points import output_projection, projection_weight
 from tests.helpers.forward_passes import IDS, hook_count, logits
 from tests.helpers.tiny import FAMILIES, LAYERS, WIDTH, random_vector, tiny_lm
 
@@ -31,7 +31,7 @@ class ProjectionOutputs:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_the_heads_give_becomes_the_projections_output(family: str) -> None:
     lm = tiny_lm(family)
-    heads = record(lm, ["Break the lock"], site="heads")[0]
+    heads = record(lm, ["Break the lock"], hook_point="z")[0]
     with ProjectionOutputs(lm) as outputs:
         logits(lm, torch.tensor([lm.tokenize("Break the lock").ids]))
     for layer, block in enumerate(lm.blocks):
@@ -77,7 +77,7 @@ def test_shifting_heads_is_adding_their_projected_shift(family: str) -> None:
 
 def test_unknown_hook_points_and_blocks_without_attention_are_refused(lm: LanguageModel) -> None:
     with pytest.raises(SteeringError, match="no site 'mlp' to read; choose from 'block', 'heads'"):
-        record(lm, ["Hi"], site="mlp")
+        record(lm, ["Hi"], hook_point="mlp")
     with pytest.raises(SteeringError, match="no hook point 'mlp' to move; choose from 'resid_post', 'attn_out'"):
         Push(random_vector(), hook_point="mlp")
     with pytest.raises(SteeringError, match="one output projection in the attention of 'Linear'"):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from steering import LanguageModel, Push, Slider, Sliders, SteeringError, sweep
-from steering.hooks.tokens import SCOPES
 from steering.interventions.gates import Gate
+from steering.models.token_positions import SCOPES
 from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
 
 PROMPTS = ["Hi", "What is the tide?", "Tell me of boats."]

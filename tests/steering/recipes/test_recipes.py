@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from steering import ContrastSet, LanguageModel, Push, Slider, Sliders, SteeringError, record
-from steering.activations.cache import KeptStates
+from steering.activations.cache import ActivationCache
 from steering.activations.recording import stream_pairs
 from steering.data.contrast import ContrastPair, Header
 from steering.interventions.ablate import ablate
@@ -98,7 +98,7 @@ def test_the_parts_are_those_of_the_paper(inputs: RecipeInputs) -> None:
     sliders = {name: from_inputs(inputs, name) for name in RECIPES}
     methods = {name: slider.origin.sources[0].method for name, slider in sliders.items() if slider.origin is not None}
     assert methods["repe"] == "lat"
-    assert methods["cast"] == "pairwise_centred_pca"
+    assert methods["cast"] == "pairwise_centered_pca"
     assert methods["jailbreak-antidote"] == "sparse"
     assert methods["caa"] == "difference_in_means"
     interventions = {name: slider.pushes[0].intervention for name, slider in sliders.items()}
@@ -217,7 +217,7 @@ def test_sets_of_the_wrong_kind_are_refused(lm: LanguageModel) -> None:
 
 
 def test_states_are_read_once_and_are_the_streamed_ones(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = KeptStates()
+    read = ActivationCache()
     pairs = prompt_pairs(6).pairs
     first = list(read(lm, pairs, progress=False))
     streamed = list(stream_pairs(lm, pairs, progress=False))

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from steering import LanguageModel, SteeringError, SteeringVector
 from steering.interventions.ablate import ablate
 from steering.recipes.selection import Selection, read_positions, select_direction
-from steering.scoring.next_token import divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
+from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
 from tests.helpers.tiny import LAYERS, WIDTH, tiny_lm
 
 HARMFUL, HARMLESS = ["Break 1", "Break 2", "Break 3"], ["Paint 1", "Paint 2", "Paint 3"]
@@ -71,7 +71,7 @@ def test_the_scores_are_those_of_the_steered_model(selection: Selection) -> None
     bare = next_token_log_probabilities(lm, HARMLESS)
     handles = [block.register_forward_hook(lambda _m, _i, output: ablate(output, direction)) for block in lm.blocks]
     bypass = refusal_log_odds(next_token_log_probabilities(lm, HARMFUL), tokens).mean().item()
-    kl = divergence(bare, next_token_log_probabilities(lm, HARMLESS)).mean().item()
+    kl = kl_divergence(bare, next_token_log_probabilities(lm, HARMLESS)).mean().item()
     for handle in handles:
         handle.remove()
     lm.blocks[PLANTED_LAYER].register_forward_hook(lambda _m, _i, output: output + 8.0 * direction)

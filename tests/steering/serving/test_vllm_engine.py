@@ -15,9 +15,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from steering import Sliders, SteeringError, SteeringVector
+from steering import Push, Slider, Sliders, SteeringError, SteeringVector, add_vllm_axis
 from steering.interventions.gates import Gate
-from steering.serving.vllm import add_axis
 from tests.helpers.tiny import tiny_lm, tiny_model
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -35,10 +34,14 @@ MODES = {"second runner": ("1", True)} if INTERPRETED else {"first runner": ("0"
 first_runner = pytest.mark.skipif(INTERPRETED, reason="is run on the first runner")
 
 
-def vector(seed: int, layers: tuple[int, ...], **fields: Any) -> SteeringVector:
+def push(seed: int, layers: tuple[int, ...], **fields: Any) -> Push:
     generator = torch.Generator().manual_seed(seed)
     directions = torch.randn(LAYERS, WIDTH, generator=generator) * 0.4
-    return SteeringVector(directions, recommended_layers=layers, **fields)
+    return Push(SteeringVector(directions), layers, **fields)
+
+
+def slider(seed: int, layers: tuple[int, ...], **fields: Any) -> Slider:
+    return Slider((push(seed, layers, **fields),))
 
 
 def gate(seed: int, layer: int, tokens: tuple[int, ...] = (1,), **fields: Any) -> Gate:
@@ -46,21 +49,22 @@ def gate(seed: int, layer: int, tokens: tuple[int, ...] = (1,), **fields: Any) -
     return Gate(layer, direction, tokens=tokens, **fields)
 
 
-def vectors() -> dict[str, SteeringVector]:
+def axes() -> dict[str, Slider]:
+    condition = gate(50, 1, (2, 5), curve="step", cosine=True)
+    line = gate(60, 0, (1, 3), curve="line", low=-1.0)
     return {
-        "plain": vector(1, (1, 2)),
-        "prompt": vector(2, (0, 3), scope="prompt"),
-        "generated": vector(3, (1,), scope="generated", unit=1.5),
-        "gated": vector(4, (2, 3), scope="answer", gate=gate(40, 1, curve="probability", bias=0.1)),
-        "condition": vector(
-            5,
-            (1,),
-            scope="last_prompt_token",
-            gate=gate(50, 1, (2, 5), curve="step", cosine=True),
-            companions=(vector(6, (2,), scope="generated", gate=gate(60, 0, (1, 3), curve="line", low=-1.0)),),
+        "plain": slider(1, (1, 2)),
+        "prompt": slider(2, (0, 3), tokens="prompt"),
+        "generated": slider(3, (1,), tokens="generated", strength=1.5),
+        "gated": slider(4, (2, 3), tokens="answer", gate=gate(40, 1, curve="probability", bias=0.1)),
+        "condition": Slider(
+            (
+                push(5, (1,), tokens="last_prompt_token", gate=condition),
+                push(6, (2,), tokens="generated", gate=line),
+            )
         ),
-        "ablate": vector(7, (1, 3), intervention="ablate"),
-        "turn": vector(8, (2,), intervention="rotate", reference=torch.randn(LAYERS, WIDTH)),
+        "ablate": slider(7, (1, 3), intervention="ablate"),
+        "turn": slider(8, (2,), intervention="rotate", tensors={"second_direction": torch.randn(LAYERS, WIDTH)}),
     }
 
 
@@ -84,7 +88,7 @@ def model() -> PreTrainedModel:
 
 @pytest.fixture(scope="module")
 def sliders() -> Sliders:
-    return Sliders(**vectors())
+    return Sliders(**axes())
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +96,7 @@ def folder(model: PreTrainedModel, sliders: Sliders, tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("model")
     model.save_pretrained(folder)
     tiny_lm().tokenizer.save_pretrained(folder)
-    for name, axis in sliders.axes.items():
+    for name, axis in sliders.items():
         axis.save(folder / f"{name}.trimtab")
     return folder
 
@@ -146,7 +150,7 @@ def expected(
     found = []
     with sliders.attach(model) as dial:
         for tokens, setting in zip(asked, settings, strict=True):
-            dial.set(**(dict.fromkeys(sliders.axes, 0.0) | setting))
+            dial.set(**(dict.fromkeys(sliders, 0.0) | setting))
             ids = torch.tensor([tokens])
             written = model.generate(
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=steps, do_sample=False, eos_token_id=None
@@ -158,7 +162,7 @@ def expected(
 @pytest.fixture(scope="module", params=MODES)
 def llm(request: pytest.FixtureRequest, folder: Path) -> Any:
     runner, eager = MODES[request.param]
-    files = {name: str(folder / f"{name}.trimtab") for name in vectors()}
+    files = {name: str(folder / f"{name}.trimtab") for name in axes()}
     return start(folder, runner, eager, {"vectors": files, "spare": 3})
 
 
@@ -208,28 +212,28 @@ def test_a_prompt_too_short_for_a_gate_is_refused(llm: Any) -> None:
 
 
 def test_axes_are_registered_while_the_engine_runs(llm: Any, model: PreTrainedModel, folder: Path) -> None:
-    live = vector(70, (0, 2, 3), scope="generated", companions=(vector(71, (1,)),))
+    live = Slider((push(70, (0, 2, 3), tokens="generated"), push(71, (1,))))
     path = folder / "live.trimtab"
     live.save(path)
     asked, settings = prompts(4), [{"live": 1.0}, {}, {"live": -1.0}, {"live": 0.5}]
-    add_axis(llm, "live", path)
+    add_vllm_axis(llm, "live", path)
     assert answers(llm, asked, settings) == expected(model, Sliders(live=live), asked, settings)
-    add_axis(llm, "live", path)  # the same content once more changes nothing
-    replace(live, unit=2.0, companions=()).save(path)
+    add_vllm_axis(llm, "live", path)  # the same content once more changes nothing
+    Slider((replace(live.pushes[0], strength=2.0),)).save(path)
     with pytest.raises(SteeringError, match="already another vector"):
-        add_axis(llm, "live", path)
+        add_vllm_axis(llm, "live", path)
     live.save(path)
     with pytest.raises(SteeringError, match="needs 2 columns, 1 are left"):
-        add_axis(llm, "more", path)
+        add_vllm_axis(llm, "more", path)
     with pytest.raises(SteeringError, match="does more than add"):
-        add_axis(llm, "late", folder / "ablate.trimtab")
+        add_vllm_axis(llm, "late", folder / "ablate.trimtab")
 
 
 def test_a_request_that_is_preempted_goes_on_as_it_began(
     folder: Path, model: PreTrainedModel, sliders: Sliders
 ) -> None:
     runner, eager = next(iter(MODES.values()))
-    files = {name: str(folder / f"{name}.trimtab") for name in vectors()}
+    files = {name: str(folder / f"{name}.trimtab") for name in axes()}
     scarce = {"block_size": 32, "num_gpu_blocks_override": 14, "disable_log_stats": False}
     llm = start(folder, runner, eager, {"vectors": files}, **scarce)
     asked, settings = prompts(12), [SETTINGS[row % 9] for row in range(12)]
@@ -255,13 +259,16 @@ def test_an_engine_without_sliders_refuses_steering(folder: Path) -> None:
     with pytest.raises(VLLMValidationError, match="no sliders"):
         answers(llm, prompts(1), [{"plain": 1.0}])
     with pytest.raises(SteeringError, match="started without Trimtab"):
-        add_axis(llm, "plain", folder / "plain.trimtab")
+        add_vllm_axis(llm, "plain", folder / "plain.trimtab")
 
 
 @first_runner
 def test_what_can_not_be_served_is_refused_at_start(folder: Path) -> None:
-    vector(80, (1,), site="attention").save(folder / "attention.trimtab")
-    vector(81, (2,), gate=gate(82, 1)).save(folder / "early.trimtab")
-    for name, message in (("attention", "only blocks can be moved"), ("early", "has a gate and scope 'all'")):
+    slider(80, (1,), hook_point="attn_out").save(folder / "attention.trimtab")
+    slider(81, (2,), gate=gate(82, 1)).save(folder / "early.trimtab")
+    for name, message in (
+        ("attention", "only blocks can be moved"),
+        ("early", "has a gate and moves the tokens 'all'"),
+    ):
         with pytest.raises(SteeringError, match=message):
             start(folder, "0", True, {"vectors": {name: str(folder / f"{name}.trimtab")}})

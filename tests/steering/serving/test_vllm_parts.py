@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from steering import SteeringError, SteeringVector
+from steering import Push, Slider, SteeringError, SteeringVector
 from steering.interventions.ablate import ablate
 from steering.interventions.gates import Gate
 from steering.serving.vllm.axes import VARIABLE, Axes, Axis
@@ -22,6 +22,7 @@ from steering.serving.vllm.seams import after, check_version
 from steering.serving.vllm.settings import cache_salt, parse_setting
 from steering.serving.vllm.steered_block import SteeredBlock, steer_block
 from steering.serving.vllm.steps import Batch, StepWriter
+from steering.vectors.slider import as_slider
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector
 
 
@@ -42,16 +43,22 @@ def config(options: Any = None) -> Any:
     )
 
 
-def axes_of(**vectors: SteeringVector) -> Axes:
+def axes_of(**sliders: Slider | SteeringVector) -> Axes:
     axes = Axes(LAYERS, WIDTH, "llama")
-    for name, vector in vectors.items():
-        axes.add(Axis(name, vector, f"digest of {name}"))
+    for name, slider in sliders.items():
+        axes.add(Axis(name, as_slider(slider), f"digest of {name}"))
     return axes
 
 
-def gated(tokens: tuple[int, ...] = (1,), **fields: Any) -> SteeringVector:
+def moving(tokens: str, seed: int = 1) -> Slider:
+    """A plain slider on some tokens."""
+    return Slider((Push(random_vector(seed), tokens=tokens),))
+
+
+def gated(tokens: tuple[int, ...] = (1,), moves: str = "answer", **fields: Any) -> Slider:
+    """A slider whose gate reads some tokens."""
     direction = torch.randn(len(tokens), WIDTH, generator=torch.Generator().manual_seed(3))
-    return replace(random_vector(), scope="answer", gate=Gate(1, direction, tokens=tokens, **fields))
+    return Slider((Push(random_vector(), tokens=moves, gate=Gate(1, direction, tokens=tokens, **fields)),))
 
 
 def test_options_come_from_the_configuration_or_else_the_environment(
@@ -64,11 +71,11 @@ def test_options_come_from_the_configuration_or_else_the_environment(
     assert configured is not None
     assert list(configured.by_name) == ["a"]
     monkeypatch.setenv(
-        VARIABLE, f'{{"vectors": {{"b": {{"file": "{tmp_path / "a.safetensors"}", "scope": "prompt"}}}}}}'
+        VARIABLE, f'{{"vectors": {{"b": {{"file": "{tmp_path / "a.safetensors"}", "tokens": "prompt"}}}}}}'
     )
     from_environment = Axes.configured(config())
     assert from_environment is not None
-    assert from_environment.by_name["b"].vector.scope == "prompt"
+    assert [push.tokens for push in from_environment.by_name["b"].slider.pushes] == ["prompt"]
     assert from_environment.by_name["b"].digest != configured.by_name["a"].digest
     monkeypatch.setenv(VARIABLE, "{")
     with pytest.raises(SteeringError, match="JSON in the environment"):
@@ -87,11 +94,12 @@ def test_vectors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     cases = {
         "width": SteeringVector(torch.ones(LAYERS, WIDTH + 1)),
         "layers": SteeringVector(torch.ones(LAYERS + 1, WIDTH)),
-        "only blocks": replace(random_vector(), site="attention"),
-        "has a gate": replace(gated(), scope="prompt"),
+        "only blocks": Slider((Push(random_vector(), hook_point="attn_out"),)),
+        "has a gate": gated(moves="prompt"),
+        "has a gate and moves the tokens 'all'": Slider((Push(random_vector()), *gated(moves="all").pushes)),
     }
-    for message, vector in cases.items():
-        vector.save(tmp_path / "v.safetensors")
+    for message, refused in cases.items():
+        refused.save(tmp_path / "v.safetensors")
         with pytest.raises(SteeringError, match=message):
             axes_of().read("v", tmp_path / "v.safetensors")
 
@@ -106,7 +114,7 @@ def test_a_setting_is_parsed_from_python_and_json_and_zeros_are_left_out() -> No
 
 
 def test_the_cache_is_shared_only_where_keys_and_values_are_the_same() -> None:
-    axes = axes_of(a=random_vector(1), b=replace(random_vector(2), scope="generated"))
+    axes = axes_of(a=random_vector(1), b=moving("generated", 2))
     other = axes_of(a=random_vector(1))
     other.by_name["a"] = replace(other.by_name["a"], digest="other content")
     base = cache_salt({"a": 1.0}, axes, 10, None)
@@ -118,9 +126,9 @@ def test_the_cache_is_shared_only_where_keys_and_values_are_the_same() -> None:
 
 def test_a_name_keeps_its_content() -> None:
     axes = axes_of(a=random_vector(1))
-    assert axes.add(Axis("a", random_vector(1), "digest of a")) == []
+    assert axes.add(Axis("a", as_slider(random_vector(1)), "digest of a")) == []
     with pytest.raises(SteeringError, match="already another vector"):
-        axes.add(Axis("a", random_vector(2), "other"))
+        axes.add(Axis("a", as_slider(random_vector(2)), "other"))
 
 
 @pytest.mark.parametrize(
@@ -160,10 +168,8 @@ def batch(
     return Batch(names, np.array(lengths), np.array(computed), np.array(prompts), settings)
 
 
-def test_every_token_gets_its_request_s_values_in_its_scope() -> None:
-    axes = axes_of(
-        a=random_vector(), g=replace(random_vector(), scope="generated"), p=replace(random_vector(), scope="prompt")
-    )
+def test_every_token_gets_its_request_s_values_where_its_slider_moves_it() -> None:
+    axes = axes_of(a=random_vector(), g=moving("generated"), p=moving("prompt"))
     buffers = buffers_of(axes)
     writer = StepWriter(buffers, axes.columns)
     both = {"a": 2.0, "g": 3.0, "p": 4.0}
@@ -192,8 +198,8 @@ class Block(nn.Module):
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_a_block_moves_each_row_by_its_own_values(paired: bool) -> None:
-    plain, other = random_vector(1, (1, 2)), replace(random_vector(2, (1,)), intervention="ablate")
-    axes = axes_of(a=plain, b=other)
+    plain, other = random_vector(1, (1, 2)), random_vector(2)
+    axes = axes_of(a=plain, b=Slider((Push(other, layers=(1,), intervention="ablate"),)))
     buffers = buffers_of(axes)
     writer = StepWriter(buffers, axes.columns)
     block = Block(paired)
@@ -207,7 +213,7 @@ def test_a_block_moves_each_row_by_its_own_values(paired: bool) -> None:
     torch.testing.assert_close(found[1:2], ablate((stream[1:2] - plain[1]).unsqueeze(0), other[1]).squeeze(0))
     assert torch.equal(found[2], stream[2])
     live = random_vector(9, (1,))
-    ((number, column),) = axes.add(Axis("live", live, "live"))
+    ((number, column),) = axes.add(Axis("live", as_slider(live), "live"))
     steered.add(number, column)
     writer.add(number, column)
     writer.write(batch([{"live": 2.0}], [1], [0], [1]))
@@ -215,24 +221,65 @@ def test_a_block_moves_each_row_by_its_own_values(paired: bool) -> None:
     torch.testing.assert_close(output[0] + output[1] if paired else output, stream[:1] + 2.0 * live[1])
 
 
+def test_every_push_of_a_slider_has_its_own_strength_layers_and_tensors() -> None:
+    reader = torch.randn(LAYERS, WIDTH, generator=torch.Generator().manual_seed(7))
+    slider = Slider(
+        (
+            Push(random_vector(1), layers=(1,), strength=0.5),
+            Push(random_vector(2), layers=(1,), strength=0.1, intervention="add_mapped", tensors={"reader": reader}),
+            Push(random_vector(3), layers=(2,), tokens="generated"),
+        )
+    )
+    axes = axes_of(a=slider)
+    assert [column.push for column in axes.columns] == list(slider.pushes)
+    buffers = buffers_of(axes)
+    writer = StepWriter(buffers, axes.columns)
+    blocks = []
+    for layer in (1, 2):
+        blocks.append(Block(paired=False))
+        steer_block(blocks[-1], SteeredBlock(layer, WIDTH, axes.columns, buffers), buffers)
+    writer.write(batch([{"a": 2.0}], [2], [0], [1]))  # the prompt's only token, and one of the answer
+    assert buffers.coefficients[:2, :3].tolist() == [[2, 2, 0], [2, 2, 2]]
+    stream = torch.randn(2, WIDTH)
+    moved = stream + 2.0 * 0.5 * random_vector(1)[1]
+    expected = moved + 2.0 * 0.1 * (moved @ reader[1])[:, None] * random_vector(2)[1]
+    torch.testing.assert_close(blocks[0](stream), expected, rtol=1e-4, atol=1e-4)
+    found = blocks[1](stream)
+    assert torch.equal(found[0], stream[0])
+    torch.testing.assert_close(found[1], stream[1] + 2.0 * random_vector(3)[2])
+
+
+def test_only_additions_in_spare_columns_are_registered_live() -> None:
+    axes = axes_of(a=random_vector())
+    axes.spare = 2
+    three = Slider(tuple(Push(random_vector(seed)) for seed in (1, 2, 3)))
+    axes.check_live(Axis("two", Slider(three.pushes[:2]), "two"))
+    with pytest.raises(SteeringError, match="needs 3 columns, 2 are left"):
+        axes.check_live(Axis("three", three, "three"))
+    for slider in (gated(), Slider((Push(random_vector(), intervention="ablate"),))):
+        with pytest.raises(SteeringError, match="does more than add"):
+            axes.check_live(Axis("more", slider, "more"))
+
+
 @pytest.mark.parametrize("cosine", [True, False])
 def test_a_gate_reads_its_tokens_in_whatever_chunks_they_come(cosine: bool) -> None:
-    vector = gated((1, 3), cosine=cosine, curve="probability")
-    axes = axes_of(a=vector)
+    slider = gated((1, 3), cosine=cosine, curve="probability")
+    (pushed,) = slider.pushes
+    axes = axes_of(a=slider)
     buffers = buffers_of(axes)
     writer, block = StepWriter(buffers, axes.columns), SteeredBlock(1, WIDTH, axes.columns, buffers)
     streams = torch.randn(2, 6, WIDTH)
-    assert vector.gate is not None
-    factors = vector.gate.factors(streams[:, [4, 2]])
+    assert pushed.gate is not None
+    factors = pushed.gate.factors(streams[:, [4, 2]])
     settings: list[dict[str, float] | None] = [{"a": 1.0}, {"a": -2.0}]
     moved = []
     for first, last in ((0, 3), (3, 5), (5, 6)):  # prompts of five tokens, and one of the answer
         chunk = torch.cat([streams[0, first:last], streams[1, first:last]])
         writer.write(batch(settings, [last - first] * 2, [first] * 2, [5, 5]))
         moved.append((block(chunk, torch.zeros_like(chunk))[1]).reshape(2, last - first, WIDTH))
-    push = torch.stack([factors[0] * vector[1], -2.0 * factors[1] * vector[1]])
+    added = torch.stack([factors[0] * pushed.vector[1], -2.0 * factors[1] * pushed.vector[1]])
     expected = torch.zeros(2, 6, WIDTH)
-    expected[:, 4:] = push.unsqueeze(1)
+    expected[:, 4:] = added.unsqueeze(1)
     torch.testing.assert_close(torch.cat(moved, 1), expected)
 
 

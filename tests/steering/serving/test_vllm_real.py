@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from steering import ContrastSet, Sliders, SteeringVector, load
+from steering import ContrastSet, Slider, Sliders, load
 from tests.helpers.paths import ROOT
 
 if importlib.util.find_spec("vllm") is None:
@@ -35,7 +35,7 @@ def test_requests_with_mixed_settings_write_what_the_hooks_write(tmp_path: Path)
     files = {axis: str(VECTORS / f"{axis}.safetensors") for axis in AXES}
 
     bare, expected = [], []
-    with Sliders(**{axis: SteeringVector.load(file, lm) for axis, file in files.items()}).attach(lm) as dial:
+    with Sliders(**{axis: Slider.load(file, lm) for axis, file in files.items()}).attach(lm) as dial:
         for tokens, setting in zip(asked, settings, strict=True):
             ids = torch.tensor([tokens])
             for values, answers in (({}, bare), (setting, expected)):

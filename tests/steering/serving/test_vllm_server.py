@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from steering import LanguageModel, Sliders, SteeringVector
+from steering import LanguageModel, Push, Slider, Sliders, SteeringVector
 from tests.helpers.tiny import tiny_lm
 
 if importlib.util.find_spec("vllm") is None:
@@ -29,12 +29,12 @@ SETTINGS: list[dict[str, float]] = [{}, {"safety": 0.8}, {"safety": -1.0, "helpf
 STEPS = 10
 
 
-def vector(seed: int, scope: str = "all") -> SteeringVector:
+def slider(seed: int, tokens: str = "all") -> Slider:
     directions = torch.randn(4, 128, generator=torch.Generator().manual_seed(seed)) * 0.4
-    return SteeringVector(directions, recommended_layers=(1, 2), scope=scope)
+    return Slider((Push(SteeringVector(directions), layers=(1, 2), tokens=tokens),))
 
 
-AXES = {"safety": vector(1), "helpfulness": vector(2, "generated"), "live": vector(3)}
+AXES = {"safety": slider(1), "helpfulness": slider(2, "generated"), "live": slider(3)}
 
 
 @pytest.fixture(scope="module")

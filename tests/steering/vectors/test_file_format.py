@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from steering import LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector, extract
-from steering.files import replacing
+from steering.files import atomic_write
 from steering.interventions.gates import Gate
 from steering.vectors import format_1
 from steering.vectors.file_format import METADATA_KEY
@@ -402,7 +402,7 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_no_other(
 
 
 def test_files_are_readable_by_whom_the_umask_says(tmp_path: Path) -> None:
-    with replacing(tmp_path / "file") as temporary:
+    with atomic_write(tmp_path / "file") as temporary:
         temporary.write_text("x")
     (tmp_path / "plain").write_text("x")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -1,0 +1,102 @@
+"""One grammar for the tokens of a chat: those whose activations are read, and those that a slider moves.
+
+The activation at token t decides about token t + 1: a slider that moves `generated` first shows in the second new
+token, one that moves `last_prompt_token` in the first, and `answer`, which is both, in every new token.
+"""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from steering.errors import SteeringError, quoted
+from steering.models.language_model import TokenizedChat
+
+TokenPosition: TypeAlias = str
+"""Tokens by name. Reading averages over them, a slider moves each of them:
+
+- `all` tokens, those of the `prompt`, or those that are `generated`: the answer's;
+- `last_prompt_token`, on which the answer follows; `answer`: that token and those generated;
+- `prompt_end:K`: the K-th token from the prompt's end, from 1; `from_token:K`: all from the K-th on, from 0.
+
+Reading only, since they need the whole chat: `last`, the chat's last token, and `post_instruction`, the chat template's
+tokens between the user's text and the answer.
+"""
+SteeringPosition: TypeAlias = Literal["all", "prompt", "generated", "answer", "last_prompt_token"]
+ReadingPosition: TypeAlias = Literal["last", "post_instruction"]
+POSITIONS = (*get_args(SteeringPosition), "prompt_end:K", "from_token:K")
+"""What a slider can move, with K a number."""
+ANSWER_POSITIONS = ("generated", "answer", "last_prompt_token")
+"""Those that leave alone what comes before a prompt's last token."""
+
+TokenChoice: TypeAlias = Callable[[Int[Tensor, "rows seq"], Int[Tensor, "rows 1"]], Bool[Tensor, "rows seq"]]
+"""From each token's index in its row (-1 for padding) and each row's prompt length to whether the token is chosen."""
+
+_CHOICES: dict[str, TokenChoice] = {
+    "prompt": lambda index, prompt_length: index < prompt_length,
+    "generated": lambda index, prompt_length: index >= prompt_length,
+    "answer": lambda index, prompt_length: index >= prompt_length - 1,
+    "last_prompt_token": lambda index, prompt_length: index == prompt_length - 1,
+}
+
+
+def from_prompt_end(number: int) -> TokenChoice:
+    """The one token that is so many tokens from the prompt's end, counted from 1."""
+    return lambda index, prompt_length: (index == prompt_length - number) & (index >= 0)
+
+
+def token_choice(position: TokenPosition) -> TokenChoice | None:
+    """The tokens that a slider moves, as a function; None for `all`, which needs no look at the tokens.
+
+    Raises:
+        SteeringError: for an unknown name, and for one that can only be read.
+    """
+    name, _, number = position.partition(":")
+    if position == "all":
+        return None
+    if position in _CHOICES:
+        return _CHOICES[position]
+    if name == "prompt_end" and number.isdecimal() and int(number) > 0:
+        return from_prompt_end(int(number))
+    if name == "from_token" and number.isdecimal():
+        first = int(number)
+        return lambda index, prompt_length: index >= first
+    if position in get_args(ReadingPosition):
+        raise SteeringError(
+            f"A slider can't move tokens at {position!r}, which is known of a whole chat only: choose from "
+            f"{quoted(POSITIONS)}, with K a number."
+        )
+    raise SteeringError(
+        f"There is no token position {position!r}; choose from {quoted((*POSITIONS, *get_args(ReadingPosition)))}, "
+        "with K a number (prompt_end counts from 1)."
+    )
+
+
+def check_position(position: TokenPosition) -> None:
+    """Raise SteeringError unless tokens can be read at the position."""
+    if position not in get_args(ReadingPosition):
+        token_choice(position)
+
+
+def token_span(chat: TokenizedChat, position: TokenPosition) -> tuple[int, int]:
+    """The chat's tokens at a position: the first, and one past the last.
+
+    Raises:
+        SteeringError: for an unknown name, and where the chat has no token there.
+    """
+    if position == "last":
+        start, stop = len(chat.ids) - 1, len(chat.ids)
+    elif position == "post_instruction":
+        start, stop = chat.instruction_end, chat.prompt_length
+    else:
+        index, choice = torch.arange(len(chat.ids)), token_choice(position)
+        chosen = index if choice is None else index[choice(index, torch.tensor(chat.prompt_length))]
+        start, stop = (int(chosen[0]), int(chosen[-1]) + 1) if len(chosen) else (0, 0)
+    if start >= stop:
+        raise SteeringError(
+            f"A chat of {len(chat.ids)} tokens has none at position {position!r}; "
+            "generated needs chats that end with an answer, post_instruction a chat template."
+        )
+    return start, stop

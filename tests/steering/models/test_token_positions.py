@@ -1,0 +1,47 @@
+"""A token position names the same tokens in reading and in steering."""
+
+import numpy as np
+import pytest
+import torch
+
+from steering import LanguageModel, SteeringError
+from steering.models.token_positions import POSITIONS, token_choice, token_span
+from tests.helpers.contrast_pairs import answer_pairs
+
+NAMES = [position.replace("K", "3") for position in POSITIONS if position != "all"]
+
+
+@pytest.mark.parametrize("position", NAMES)
+def test_what_is_read_is_what_a_slider_moves(lm: LanguageModel, position: str) -> None:
+    chat = lm.tokenize(answer_pairs(1)[0].positive)
+    index = torch.arange(len(chat.ids))
+    choice = token_choice(position)
+    assert choice is not None
+    chosen = choice(index.unsqueeze(0), torch.tensor([[chat.prompt_length]]))[0]
+    assert index[chosen].tolist() == list(range(*token_span(chat, position)))
+    assert np.array_equal(choice(index.numpy(), np.full(len(index), chat.prompt_length)), chosen.numpy())
+
+
+def test_all_is_every_token(lm: LanguageModel) -> None:
+    chat = lm.tokenize("Hi")
+    assert token_choice("all") is None
+    assert token_span(chat, "all") == (0, len(chat.ids))
+
+
+def test_padding_is_never_a_token_from_the_prompts_end() -> None:
+    choice = token_choice("prompt_end:3")
+    assert choice is not None
+    index = torch.tensor([[-1, -1, 0, 1], [-1, 0, 1, 2]])
+    assert choice(index, torch.tensor([[2], [3]])).tolist() == [[False] * 4, [False, True, False, False]]
+
+
+@pytest.mark.parametrize("position", ["last", "post_instruction"])
+def test_what_needs_the_whole_chat_can_not_be_steered(position: str) -> None:
+    with pytest.raises(SteeringError, match=f"can't move tokens at '{position}'.* choose from 'all', 'prompt', 'gen"):
+        token_choice(position)
+
+
+@pytest.mark.parametrize("position", ["nowhere", "prompt_end:0", "prompt_end:", "from_token:-1", "all:3", "generated"])
+def test_other_names_are_refused(position: str) -> None:
+    with pytest.raises(SteeringError, match=f"no token position '{position}'; choose from 'all', 'prompt'"):
+        token_choice(position)
