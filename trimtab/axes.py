@@ -21,22 +21,31 @@ SHIPPED = next(
 """Folders of vectors, one a model: inside the installed package, or at the top of a clone."""
 
 
-def axes_from(lm: LanguageModel, files: Sequence[str], allow_mismatch: Sequence[str] = ()) -> dict[str, SteeringVector]:
-    """Axes by name from `NAME=FILE` entries, checked against the model; without entries, the built-in axes."""
+def axes_from(
+    lm: LanguageModel, files: Sequence[str] | None, allow_mismatch: Sequence[str] | None
+) -> dict[str, SteeringVector]:
+    """Axes by name from `NAME=FILE` entries, checked against the model; without entries, safety and helpfulness."""
     if not files:
-        return builtin_axes(lm)
+        return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
     axes = {}
     for entry in files:
         name, separator, file = entry.partition("=")
         if not separator or not name.isidentifier():
             raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
-        axes[name] = SteeringVector.load(file, lm, allow_mismatch)
+        axes[name] = SteeringVector.load(file, lm, allow_mismatch or ())
     return axes
 
 
-def builtin_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
-    """Safety and helpfulness on a model."""
-    return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
+def builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:
+    """A vector from the cache folder, extracted there on first use; keyed by all that it was made from."""
+    contrast_set = ContrastSet.builtin(name)
+    made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
+    key = fingerprint(f"{made_by} {lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
+    path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        extract(lm, contrast_set).save(path)
+    return SteeringVector.load(path, lm)
 
 
 def shipped_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
@@ -62,16 +71,16 @@ def warn_outside_range(axes: Mapping[str, SteeringVector], values: Mapping[str, 
             typer.echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
 
 
-def builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:
-    """A vector from the cache folder, extracted there on first use; keyed by all that it was made from."""
-    contrast_set = ContrastSet.builtin(name)
-    made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
-    key = fingerprint(f"{made_by} {lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
-    path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        extract(lm, contrast_set).save(path)
-    return SteeringVector.load(path, lm)
+def slider_values(entries: Sequence[str] | None, **moved: float) -> dict[str, float]:
+    """`["mood=0.8"]`, and those of the named sliders that aren't at 0, which need not exist -> `{"mood": 0.8}`."""
+    values = {name: value for name, value in moved.items() if value != 0}
+    for entry in entries or ():
+        name, _, value = entry.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise SteeringError(f"Expected NAME=VALUE, such as safety=0.5, found {entry!r}.") from None
+    return values
 
 
 def parse_layers(text: str | None) -> list[int] | None:

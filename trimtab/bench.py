@@ -18,8 +18,6 @@ from itertools import product
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, StaticCache
 
@@ -29,7 +27,7 @@ from steering.activations.shared_prefix import shared_prefix
 from steering.models.batching import like_lengths, pad
 
 PAIRS = 128
-"""Of the built-in safety set, both sides prompts."""
+"""Pairs of prompts from the built-in safety set."""
 PUSH = 0.01
 """Standard deviation of the random vectors that are added at every layer: the time doesn't depend on it."""
 GRID = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -63,7 +61,7 @@ class BenchResult:
     threads: int
     rounds: int
     start_up_seconds: float
-    """Of a new process that imports what `load`, `extract` and `Sliders` need."""
+    """What a new process takes that imports what `load`, `extract` and `Sliders` need."""
     extraction_peak_mb: float | None
     """Highest memory while extracting, above the loaded model; None where the system doesn't say (not Linux)."""
     ratios: list[Ratio]
@@ -71,7 +69,7 @@ class BenchResult:
     """Whether the sweep gave the answers of the loop."""
 
 
-def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchResult:
+def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> BenchResult:
     """All measures, with a progress bar."""
     vectors = torch.randn(2, lm.n_layers, lm.d_model, generator=torch.Generator().manual_seed(0)) * PUSH
     sliders = Sliders(first=SteeringVector(vectors[0]), second=SteeringVector(vectors[1]))
@@ -96,14 +94,14 @@ def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchR
             )
         ]
         for rows in (1, 16):
-            bare = _decoding(lm, rows, tokens)
-            name = f"decoding {tokens} tokens, batch {rows}, two axes on all layers / bare"
+            bare = _decoding(lm, rows, new_tokens)
+            name = f"decoding {new_tokens} tokens, batch {rows}, two axes on all layers / bare"
             ratios.append(measure(name, _steered(lm, sliders, bare), bare))
         if compiled:
-            ratios.append(_compiled_decoding(lm, sliders, tokens, measure))
-        cells = _Cells(lm, sliders, pairs)
+            ratios.append(_compiled_decoding(lm, sliders, new_tokens, measure))
+        grid = _SweepGrid(lm, sliders, pairs)
         name = f"sweep of {len(GRID)}x{len(GRID)} settings, {SWEEP_PROMPTS} prompts, {SWEEP_TOKENS} tokens / loop"
-        ratios.append(measure(name, cells.sweep, cells.loop, 1))
+        ratios.append(measure(name, grid.sweep, grid.loop, 1))
     return BenchResult(
         model=lm.identity.name,
         dtype=str(lm.model.dtype).removeprefix("torch."),
@@ -114,7 +112,7 @@ def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchR
         start_up_seconds=_start_up(),
         extraction_peak_mb=peak,
         ratios=ratios,
-        sweep_is_identical=cells.are_identical,
+        sweep_is_identical=grid.are_identical,
     )
 
 
@@ -191,7 +189,7 @@ def _compiled_decoding(lm: LanguageModel, sliders: Sliders, tokens: int, measure
         return measure(name, decoding(copied), decoding(lm.model))
 
 
-class _Cells:
+class _SweepGrid:
     """The same grid as one sweep and as a loop of calls."""
 
     def __init__(self, lm: LanguageModel, sliders: Sliders, pairs: ContrastSet) -> None:
@@ -203,16 +201,10 @@ class _Cells:
         self._answers: list[list[list[str]]] = []
 
     def sweep(self) -> None:
-        self._answers.append(
-            sweep(
-                self._lm,
-                self._sliders,
-                self._prompts,
-                self._settings,
-                max_new_tokens=SWEEP_TOKENS,
-                progress=False,
-            )
+        answers = sweep(
+            self._lm, self._sliders, self._prompts, self._settings, max_new_tokens=SWEEP_TOKENS, progress=False
         )
+        self._answers.append(answers)
 
     def loop(self) -> None:
         with self._sliders.attach(self._lm) as dial:
@@ -267,26 +259,3 @@ def machine() -> str:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.is_file() else []
-
-
-def print_bench(result: BenchResult, console: Console) -> None:
-    """The table, and what it was measured on."""
-    table = Table(title=f"{result.model}, {result.dtype}")
-    for column in ("ours / reference", "times as fast", "lowest to highest", "ours, s", "reference, s"):
-        table.add_column(column)
-    for line in result.ratios:
-        table.add_row(
-            line.name,
-            f"{line.ratio:.3f}",
-            f"{line.lowest:.3f} to {line.highest:.3f}",
-            f"{line.ours_seconds:.2f}",
-            f"{line.reference_seconds:.2f}",
-        )
-    console.print(table)
-    peak = "" if result.extraction_peak_mb is None else f"{result.extraction_peak_mb:.0f} MB above the loaded model; "
-    console.print(
-        f"Sweep and loop gave {'the same answers' if result.sweep_is_identical else 'DIFFERENT answers'}. "
-        f"Extraction: {peak}start-up: {result.start_up_seconds:.1f} s.\n"
-        f"{result.machine}, {result.threads} threads, {result.versions}, {result.rounds} rounds.",
-        markup=False,
-    )

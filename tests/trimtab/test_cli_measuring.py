@@ -136,7 +136,7 @@ def test_measuring_commands_say_what_is_wrong_before_a_model_is_loaded(
 
 
 def test_bench_measures_pairs_and_says_on_what(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    code, printed, _ = run(capsys, "bench", "-m", folder, "--rounds", 1, "--tokens", 2, "--json")
+    code, printed, _ = run(capsys, "bench", "-m", folder, "--rounds", 1, "--new-tokens", 2, "--json")
     assert code == 0
     result = json.loads(printed)
     assert result["model"] == str(folder)

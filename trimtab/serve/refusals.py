@@ -41,7 +41,8 @@ def refusal(error: Exception) -> ApiError:
     if isinstance(error, SteeringError):
         return ApiError(400, str(error))
     if isinstance(error, HTTPException):
-        return ApiError(error.status_code, f"{error.detail}; see docs/serving.md for what there is.")
+        hint = "; see docs/serving.md for what there is." if error.status_code in (404, 405) else ""
+        return ApiError(error.status_code, f"{error.detail}{hint}")
     return ApiError(500, f"The server failed on this request ({type(error).__name__}); its log says more.")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +16,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steering import LanguageModel
 from steering.errors import SteeringError
 from trimtab.axes import BUILTIN_AXES, builtin_axis, shipped_axes
+from trimtab.serve.http import check_content_type, new_app, read_body
 from trimtab.studio import requests
 from trimtab.studio.axis import PLOTS, plot
 from trimtab.studio.session import Session, report_page, uploaded
@@ -31,34 +31,30 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HEADERS = {
-    # Inline styles are the colours of tokens and of a report's plots; there are no inline scripts.
+    # Inline styles are the colors of tokens and of a report's plots; there are no inline scripts.
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-SENT_TYPES = ("application/json", "application/octet-stream")
-"""A page on another site can't send these without asking the browser first, and the answer is no."""
 
 
 class Studio:
     """The endpoints over one session. Whatever uses the model waits for its turn, in order."""
 
     def __init__(
-        self, session: Session, load: Callable[[str], LanguageModel], hosts: Iterable[str] | None = None
+        self, session: Session, load: Callable[[str], LanguageModel], hosts: Collection[str] | None = None
     ) -> None:
         self._session = session
         self._load = load
-        self._hosts = list(hosts) if hosts is not None else None
+        self._hosts = hosts
         self._turn = asyncio.Lock()
         self._drawing = asyncio.Lock()  # matplotlib's pyplot isn't made for several threads
 
     def app(self) -> FastAPI:
         """The application. `hosts` are the names that it answers to; None for any."""
-        app = FastAPI(title="trimtab studio", docs_url=None, redoc_url=None, openapi_url=None)
-        if self._hosts is not None:
-            app.add_middleware(TrustedHostMiddleware, allowed_hosts=self._hosts)
+        app = new_app("trimtab studio", self._hosts)
         app.add_middleware(_Headers)
         asked: dict[str, tuple[str, Callable[..., Awaitable[Response]]]] = {
             "/state": ("GET", self._state),
@@ -144,7 +140,7 @@ class Studio:
     async def _upload_vector(self, axis: str, request: Request) -> Response:
         if not axis.isidentifier():
             raise SteeringError(f"Expected an axis name of letters, digits and _, found {axis!r}; choose another.")
-        with uploaded(await _body(request), f"{axis}.safetensors") as path:
+        with uploaded(await read_body(request, requests.MAX_BODY_BYTES), f"{axis}.safetensors") as path:
             await self._in_turn(self._session.add_file, axis, path)
         return await self._state()
 
@@ -152,7 +148,7 @@ class Studio:
         return await self._report_page(_path(asked.path))
 
     async def _upload_report(self, request: Request) -> Response:
-        with uploaded(await _body(request), "report.json") as path:
+        with uploaded(await read_body(request, requests.MAX_BODY_BYTES), "report.json") as path:
             return await self._report_page(path)
 
     async def _report_page(self, path: Path) -> Response:
@@ -169,20 +165,8 @@ def _path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
-async def _body(request: Request) -> bytes:
-    """What was sent, read no further than it may go."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > requests.MAX_BODY_BYTES:
-            raise HTTPException(413, f"Expected a file of {requests.MAX_BODY_BYTES // 1_000_000} MB at most.")
-    return bytes(body)
-
-
 async def _check_type(request: Request) -> None:
-    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if found not in SENT_TYPES:
-        raise HTTPException(415, f"Expected the content type {' or '.join(SENT_TYPES)}, found {found!r}.")
+    check_content_type(request, "application/json", "application/octet-stream")
 
 
 class _Headers:

@@ -1,6 +1,5 @@
 """`trimtab serve`: the sliders behind OpenAI's API."""
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Annotated
@@ -8,36 +7,23 @@ from typing import Annotated
 import typer
 
 from steering.errors import SteeringError
-from trimtab.options import (
-    DEFAULT_MODEL,
-    AllowMismatch,
-    Blocks,
-    DeviceMap,
-    Dtype,
-    MaxNewTokens,
-    Model,
-    Revision,
-    Scope,
-    SystemPrompt,
-    Vectors,
-    load_model,
-)
+from trimtab.options import MaxNewTokens, ModelOptions, Tokens, VectorOptions
 
 KEY_VARIABLE = "TRIMTAB_API_KEY"
 
 
 def serve(
-    model: Model = DEFAULT_MODEL,
-    vectors: Vectors = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need a key.")] = (
-        "127.0.0.1"
-    ),
+    model: ModelOptions,
+    vectors: VectorOptions,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need a key.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     api_key_env: Annotated[
         str, typer.Option(help="Environment variable with the key that clients must send.")
     ] = KEY_VARIABLE,
     name: Annotated[str | None, typer.Option(help="What clients call the model.")] = None,
-    scope: Scope = None,
+    tokens: Tokens = None,
     max_new_tokens: MaxNewTokens = 1024,
     max_prompt_tokens: Annotated[int, typer.Option(min=1, help="Length of a chat at most, in tokens.")] = 4096,
     max_rows: Annotated[int, typer.Option(min=1, help="Answers written at once.")] = 64,
@@ -47,24 +33,19 @@ def serve(
     max_waiting: Annotated[int, typer.Option(min=1, help="Requests that wait for a row; more are refused.")] = 256,
     max_body_bytes: Annotated[int, typer.Option(min=1, help="Size of a request at most.")] = 1_000_000,
     shutdown_seconds: Annotated[int, typer.Option(min=0, help="Time for answers under way when stopped.")] = 30,
-    dtype: Dtype = None,
-    device_map: DeviceMap = None,
-    revision: Revision = None,
-    system_prompt: SystemPrompt = None,
-    blocks: Blocks = None,
-    allow_mismatch: AllowMismatch = None,
 ) -> None:
     """Serve OpenAI's chat completions with `steering` in the body, each request with its own slider values."""
-    for package in ("fastapi", "uvicorn"):
-        if importlib.util.find_spec(package) is None:
-            raise SteeringError(f"Serving needs {package}, which is not installed; run: pip install 'trimtab[serve]'")
+    from trimtab.serve import check_installed
+
+    check_installed("serve")
     from steering import Sliders
-    from trimtab.axes import axes_from
     from trimtab.serve.limits import Limits
     from trimtab.serve.server import is_loopback, listen, run
     from trimtab.serve.worker import Worker
 
-    key = _key(api_key_env)
+    key = os.environ.get(api_key_env)
+    if key == "" or (key is None and api_key_env != KEY_VARIABLE):
+        raise SteeringError(f"Expected the API key in the environment variable {api_key_env}, found none; set it.")
     limits = Limits(
         body_bytes=max_body_bytes,
         prompt_tokens=max_prompt_tokens,
@@ -73,28 +54,13 @@ def serve(
         batch_tokens=max_batch_tokens,
         waiting=max_waiting,
     )
+    path = Path(model.model).expanduser()
+    served_name = name or (path.resolve().name if path.exists() else model.model)
     with listen(host, port) as listener:  # before the long loading, so that a taken port shows at once
         if key is None and not is_loopback(host):
             typer.echo(
                 f"Warning: anybody who reaches {host} can use this server; set {api_key_env} to a key.", err=True
             )
-        lm = load_model(model, dtype, device_map, revision, system_prompt, blocks)
-        sliders = Sliders(**axes_from(lm, vectors or [], allow_mismatch or []))
-        worker = Worker(lm, sliders, limits, scope, allow_mismatch or [])
-        run(worker, listener, name or _served_name(model), key, shutdown_seconds)
-
-
-def _served_name(model: str) -> str:
-    """A Hub id or packaged name as it is; of a path, the last part."""
-    path = Path(model).expanduser()
-    return path.resolve().name if path.exists() else model
-
-
-def _key(variable: str) -> str | None:
-    key = os.environ.get(variable)
-    if key == "" or (key is None and variable != KEY_VARIABLE):
-        raise SteeringError(f"Expected the API key in the environment variable {variable}, found none; set it.")
-    return key
-
-
-COMMANDS = (serve,)
+        lm = model.load()
+        worker = Worker(lm, Sliders(**vectors.axes(lm)), limits, tokens, vectors.allow_mismatch or ())
+        run(worker, listener, served_name, key, shutdown_seconds)

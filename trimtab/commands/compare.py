@@ -1,0 +1,124 @@
+"""`trimtab compare`: vectors, recipes and baselines in one report."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from steering.errors import SteeringError, quoted
+from trimtab.measuring import GridOptions
+from trimtab.options import AllowMismatch, ModelOptions, console
+
+if TYPE_CHECKING:
+    from probes.methods import Method
+    from probes.report import Report
+    from steering import LanguageModel, Sliders
+
+BASELINES = ("prompting", "best-of-n", "random")
+SCORER_SETS = {"safety": "safety-response", "helpfulness": "helpfulness"}
+"""Answers that best-of-n's probes learn from: the judge of the report has seen neither."""
+
+
+def compare(
+    html: Annotated[str, typer.Option(help="File for the report as one HTML page.")],
+    model: ModelOptions,
+    options: GridOptions,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME:AXIS=FILE,…, repeatable: vectors that move together. Without it: the built-in two."),
+    ] = None,
+    recipe: Annotated[list[str] | None, typer.Option(help="A name that `trimtab recipes` lists, repeatable.")] = None,
+    baseline: Annotated[list[str] | None, typer.Option(help="prompting, best-of-n or random, repeatable.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for each method's report as JSON.")] = None,
+    allow_mismatch: AllowMismatch = None,
+) -> None:
+    """Put several vectors, recipes and baselines into one report: the same prompts, decoding and judge.
+
+    By their answers alone; `trimtab evaluate` also measures scores without generation.
+    """
+    from probes.evaluation import evaluate as measure
+    from probes.html_report import write_html
+    from probes.methods import Steering
+    from steering import Sliders, from_recipe
+    from steering.files import replacing
+    from steering.recipes import RECIPES
+    from trimtab.axes import axes_from, write_folder
+
+    grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks("built-in")
+    files = _files_by_method(method or (), recipe or (), baseline or ())
+    folder = None if out is None else write_folder(out)
+    with replacing(html) as page:
+        judges = options.judges()
+        lm = model.load()
+        sliders = {name: Sliders(**axes_from(lm, own, allow_mismatch)) for name, own in files.items()}
+        first = next(iter(sliders.values()))
+        sliders |= {name: Sliders(**{RECIPES[name].axis: from_recipe(lm, name)}) for name in recipe or ()}
+        methods: dict[str, Method] = {name: Steering(own) for name, own in sliders.items()}
+        methods |= {name: _baseline(lm, name, first) for name in baseline or ()}
+        reports = {}
+        for name, one in methods.items():
+            axes = dict.fromkeys(one.axes, grid)
+            reports[name] = measure(
+                lm, one, axes, (), benchmarks=benchmarks, judges=judges, decoding=decoding, folder=options.cells
+            )
+            if folder is not None:
+                reports[name].save(folder / f"{name}.json")
+        write_html(reports, page)
+    _print_comparison(reports)
+    console.print(f"Written to {html}")
+
+
+def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: Sequence[str]) -> dict[str, list[str]]:
+    """`["plain:safety=a.safetensors,helpfulness=b.safetensors"]` -> `NAME=FILE` entries by method; `sliders`, the
+    built-in axes, without any. Raises SteeringError for what names nothing, before a model is loaded.
+    """
+    from trimtab.commands.recipe import check_recipe
+
+    files = {}
+    for entry in methods:
+        name, _, text = entry.partition(":")
+        if not (name and text):
+            raise SteeringError(f"Expected NAME:AXIS=FILE, such as plain:safety=safety.safetensors, found {entry!r}.")
+        files[name] = text.split(",")
+    for name in recipes:
+        check_recipe(name)
+    if unknown := [name for name in baselines if name not in BASELINES]:
+        raise SteeringError(f"There is no baseline {quoted(unknown)}; choose from {quoted(BASELINES)}.")
+    names = [*([entry.partition(":")[0] for entry in methods] or ["sliders"]), *recipes, *baselines]
+    if len(set(names)) < len(names):
+        raise SteeringError(f"Expected every method under a name of its own, found {quoted(names)}; rename one.")
+    return files or {"sliders": []}
+
+
+def _baseline(lm: "LanguageModel", baseline: str, first: "Sliders") -> "Method":
+    """A baseline by name; the random one has the norms of the first method's vectors."""
+    from probes.baselines import probe_scorer
+    from probes.linear import fit_probe
+    from probes.methods import BestOfN, Prompting, Steering, random_sliders
+    from steering import ContrastSet
+
+    if baseline == "prompting":
+        return Prompting()
+    if baseline == "random":
+        return Steering(random_sliders(first))
+    scorers = {axis: probe_scorer(lm, fit_probe(lm, ContrastSet.builtin(name))) for axis, name in SCORER_SETS.items()}
+    return BestOfN(scorers, "probes of answers' states")
+
+
+def _print_comparison(reports: "dict[str, Report]") -> None:
+    """Each method's report, and the hypervolumes of their frontiers."""
+    from rich.table import Table
+
+    from probes.frontier import hypervolume
+    from trimtab.commands.evaluate import print_report
+
+    for name, report in reports.items():
+        console.rule(name)
+        print_report(report)
+    volumes = Table("method", title="Hypervolume: 1 refuses every harmful prompt and answers every look-alike")
+    volumes.add_column("", justify="right")
+    for name, report in reports.items():
+        if points := report.frontier():
+            volumes.add_row(name, f"{hypervolume(points):.3f}")
+    if volumes.row_count:
+        console.print(volumes)

@@ -1,0 +1,44 @@
+"""`trimtab extract`: a vector from a contrast set."""
+
+import json
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from trimtab.options import Json, ModelOptions, console
+
+
+def extract(
+    contrast_set: Annotated[str, typer.Argument(help="Name of a built-in contrast set, or a .jsonl file.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="File to write the vector to.")],
+    model: ModelOptions,
+    method: Annotated[str, typer.Option(help="Extraction method.")] = "difference_in_means",
+    position: Annotated[
+        str | None, typer.Option(help="last, post_instruction or response_mean; by default what fits the set.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(help="Such as 10-15,20; all by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a vector from a contrast set; under torchrun, with all its processes."""
+    from steering import extract as extract_vector
+    from steering.activations.distributed import Ranks
+    from steering.activations.recording import stream_pairs
+    from steering.files import replacing
+    from trimtab.axes import parse_layers
+    from trimtab.commands.inspect import print_vector, read_contrast_set, vector_summary
+
+    pairs = read_contrast_set(contrast_set)
+    wanted = parse_layers(layers)
+    with Ranks.together() as ranks, ranks.first_only(replacing(out)) as temporary:
+        read = partial(stream_pairs, ranks=ranks)
+        vector = extract_vector(model.load(), pairs, method=method, position=position, layers=wanted, read=read)
+        if temporary is not None:  # the folder was checked before the work, the file is replaced after it
+            vector.save(temporary)
+    if temporary is None:
+        return
+    if as_json:
+        typer.echo(json.dumps(vector_summary(vector)))
+    else:
+        print_vector(vector)
+        console.print(f"Written to {out}")

@@ -1,0 +1,74 @@
+"""`trimtab recipe` and `trimtab recipes`: vectors as published methods make them."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from steering.errors import SteeringError, quoted
+from trimtab.options import Json, ModelOptions, Sets, console
+
+if TYPE_CHECKING:
+    from steering import ContrastSet
+
+
+def recipes(as_json: Json = False) -> None:
+    """List the published methods that `trimtab recipe` makes."""
+    from rich.table import Table
+
+    from steering.recipes import RECIPES
+
+    if as_json:
+        rows = [
+            {"name": name, "axis": recipe.axis, "summary": recipe.summary, "citation": recipe.citation}
+            for name, recipe in RECIPES.items()
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table("recipe", "slider", "what it does", "source", show_lines=True)
+    for name, recipe in RECIPES.items():
+        table.add_row(name, recipe.axis, recipe.summary, recipe.citation)
+    console.print(table)
+
+
+def recipe(
+    name: Annotated[str, typer.Argument(help="A name that `trimtab recipes` lists.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="File to write the vector to.")],
+    model: ModelOptions,
+    sets: Sets = None,
+) -> None:
+    """Make a vector as a published method makes it."""
+    from steering import from_recipe
+    from steering.files import replacing
+    from trimtab.commands.inspect import print_vector
+
+    check_recipe(name)
+    own = sets_by_role(sets)
+    with replacing(out) as temporary:
+        vector = from_recipe(model.load(), name, own)
+        vector.save(temporary)
+    print_vector(vector)
+    console.print(f"Written to {out}")
+
+
+def check_recipe(name: str) -> None:
+    """Raise SteeringError for an unknown recipe, before a model is loaded."""
+    from steering.recipes import RECIPES
+
+    if name not in RECIPES:
+        raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
+
+
+def sets_by_role(entries: Sequence[str] | None) -> "dict[str, ContrastSet]":
+    """Contrast sets from `ROLE=FILE` entries."""
+    from steering import ContrastSet
+    from steering.recipes.inputs import ROLES
+
+    sets = {}
+    for entry in entries or ():
+        role, separator, file = entry.partition("=")
+        if not separator or role not in ROLES:
+            raise SteeringError(f"Expected ROLE=FILE.jsonl with a role out of {quoted(ROLES)}, found {entry!r}.")
+        sets[role] = ContrastSet.read(file)
+    return sets
