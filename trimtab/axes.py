@@ -1,17 +1,12 @@
 """The axes of a command: vector files that the user names, or the built-in two, extracted once and kept."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import typer
 
-from steering import ContrastSet, LanguageModel, SteeringVector, extract
+import steering
 from steering.errors import SteeringError
-from steering.extraction import RELATIVE_PUSH
-from steering.models.gguf import cache_folder
-from steering.models.identity import fingerprint
-from steering.vectors.file_format import FORMAT_VERSION
 
 BUILTIN_AXES = ("safety", "helpfulness")
 _PACKAGE = Path(__file__).parent
@@ -22,8 +17,8 @@ SHIPPED = next(
 
 
 def axes_from(
-    lm: LanguageModel, files: Sequence[str] | None, allow_mismatch: Sequence[str] | None
-) -> dict[str, SteeringVector]:
+    lm: "steering.LanguageModel", files: Sequence[str] | None, allow_mismatch: Sequence[str] | None
+) -> "dict[str, steering.SteeringVector]":
     """Axes by name from `NAME=FILE` entries, checked against the model; without entries, safety and helpfulness."""
     if not files:
         return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
@@ -32,27 +27,35 @@ def axes_from(
         name, separator, file = entry.partition("=")
         if not separator or not name.isidentifier():
             raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
-        axes[name] = SteeringVector.load(file, lm, allow_mismatch or ())
+        axes[name] = steering.SteeringVector.load(file, lm, allow_mismatch or ())
     return axes
 
 
-def builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:
+def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.SteeringVector":
     """A vector from the cache folder, extracted there on first use; keyed by all that it was made from."""
-    contrast_set = ContrastSet.builtin(name)
+    from importlib.metadata import version
+
+    from steering.extraction import RELATIVE_PUSH
+    from steering.models.gguf import cache_folder
+    from steering.models.identity import fingerprint
+    from steering.vectors.file_format import FORMAT_VERSION
+
+    contrast_set = steering.ContrastSet.builtin(name)
     made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
     key = fingerprint(f"{made_by} {lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
     path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        extract(lm, contrast_set).save(path)
-    return SteeringVector.load(path, lm)
+        steering.extract(lm, contrast_set).save(path)
+    return steering.SteeringVector.load(path, lm)
 
 
-def shipped_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
+def shipped_axes(lm: "steering.LanguageModel") -> "dict[str, steering.SteeringVector]":
     """The balanced sliders that come with the package, where they were made on this model; else none."""
     for file in sorted(SHIPPED.glob("*/config.json")):
         axes = {
-            path.stem: SteeringVector.load(path) for path in sorted(file.parent.glob("*.safetensors"), reverse=True)
+            path.stem: steering.SteeringVector.load(path)
+            for path in sorted(file.parent.glob("*.safetensors"), reverse=True)
         }
         try:
             for vector in axes.values():
@@ -63,7 +66,7 @@ def shipped_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
     return {}
 
 
-def warn_outside_range(axes: Mapping[str, SteeringVector], values: Mapping[str, float]) -> None:
+def warn_outside_range(axes: "Mapping[str, steering.SteeringVector]", values: Mapping[str, float]) -> None:
     """Say on stderr which sliders stand where nobody has seen them work."""
     for name, value in values.items():
         low, high = axes[name].range

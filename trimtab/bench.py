@@ -73,8 +73,8 @@ def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> Be
     """All measures, with a progress bar."""
     vectors = torch.randn(2, lm.n_layers, lm.d_model, generator=torch.Generator().manual_seed(0)) * PUSH
     sliders = Sliders(first=SteeringVector(vectors[0]), second=SteeringVector(vectors[1]))
-    pairs = ContrastSet.builtin("safety")
-    pairs = ContrastSet(pairs.pairs[:PAIRS], pairs.header)
+    whole = ContrastSet.builtin("safety")
+    pairs = ContrastSet(whole.pairs[:PAIRS], whole.header)
     import sklearn.metrics  # noqa: F401 - the library's own memory isn't extraction's
 
     lm.generate([PROMPT], 2)  # weights that are mapped from a file come into memory when they are first used
@@ -143,12 +143,8 @@ def _forward_passes(lm: LanguageModel, pairs: ContrastSet) -> Work:
             ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.model.device)
             cache = prefix.for_rows(len(places))
             decoder = lm.model.get_decoder()  # type: ignore[no-untyped-call]
-            decoder(
-                input_ids=ids[:, prefix.length :],
-                attention_mask=mask,
-                past_key_values=cache,
-                use_cache=cache is not None,
-            )
+            new = ids[:, prefix.length :]
+            decoder(input_ids=new, attention_mask=mask, past_key_values=cache, use_cache=cache is not None)
 
     return run
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import steering
 from steering.errors import SteeringError, quoted
 from trimtab.options import MaxNewTokens, ModelOptions
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from probes.answers import Decoding
     from probes.benchmarks import LoadedBenchmark
     from probes.judges import Judge
-    from steering import LanguageModel
 
 KEY_VARIABLE = "TRIMTAB_JUDGE_KEY"
 """Environment variable with an endpoint's API key, so that it stands in no command line."""
@@ -49,7 +49,7 @@ class GridOptions:
     seeds: Annotated[str | None, typer.Option(help="Such as 0,1,2: one sampled answer for each; greedy without.")] = (
         None
     )
-    temperature: Annotated[float, typer.Option(min=0.01, help="Of sampled answers.")] = 1.0
+    temperature: Annotated[float, typer.Option(min=0.01, help="Temperature of sampled answers.")] = 1.0
     max_new_tokens: MaxNewTokens = 64
     cells: Annotated[
         str | None, typer.Option(help="Folder that finished cells are kept in: a killed run goes on from there.")
@@ -109,7 +109,7 @@ def _judge(entry: str) -> "Judge":
     from probes.judges import EndpointJudge, HarmBenchJudge, LlamaGuardJudge, RefusalJudge, WildGuardJudge
     from probes.judges.substring_lists import SUBSTRING_LISTS, SubstringJudge
 
-    by_model: dict[str, Callable[[LanguageModel], Judge]] = {
+    by_model: dict[str, Callable[[steering.LanguageModel], Judge]] = {
         "llama-guard": LlamaGuardJudge,
         "wildguard": WildGuardJudge,
         "harmbench": HarmBenchJudge,

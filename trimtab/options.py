@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
-from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Annotated, Any
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_origin
 
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from steering import LanguageModel, SteeringVector
+import steering
 
 console = Console(markup=False, highlight=False)
 
@@ -53,7 +52,7 @@ class ModelOptions:
     )
     blocks: Blocks = None
 
-    def load(self) -> "LanguageModel":
+    def load(self) -> "steering.LanguageModel":
         """Load the model under a spinner of our own, without the library's bars and advice."""
         from transformers.utils import logging
 
@@ -76,7 +75,7 @@ class VectorOptions:
     ] = None
     allow_mismatch: AllowMismatch = None
 
-    def axes(self, lm: "LanguageModel") -> "dict[str, SteeringVector]":
+    def axes(self, lm: "steering.LanguageModel") -> "dict[str, steering.SteeringVector]":
         """The vectors by axis, checked against the model."""
         from trimtab.axes import axes_from
 
@@ -84,27 +83,26 @@ class VectorOptions:
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer takes it: in place of each group, a dataclass, its fields as single options."""
-    groups: dict[str, Any] = {
-        parameter.name: parameter.annotation
-        for parameter in signature(command).parameters.values()
-        if is_dataclass(parameter.annotation)
-    }
+    """The command as Typer takes it: in place of each dataclass of options, its annotated fields as single options."""
+    groups: dict[str, Any] = {}
+    singles: list[Parameter] = []
+    for name, parameter in signature(command).parameters.items():
+        if is_dataclass(parameter.annotation):
+            groups[name] = parameter.annotation
+            singles += [
+                Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+                for field in fields(parameter.annotation)
+                if get_origin(field.type) is Annotated
+            ]
+        else:
+            singles.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
 
     @wraps(command)
     def run(**given: Any) -> None:
         for name, group in groups.items():
-            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+            own = {field.name: given.pop(field.name) for field in fields(group) if field.name in given}
+            given[name] = group(**own)
         command(**given)
 
-    singles: list[Parameter] = []
-    for parameter in signature(command).parameters.values():
-        if parameter.name in groups:
-            singles += [
-                Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
-                for field in fields(groups[parameter.name])
-            ]
-        else:
-            singles.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
-    run.__signature__ = signature(command).replace(parameters=singles)  # type: ignore[attr-defined]
+    run.__signature__ = Signature(singles)  # type: ignore[attr-defined]
     return run

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+import steering
+from trimtab.axes import write_folder
+from trimtab.commands.inspect import print_vector
 from trimtab.options import ModelOptions, console
 
 
@@ -12,12 +15,8 @@ def balanced(
     model: ModelOptions,
 ) -> None:
     """Make both sliders so that each acts on its own prompts: safety on harmful ones, helpfulness on the others."""
-    from steering import Sliders
-    from trimtab.axes import write_folder
-    from trimtab.commands.inspect import print_vector
-
     folder = write_folder(out)
-    for name, vector in Sliders.balanced(model.load()).axes.items():
+    for name, vector in steering.Sliders.balanced(model.load()).axes.items():
         vector.save(folder / f"{name}.safetensors")
         print_vector(vector)
     console.print(f"Written to {folder}")

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from trimtab.options import DEFAULT_MODEL, Blocks, DeviceMap, Dtype, Json, Model, ModelOptions, console
 
@@ -20,8 +21,6 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure what steering, extraction and sweeps cost on this machine, beside the bare model."""
-    from rich.table import Table
-
     from trimtab.bench import bench as measure
 
     result = measure(ModelOptions(model, dtype, device_map, blocks=blocks).load(), rounds, new_tokens, compiled)

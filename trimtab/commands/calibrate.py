@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+import steering
+from steering.files import replacing
+from trimtab.commands.inspect import print_vector
 from trimtab.options import AllowMismatch, ModelOptions, console
 
 
@@ -19,14 +22,13 @@ def calibrate(
     """Find the layers, the unit and the range of a slider on tuning data, and write them into the vector."""
     from probes.calibration import calibrate as find
     from probes.calibration import tuning_data
-    from steering import SteeringVector
-    from steering.files import replacing
-    from trimtab.commands.inspect import print_vector
 
     own, ordinary = tuning_data(axis, prompts)
     with replacing(out) as temporary:
         lm = model.load()
-        calibrated = find(lm, SteeringVector.load(vector, lm, allow_mismatch or ()), own, ordinary, kl_budget=kl_budget)
+        calibrated = find(
+            lm, steering.SteeringVector.load(vector, lm, allow_mismatch or ()), own, ordinary, kl_budget=kl_budget
+        )
         calibrated.save(temporary)
     print_vector(calibrated)
     console.print(f"Written to {out}")

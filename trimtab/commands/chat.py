@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import steering
 from steering.errors import SteeringError
+from trimtab.axes import slider_values, warn_outside_range
 from trimtab.options import MaxNewTokens, ModelOptions, Tokens, VectorOptions, console
 
 if TYPE_CHECKING:
-    from steering import Dial
     from steering.data.chats import Message
 
 HELP = (
@@ -28,14 +29,12 @@ def chat(
     """Talk to the model and move the sliders while you do: `/safety 0.8`."""
     from transformers import TextStreamer
 
-    from steering import Sliders
     from steering.data.chats import Message
-    from trimtab.axes import slider_values, warn_outside_range
 
     lm = model.load()
     axes = vectors.axes(lm)
     start = slider_values(None, safety=safety, helpfulness=helpfulness)
-    with Sliders(**axes).attach(lm, scope=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
+    with steering.Sliders(**axes).attach(lm, scope=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
         dial.set(**start)
         warn_outside_range(axes, start)
         console.print(HELP)
@@ -59,10 +58,8 @@ def _read_line() -> str | None:
         return None
 
 
-def _obey(line: str, dial: "Dial", history: "list[Message]") -> bool:
+def _obey(line: str, dial: "steering.Dial", history: "list[Message]") -> bool:
     """Obey a line that begins with a slash; False ends the conversation."""
-    from trimtab.axes import warn_outside_range
-
     name, _, value = line.removeprefix("/").partition(" ")
     if name in ("quit", "exit"):
         return False
@@ -83,7 +80,7 @@ def _obey(line: str, dial: "Dial", history: "list[Message]") -> bool:
     return True
 
 
-def _show_sliders(dial: "Dial") -> None:
+def _show_sliders(dial: "steering.Dial") -> None:
     for name, value in dial.settings.items():
         low, high = dial.sliders.axes[name].range
         console.print(f"  {name} {value:+g}   (range {low:g} to {high:g})")

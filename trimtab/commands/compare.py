@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
+import steering
 from steering.errors import SteeringError, quoted
+from steering.files import replacing
+from trimtab.axes import axes_from, write_folder
+from trimtab.commands.evaluate import print_report
+from trimtab.commands.recipe import check_recipe
 from trimtab.measuring import GridOptions
 from trimtab.options import AllowMismatch, ModelOptions, console
 
 if TYPE_CHECKING:
     from probes.methods import Method
     from probes.report import Report
-    from steering import LanguageModel, Sliders
 
 BASELINES = ("prompting", "best-of-n", "random")
 SCORER_SETS = {"safety": "safety-response", "helpfulness": "helpfulness"}
@@ -39,10 +44,7 @@ def compare(
     from probes.evaluation import evaluate as measure
     from probes.html_report import write_html
     from probes.methods import Steering
-    from steering import Sliders, from_recipe
-    from steering.files import replacing
     from steering.recipes import RECIPES
-    from trimtab.axes import axes_from, write_folder
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks("built-in")
     files = _files_by_method(method or (), recipe or (), baseline or ())
@@ -50,9 +52,11 @@ def compare(
     with replacing(html) as page:
         judges = options.judges()
         lm = model.load()
-        sliders = {name: Sliders(**axes_from(lm, own, allow_mismatch)) for name, own in files.items()}
+        sliders = {name: steering.Sliders(**axes_from(lm, own, allow_mismatch)) for name, own in files.items()}
         first = next(iter(sliders.values()))
-        sliders |= {name: Sliders(**{RECIPES[name].axis: from_recipe(lm, name)}) for name in recipe or ()}
+        sliders |= {
+            name: steering.Sliders(**{RECIPES[name].axis: steering.from_recipe(lm, name)}) for name in recipe or ()
+        }
         methods: dict[str, Method] = {name: Steering(own) for name, own in sliders.items()}
         methods |= {name: _baseline(lm, name, first) for name in baseline or ()}
         reports = {}
@@ -72,8 +76,6 @@ def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: 
     """`["plain:safety=a.safetensors,helpfulness=b.safetensors"]` -> `NAME=FILE` entries by method; `sliders`, the
     built-in axes, without any. Raises SteeringError for what names nothing, before a model is loaded.
     """
-    from trimtab.commands.recipe import check_recipe
-
     files = {}
     for entry in methods:
         name, _, text = entry.partition(":")
@@ -90,27 +92,25 @@ def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: 
     return files or {"sliders": []}
 
 
-def _baseline(lm: "LanguageModel", baseline: str, first: "Sliders") -> "Method":
+def _baseline(lm: "steering.LanguageModel", baseline: str, first: "steering.Sliders") -> "Method":
     """A baseline by name; the random one has the norms of the first method's vectors."""
     from probes.baselines import probe_scorer
     from probes.linear import fit_probe
     from probes.methods import BestOfN, Prompting, Steering, random_sliders
-    from steering import ContrastSet
 
     if baseline == "prompting":
         return Prompting()
     if baseline == "random":
         return Steering(random_sliders(first))
-    scorers = {axis: probe_scorer(lm, fit_probe(lm, ContrastSet.builtin(name))) for axis, name in SCORER_SETS.items()}
+    scorers = {
+        axis: probe_scorer(lm, fit_probe(lm, steering.ContrastSet.builtin(name))) for axis, name in SCORER_SETS.items()
+    }
     return BestOfN(scorers, "probes of answers' states")
 
 
 def _print_comparison(reports: "dict[str, Report]") -> None:
     """Each method's report, and the hypervolumes of their frontiers."""
-    from rich.table import Table
-
     from probes.frontier import hypervolume
-    from trimtab.commands.evaluate import print_report
 
     for name, report in reports.items():
         console.rule(name)

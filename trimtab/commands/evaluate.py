@@ -4,8 +4,11 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
+import steering
 from steering.errors import SteeringError
+from steering.files import replacing
 from trimtab.measuring import GridOptions
 from trimtab.options import ModelOptions, VectorOptions, console
 
@@ -27,8 +30,6 @@ def evaluate(
     """
     from probes.evaluation import evaluate as measure
     from probes.grid_scores import builtin_scores
-    from steering import Sliders
-    from steering.files import replacing
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
     with replacing(out) as temporary, nullcontext() if html is None else replacing(html) as page:
@@ -37,7 +38,7 @@ def evaluate(
         axes = vectors.axes(lm)
         report = measure(
             lm,
-            Sliders(**axes),
+            steering.Sliders(**axes),
             dict.fromkeys(axes, grid),
             None if benchmarks else builtin_scores(options.prompts),
             benchmarks=benchmarks,
@@ -54,8 +55,6 @@ def evaluate(
 
 def print_report(report: "Report") -> None:
     """The cross-effect matrices, how orderly each slider is, and the means of every setting."""
-    from rich.table import Table
-
     from probes.report import setting_label
 
     if report.has_own_scores:
@@ -80,8 +79,6 @@ def print_report(report: "Report") -> None:
 
 
 def _print_matrix(effects: "CrossEffects", title: str) -> None:
-    from rich.table import Table
-
     from probes.html_report import figure
 
     matrix = Table("score", title=title)
@@ -97,8 +94,6 @@ def _print_matrix(effects: "CrossEffects", title: str) -> None:
 
 
 def _print_answers(report: "Report") -> None:
-    from rich.table import Table
-
     from probes.html_report import figure, share
     from probes.report import setting_label
 

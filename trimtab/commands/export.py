@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+import steering
+from steering.errors import SteeringError, quoted
+from trimtab.axes import parse_layers, slider_values, write_folder
 from trimtab.options import ModelOptions, console
-
-if TYPE_CHECKING:
-    from steering import Sliders
 
 HUB = "hub"
 
@@ -40,10 +40,8 @@ def export(
     base_model: Annotated[str | None, typer.Option(help="hub: Hub id of the model that they move.")] = None,
 ) -> None:
     """Write vectors, or a setting of several sliders, for another tool. What it can't express is refused."""
-    from steering.errors import SteeringError, quoted
     from steering.formats import EXPORTS, MODEL_EXPORTS, SUFFIXES, Setting
     from steering.formats.hub import to_hub_folder
-    from trimtab.axes import slider_values, write_folder
 
     if to not in (*EXPORTS, *MODEL_EXPORTS, HUB):
         raise SteeringError(f"There is no export {to!r}; choose from {quoted((*EXPORTS, *MODEL_EXPORTS, HUB))}.")
@@ -69,11 +67,7 @@ def export(
     console.print(f"Written to {out}")
 
 
-def _sliders(entries: Sequence[str], layers: str | None) -> "Sliders":
-    from steering import Sliders, SteeringVector
-    from steering.errors import SteeringError
-    from trimtab.axes import parse_layers
-
+def _sliders(entries: Sequence[str], layers: str | None) -> "steering.Sliders":
     axes = {}
     wanted = parse_layers(layers)
     for entry in entries:
@@ -82,9 +76,9 @@ def _sliders(entries: Sequence[str], layers: str | None) -> "Sliders":
             name, file = Path(entry).stem, entry
         if not name.isidentifier() or name in axes:
             raise SteeringError(f"Expected a name of its own for each vector, found {entry!r}; write NAME=FILE.")
-        vector = SteeringVector.load(file)
+        vector = steering.SteeringVector.load(file)
         axes[name] = vector if wanted is None else vector.select(wanted)
-    return Sliders(**axes)
+    return steering.Sliders(**axes)
 
 
 def _measured(report: str | None) -> str:

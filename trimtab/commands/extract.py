@@ -6,6 +6,10 @@ from typing import Annotated
 
 import typer
 
+import steering
+from steering.files import replacing
+from trimtab.axes import parse_layers
+from trimtab.commands.inspect import print_vector, read_contrast_set, vector_summary
 from trimtab.options import Json, ModelOptions, console
 
 
@@ -21,18 +25,14 @@ def extract(
     as_json: Json = False,
 ) -> None:
     """Make a vector from a contrast set; under torchrun, with all its processes."""
-    from steering import extract as extract_vector
     from steering.activations.distributed import Ranks
     from steering.activations.recording import stream_pairs
-    from steering.files import replacing
-    from trimtab.axes import parse_layers
-    from trimtab.commands.inspect import print_vector, read_contrast_set, vector_summary
 
     pairs = read_contrast_set(contrast_set)
     wanted = parse_layers(layers)
     with Ranks.together() as ranks, ranks.first_only(replacing(out)) as temporary:
         read = partial(stream_pairs, ranks=ranks)
-        vector = extract_vector(model.load(), pairs, method=method, position=position, layers=wanted, read=read)
+        vector = steering.extract(model.load(), pairs, method=method, position=position, layers=wanted, read=read)
         if temporary is not None:  # the folder was checked before the work, the file is replaced after it
             vector.save(temporary)
     if temporary is None:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+import steering
 from steering.errors import SteeringError
+from trimtab.axes import slider_values, warn_outside_range
 from trimtab.options import Json, MaxNewTokens, ModelOptions, Tokens, VectorOptions
 
 
@@ -22,16 +24,13 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Answer prompts under slider settings, greedily."""
-    from steering import Sliders
-    from trimtab.axes import slider_values, warn_outside_range
-
     asked = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     if not asked:
         raise SteeringError("Expected a prompt as argument or on stdin, found none; write: trimtab generate 'Hello'")
     values = slider_values(slider, safety=safety, helpfulness=helpfulness)
     lm = model.load()
     axes = vectors.axes(lm)
-    with Sliders(**axes).attach(lm, scope=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
+    with steering.Sliders(**axes).attach(lm, scope=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
         dial.set(**values)
         warn_outside_range(axes, values)
         for prompt in asked:

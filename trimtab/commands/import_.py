@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from steering.errors import SteeringError, quoted
+from steering.files import replacing
+from trimtab.axes import parse_layers
+from trimtab.commands.inspect import print_vector
 from trimtab.options import ModelOptions, console
 
 
@@ -36,11 +40,7 @@ def import_(
     layers: Annotated[str | None, typer.Option(help="Such as 10-15,20; all of the file's by default.")] = None,
 ) -> None:
     """Make a vector of another tool's file, its layers renumbered to blocks' outputs."""
-    from steering.errors import SteeringError, quoted
-    from steering.files import replacing
     from steering.formats import IMPORTS
-    from trimtab.axes import parse_layers
-    from trimtab.commands.inspect import print_vector
 
     if source not in IMPORTS:
         raise SteeringError(f"There is no import {source!r}; choose from {quoted(IMPORTS)}.")

@@ -2,15 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
+import steering
 from steering.errors import SteeringError, quoted
 from trimtab.options import Json, console
-
-if TYPE_CHECKING:
-    from steering import ContrastSet, SteeringVector
 
 
 def inspect(
@@ -18,16 +17,14 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Show what a vector was made from and its figures by layer, or check a contrast set."""
-    from steering import ContrastSet, SteeringVector
-
-    if target.endswith(".jsonl") or (target in ContrastSet.builtin_names() and not Path(target).exists()):
+    if target.endswith(".jsonl") or (target in steering.ContrastSet.builtin_names() and not Path(target).exists()):
         contrast_set = read_contrast_set(target)
         if as_json:
             typer.echo(json.dumps(_contrast_set_summary(contrast_set), ensure_ascii=False))
         else:
             _print_contrast_set(contrast_set)
     elif Path(target).is_file():
-        vector = SteeringVector.load(target)
+        vector = steering.SteeringVector.load(target)
         if as_json:
             typer.echo(json.dumps(vector_summary(vector), ensure_ascii=False))
         else:
@@ -35,18 +32,16 @@ def inspect(
     else:
         raise SteeringError(
             f"There is no file {target!r}, nor a contrast set of that name; "
-            f"the built-in sets are {quoted(ContrastSet.builtin_names())}."
+            f"the built-in sets are {quoted(steering.ContrastSet.builtin_names())}."
         )
 
 
-def read_contrast_set(name: str) -> "ContrastSet":
+def read_contrast_set(name: str) -> "steering.ContrastSet":
     """A contrast set from a .jsonl file, or a built-in one."""
-    from steering import ContrastSet
-
-    return ContrastSet.read(name) if name.endswith(".jsonl") else ContrastSet.builtin(name)
+    return steering.ContrastSet.read(name) if name.endswith(".jsonl") else steering.ContrastSet.builtin(name)
 
 
-def vector_summary(vector: "SteeringVector") -> dict[str, Any]:
+def vector_summary(vector: "steering.SteeringVector") -> dict[str, Any]:
     """All of a vector but its directions, whose norms stand for them."""
     return {
         "title": vector.title,
@@ -71,10 +66,8 @@ def vector_summary(vector: "SteeringVector") -> dict[str, Any]:
     }
 
 
-def print_vector(vector: "SteeringVector") -> None:
+def print_vector(vector: "steering.SteeringVector") -> None:
     """What a vector is, and a row a layer."""
-    from rich.table import Table
-
     console.print(vector.describe())
     table = Table("layer", "norm", title="by layer; a slider moves the marked ones", title_justify="left")
     for heading in ("residual norm", "AUROC", "pair cosine") if vector.profile else ():
@@ -92,9 +85,7 @@ def print_vector(vector: "SteeringVector") -> None:
     console.print(table)
 
 
-def _contrast_set_summary(contrast_set: "ContrastSet") -> dict[str, Any]:
-    from steering import lint
-
+def _contrast_set_summary(contrast_set: "steering.ContrastSet") -> dict[str, Any]:
     return {
         "header": contrast_set.header.model_dump(),
         "pairs": len(contrast_set),
@@ -102,17 +93,13 @@ def _contrast_set_summary(contrast_set: "ContrastSet") -> dict[str, Any]:
         "fingerprint": contrast_set.fingerprint,
         "findings": [
             {"check": finding.check, "lines": finding.lines, "message": finding.message}
-            for finding in lint(contrast_set)
+            for finding in steering.lint(contrast_set)
         ],
     }
 
 
-def _print_contrast_set(contrast_set: "ContrastSet") -> None:
+def _print_contrast_set(contrast_set: "steering.ContrastSet") -> None:
     """What a contrast set says of itself, an example a group, and what the checks found."""
-    from rich.table import Table
-
-    from steering import lint
-
     header = contrast_set.header
     console.print(f"{header.name}: {len(contrast_set)} pairs, {contrast_set.fingerprint}")
     for label, text in (("+", header.positive), ("-", header.negative), ("why", header.why)):
@@ -122,7 +109,7 @@ def _print_contrast_set(contrast_set: "ContrastSet") -> None:
         pair = next(pair for pair in contrast_set if pair.group == group)
         table.add_row(group, str(count), pair.positive[-1].content, pair.negative[-1].content)
     console.print(table)
-    findings = lint(contrast_set)
+    findings = steering.lint(contrast_set)
     for finding in findings:
         console.print(f"{finding.check}: {finding}")
     console.print(f"{len(findings)} findings" if findings else "no findings")

@@ -2,21 +2,20 @@
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.table import Table
 
+import steering
 from steering.errors import SteeringError, quoted
+from steering.files import replacing
+from trimtab.commands.inspect import print_vector
 from trimtab.options import Json, ModelOptions, Sets, console
-
-if TYPE_CHECKING:
-    from steering import ContrastSet
 
 
 def recipes(as_json: Json = False) -> None:
     """List the published methods that `trimtab recipe` makes."""
-    from rich.table import Table
-
     from steering.recipes import RECIPES
 
     if as_json:
@@ -39,14 +38,10 @@ def recipe(
     sets: Sets = None,
 ) -> None:
     """Make a vector as a published method makes it."""
-    from steering import from_recipe
-    from steering.files import replacing
-    from trimtab.commands.inspect import print_vector
-
     check_recipe(name)
     own = sets_by_role(sets)
     with replacing(out) as temporary:
-        vector = from_recipe(model.load(), name, own)
+        vector = steering.from_recipe(model.load(), name, own)
         vector.save(temporary)
     print_vector(vector)
     console.print(f"Written to {out}")
@@ -60,9 +55,8 @@ def check_recipe(name: str) -> None:
         raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
 
 
-def sets_by_role(entries: Sequence[str] | None) -> "dict[str, ContrastSet]":
+def sets_by_role(entries: Sequence[str] | None) -> "dict[str, steering.ContrastSet]":
     """Contrast sets from `ROLE=FILE` entries."""
-    from steering import ContrastSet
     from steering.recipes.inputs import ROLES
 
     sets = {}
@@ -70,5 +64,5 @@ def sets_by_role(entries: Sequence[str] | None) -> "dict[str, ContrastSet]":
         role, separator, file = entry.partition("=")
         if not separator or role not in ROLES:
             raise SteeringError(f"Expected ROLE=FILE.jsonl with a role out of {quoted(ROLES)}, found {entry!r}.")
-        sets[role] = ContrastSet.read(file)
+        sets[role] = steering.ContrastSet.read(file)
     return sets

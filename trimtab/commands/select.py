@@ -4,7 +4,10 @@ from contextlib import nullcontext
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
+from steering.files import replacing
+from trimtab.commands.recipe import sets_by_role
 from trimtab.options import ModelOptions, Sets, console
 
 SHOWN = 10
@@ -19,13 +22,9 @@ def select(
     sets: Sets = None,
 ) -> None:
     """Search the position and layer whose direction controls refusal best, and keep the table."""
-    from rich.table import Table
-
-    from steering.files import replacing
     from steering.recipes.inputs import Ingredients
     from steering.recipes.refusal_direction import search
     from steering.recipes.selection import check_criterion, check_picture
-    from trimtab.commands.recipe import sets_by_role
 
     check_criterion(criterion)
     if plot is not None:

@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+import steering
 from steering.errors import SteeringError
-from trimtab.options import MaxNewTokens, ModelOptions, Tokens, VectorOptions
+from trimtab.options import ModelOptions, Tokens, VectorOptions
+from trimtab.serve import check_installed
+from trimtab.serve.limits import Limits
 
 KEY_VARIABLE = "TRIMTAB_API_KEY"
 
@@ -15,6 +18,7 @@ KEY_VARIABLE = "TRIMTAB_API_KEY"
 def serve(
     model: ModelOptions,
     vectors: VectorOptions,
+    limits: Limits,
     host: Annotated[
         str, typer.Option(help="Address to listen on; others than this machine's need a key.")
     ] = "127.0.0.1",
@@ -24,36 +28,16 @@ def serve(
     ] = KEY_VARIABLE,
     name: Annotated[str | None, typer.Option(help="What clients call the model.")] = None,
     tokens: Tokens = None,
-    max_new_tokens: MaxNewTokens = 1024,
-    max_prompt_tokens: Annotated[int, typer.Option(min=1, help="Length of a chat at most, in tokens.")] = 4096,
-    max_rows: Annotated[int, typer.Option(min=1, help="Answers written at once.")] = 64,
-    max_batch_tokens: Annotated[
-        int, typer.Option(min=1, help="Rows times the longest row's length at most: bounds the memory.")
-    ] = 65_536,
-    max_waiting: Annotated[int, typer.Option(min=1, help="Requests that wait for a row; more are refused.")] = 256,
-    max_body_bytes: Annotated[int, typer.Option(min=1, help="Size of a request at most.")] = 1_000_000,
     shutdown_seconds: Annotated[int, typer.Option(min=0, help="Time for answers under way when stopped.")] = 30,
 ) -> None:
     """Serve OpenAI's chat completions with `steering` in the body, each request with its own slider values."""
-    from trimtab.serve import check_installed
-
     check_installed("serve")
-    from steering import Sliders
-    from trimtab.serve.limits import Limits
     from trimtab.serve.server import is_loopback, listen, run
     from trimtab.serve.worker import Worker
 
     key = os.environ.get(api_key_env)
     if key == "" or (key is None and api_key_env != KEY_VARIABLE):
         raise SteeringError(f"Expected the API key in the environment variable {api_key_env}, found none; set it.")
-    limits = Limits(
-        body_bytes=max_body_bytes,
-        prompt_tokens=max_prompt_tokens,
-        new_tokens=max_new_tokens,
-        rows=max_rows,
-        batch_tokens=max_batch_tokens,
-        waiting=max_waiting,
-    )
     path = Path(model.model).expanduser()
     served_name = name or (path.resolve().name if path.exists() else model.model)
     with listen(host, port) as listener:  # before the long loading, so that a taken port shows at once
@@ -62,5 +46,5 @@ def serve(
                 f"Warning: anybody who reaches {host} can use this server; set {api_key_env} to a key.", err=True
             )
         lm = model.load()
-        worker = Worker(lm, Sliders(**vectors.axes(lm)), limits, tokens, vectors.allow_mismatch or ())
+        worker = Worker(lm, steering.Sliders(**vectors.axes(lm)), limits, tokens, vectors.allow_mismatch or ())
         run(worker, listener, served_name, key, shutdown_seconds)

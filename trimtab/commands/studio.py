@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from trimtab.axes import axes_from, shipped_axes
 from trimtab.options import AllowMismatch, ModelOptions, console
+from trimtab.serve import check_installed
 
 
 def studio(
@@ -21,12 +23,9 @@ def studio(
     allow_mismatch: AllowMismatch = None,
 ) -> None:
     """Open a web page on this machine: sliders, chats side by side, sweeps, token colors, plots, reports, exports."""
-    from trimtab.serve import check_installed
-
     check_installed("studio")
     import uvicorn
 
-    from trimtab.axes import axes_from, shipped_axes
     from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen
     from trimtab.studio.api import Studio
     from trimtab.studio.session import Session

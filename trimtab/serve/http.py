@@ -1,10 +1,13 @@
-"""What both servers ask of every request, `trimtab serve` and `trimtab studio`: who may send it, and how much."""
+"""What `trimtab serve` and `trimtab studio` share: who may ask, how much they may send, what they hear of errors."""
 
 from collections.abc import Collection
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from steering.errors import SteeringError
 
 
 def new_app(title: str, hosts: Collection[str] | None, **options: Any) -> FastAPI:
@@ -33,3 +36,12 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise HTTPException(413, f"Expected a body of {limit} bytes at most; send less.")
     return bytes(body)
+
+
+def status_and_sentence(error: Exception) -> tuple[int, str]:
+    """What a client is told of an error; of mistakes that aren't its own, only their kind."""
+    if isinstance(error, SteeringError):
+        return 400, str(error)
+    if isinstance(error, HTTPException):
+        return error.status_code, error.detail
+    return 500, f"The server failed on this request ({type(error).__name__}); its log says more."

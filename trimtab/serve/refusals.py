@@ -4,9 +4,8 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 
-from steering.errors import SteeringError
+from trimtab.serve.http import status_and_sentence
 from trimtab.serve.worker import QueueFullError, ShutDownError
 
 KINDS = {401: "authentication_error", 429: "rate_limit_error"}
@@ -38,12 +37,9 @@ def refusal(error: Exception) -> ApiError:
         return ApiError(429, str(error), "queue_full", {"Retry-After": "1"})
     if isinstance(error, ShutDownError):
         return ApiError(503, str(error), "shutting_down", {"Retry-After": "5"})
-    if isinstance(error, SteeringError):
-        return ApiError(400, str(error))
-    if isinstance(error, HTTPException):
-        hint = "; see docs/serving.md for what there is." if error.status_code in (404, 405) else ""
-        return ApiError(error.status_code, f"{error.detail}{hint}")
-    return ApiError(500, f"The server failed on this request ({type(error).__name__}); its log says more.")
+    status, sentence = status_and_sentence(error)
+    hint = "; see docs/serving.md for what there is." if status in (404, 405) else ""
+    return ApiError(status, f"{sentence}{hint}")
 
 
 async def refuse(_: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ Its work is a series of rounds. A round is one call of transformers' `generate` 
 left-padded. When others wait for a row, or half of the rows have ended, the round gives way to the next, which reads
 the tokens of those that go on anew, together with the newcomers' prompts. It does so no sooner than after it has
 written for as long as its reading took, so at least half of the time goes into writing. Nothing is kept between rounds
-but tokens: every cache, scope and gate that works under `generate` works here.
+but tokens: every cache, choice of tokens and gate that works under `generate` works here.
 """
 
 import logging
@@ -45,7 +45,7 @@ class Worker:
         lm: LanguageModel,
         sliders: Sliders,
         limits: Limits | None = None,
-        scope: str | None = None,
+        tokens: str | None = None,
         allow_mismatch: Iterable[str] = (),
     ) -> None:
         self.lm = lm
@@ -54,7 +54,7 @@ class Worker:
         self.writing: list[Answer] = []
         """Answers of the round under way."""
         self.waiting: deque[Answer] = deque()
-        self._dial = sliders.attach(lm, scope=scope, allow_mismatch=allow_mismatch)
+        self._dial = sliders.attach(lm, scope=tokens, allow_mismatch=allow_mismatch)
         self._changed = Condition()  # guards `waiting`, `writing` and `_closing`
         self._closing = False
         self._thread = Thread(target=self._work, name="trimtab-worker", daemon=True)

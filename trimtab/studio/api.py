@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from steering import LanguageModel
 from steering.errors import SteeringError
 from trimtab.axes import BUILTIN_AXES, builtin_axis, shipped_axes
-from trimtab.serve.http import check_content_type, new_app, read_body
+from trimtab.serve.http import check_content_type, new_app, read_body, status_and_sentence
 from trimtab.studio import requests
 from trimtab.studio.axis import PLOTS, plot
 from trimtab.studio.session import Session, report_page, uploaded
@@ -106,7 +106,7 @@ class Studio:
                     with anyio.CancelScope(shield=True):
                         await run_sync(answers.close)  # type: ignore[attr-defined]
             except Exception as error:
-                yield json.dumps({"error": _sentence(error)}) + "\n"
+                yield json.dumps({"error": _told(error)[1]}) + "\n"
 
     async def _tokens(self, asked: requests.Tokens) -> Response:
         return JSONResponse(await self._in_turn(self._session.tokens, asked.chat, asked.setting, asked.axis))
@@ -185,25 +185,22 @@ class _Headers:
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    known = isinstance(error, SteeringError | OSError | HTTPException | RequestValidationError)
-    return JSONResponse({"error": _sentence(error)}, status if known else 500)
+    status, sentence = _told(error)
+    return JSONResponse({"error": sentence}, status)
 
 
-def _sentence(error: Exception) -> str:
-    """What the page shows; of mistakes that aren't the user's, only their kind."""
-    if isinstance(error, SteeringError):
-        return str(error)
-    if isinstance(error, HTTPException):
-        return str(error.detail)
+def _told(error: Exception) -> tuple[int, str]:
+    """The status and sentence of an error."""
     if isinstance(error, RequestValidationError):
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
-        return f"The studio can't use the request: {place}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+        return 400, f"The studio can't use the request: {place}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
     if isinstance(error, OSError):
-        return f"Can't read or write: {error}; check the path, its rights and the space left."
-    logger.error("A request failed.", exc_info=error)
-    return f"The studio failed on this request ({type(error).__name__}); its terminal says more."
+        return 400, f"Can't read or write: {error}; check the path, its rights and the space left."
+    status, sentence = status_and_sentence(error)
+    if status == 500:
+        logger.error("A request failed.", exc_info=error)
+    return status, sentence
 
 
 def _download(name: str, content: bytes) -> Response:

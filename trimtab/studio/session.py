@@ -17,11 +17,10 @@ from steering.display.token_colors import colored_tokens
 from steering.errors import SteeringError, quoted
 from steering.explore.answer_stream import stream_answers
 from steering.explore.token_readings import axis_readout, read_tokens
-from steering.formats import EXPORTS, SUFFIXES
-from steering.formats import Setting as ExportedSetting
+from steering.formats import EXPORTS, SUFFIXES, Setting
 from steering.hooks.sliders import Dial
 from trimtab.studio.axis import axis_summary
-from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row, Setting
+from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row, SliderValues
 
 DOWNLOADS = tuple(name for name in EXPORTS if name != "easysteer")
 """Exports that are one file; EasySteer's are two, of which one names the other."""
@@ -75,8 +74,8 @@ class Session:
             self.lm, dial, [row.chat for row in rows], [row.setting for row in rows], max_new_tokens=max_new_tokens
         )
 
-    def tokens(self, chat: Chat, setting: Setting, name: str) -> dict[str, Any]:
-        """The chat's tokens as HTML, coloured by what the axis' direction finds in them under the setting."""
+    def tokens(self, chat: Chat, setting: SliderValues, name: str) -> dict[str, Any]:
+        """The chat's tokens as HTML, colored by what the axis' direction finds in them under the setting."""
         read = axis_readout(self.axis(name))
         dial = self._attached([setting])
         self._check_length(chat, 0)
@@ -88,14 +87,14 @@ class Session:
         values = [reading.readings[name] for reading in readings]
         return {"html": colored_tokens(readings, name), "layer": read.layer, "low": min(values), "high": max(values)}
 
-    def export(self, to: str, setting: Setting) -> tuple[str, bytes]:
+    def export(self, to: str, setting: SliderValues) -> tuple[str, bytes]:
         """A setting as another tool's file: its name and content. Raises SteeringError for what the tool can't say."""
         if to not in DOWNLOADS:
             raise SteeringError(f"There is no download {to!r}; choose from {quoted(DOWNLOADS)}.")
         self._attached([setting])
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"setting{SUFFIXES[to]}"
-            EXPORTS[to](ExportedSetting(Sliders(**self.axes), setting, self.lm.identity.model_type), path)
+            EXPORTS[to](Setting(Sliders(**self.axes), setting, self.lm.identity.model_type), path)
             return path.name, path.read_bytes()
 
     def vector_file(self, name: str) -> bytes:
@@ -109,7 +108,7 @@ class Session:
         """Add an axis, or replace it, from a vector file."""
         self.use(self.lm, {**self.axes, name: SteeringVector.load(path, self.lm, self._allow_mismatch)})
 
-    def _attached(self, settings: Sequence[Setting]) -> Dial:
+    def _attached(self, settings: Sequence[SliderValues]) -> Dial:
         """The dial, if the settings fit it."""
         if self._dial is None:
             raise SteeringError("There is no slider yet: add a vector file, or extract the built-in axes.")
