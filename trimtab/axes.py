@@ -1,4 +1,4 @@
-"""The axes of a command: vector files that the user names, or the built-in two, extracted once and kept."""
+"""The axes that need no file, extracted once and kept or shipped, and what commands read of sliders and layers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,25 +10,8 @@ from steering.errors import SteeringError
 
 BUILTIN_AXES = ("safety", "helpfulness")
 _PACKAGE = Path(__file__).parent
-SHIPPED = next(
-    (folder for folder in (_PACKAGE / "vectors", _PACKAGE.parent / "vectors") if folder.is_dir()), _PACKAGE / "vectors"
-)
+SHIPPED = (_PACKAGE if (_PACKAGE / "vectors").is_dir() else _PACKAGE.parent) / "vectors"
 """Folders of vectors, one a model: inside the installed package, or at the top of a clone."""
-
-
-def axes_from(
-    lm: "steering.LanguageModel", files: Sequence[str] | None, allow_mismatch: Sequence[str] | None
-) -> "dict[str, steering.SteeringVector]":
-    """Axes by name from `NAME=FILE` entries, checked against the model; without entries, safety and helpfulness."""
-    if not files:
-        return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
-    axes = {}
-    for entry in files:
-        name, separator, file = entry.partition("=")
-        if not separator or not name.isidentifier():
-            raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
-        axes[name] = steering.SteeringVector.load(file, lm, allow_mismatch or ())
-    return axes
 
 
 def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.SteeringVector":

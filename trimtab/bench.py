@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -24,6 +25,7 @@ from transformers import PreTrainedModel, StaticCache
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
 from steering.activations.recording import TOKENS_PER_BATCH
 from steering.activations.shared_prefix import shared_prefix
+from steering.data.chats import ChatLike
 from steering.models.batching import like_lengths, pad
 
 PAIRS = 128
@@ -94,7 +96,7 @@ def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> Be
             )
         ]
         for rows in (1, 16):
-            bare = _decoding(lm, rows, new_tokens)
+            bare = partial(lm.generate, [PROMPT] * rows, new_tokens, min_new_tokens=new_tokens)
             name = f"decoding {new_tokens} tokens, batch {rows}, two axes on all layers / bare"
             ratios.append(measure(name, _steered(lm, sliders, bare), bare))
         if compiled:
@@ -112,7 +114,7 @@ def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> Be
         start_up_seconds=_start_up(),
         extraction_peak_mb=peak,
         ratios=ratios,
-        sweep_is_identical=grid.are_identical,
+        sweep_is_identical=all(answers == grid.answers[0] for answers in grid.answers),
     )
 
 
@@ -147,10 +149,6 @@ def _forward_passes(lm: LanguageModel, pairs: ContrastSet) -> Work:
             decoder(input_ids=new, attention_mask=mask, past_key_values=cache, use_cache=cache is not None)
 
     return run
-
-
-def _decoding(lm: LanguageModel, rows: int, tokens: int) -> Work:
-    return lambda: lm.generate([PROMPT] * rows, tokens, min_new_tokens=tokens)
 
 
 def _steered(lm: LanguageModel, sliders: Sliders, work: Work) -> Work:
@@ -194,27 +192,22 @@ class _SweepGrid:
         self._sliders = Sliders(**{name: vector.select(middle) for name, vector in sliders.axes.items()})
         self._prompts = [pair.positive for pair in pairs.pairs[:SWEEP_PROMPTS]]
         self._settings = [{"first": first, "second": second} for first, second in product(GRID, GRID)]
-        self._answers: list[list[list[str]]] = []
+        self.answers: list[list[list[str]]] = []
 
     def sweep(self) -> None:
         answers = sweep(
             self._lm, self._sliders, self._prompts, self._settings, max_new_tokens=SWEEP_TOKENS, progress=False
         )
-        self._answers.append(answers)
+        self.answers.append(answers)
 
     def loop(self) -> None:
         with self._sliders.attach(self._lm) as dial:
-            answers: list[list[str]] = []
-            for prompt in self._prompts:
-                answers.append([])
-                for setting in self._settings:
-                    dial.set(**setting)
-                    answers[-1].append(self._lm.chat(prompt, SWEEP_TOKENS))
-        self._answers.append(answers)
 
-    @property
-    def are_identical(self) -> bool:
-        return all(answers == self._answers[0] for answers in self._answers)
+            def answer(prompt: ChatLike, setting: dict[str, float]) -> str:
+                dial.set(**setting)
+                return self._lm.chat(prompt, SWEEP_TOKENS)
+
+            self.answers.append([[answer(prompt, setting) for setting in self._settings] for prompt in self._prompts])
 
 
 def _start_up() -> float:

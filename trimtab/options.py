@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 import steering
+from steering.errors import SteeringError
+from trimtab.axes import BUILTIN_AXES, builtin_axis
 
 console = Console(markup=False, highlight=False)
 
@@ -56,13 +58,17 @@ class ModelOptions:
         """Load the model under a spinner of our own, without the library's bars and advice."""
         from transformers.utils import logging
 
-        from steering import load
-
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        options = {field.name: getattr(self, field.name) for field in fields(self)}
         with Console(stderr=True).status("loading the model"):
-            return load(options.pop("model"), **options)
+            return steering.load(
+                self.model,
+                dtype=self.dtype,
+                device_map=self.device_map,
+                revision=self.revision,
+                system_prompt=self.system_prompt,
+                blocks=self.blocks,
+            )
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,16 @@ class VectorOptions:
     allow_mismatch: AllowMismatch = None
 
     def axes(self, lm: "steering.LanguageModel") -> "dict[str, steering.SteeringVector]":
-        """The vectors by axis, checked against the model."""
-        from trimtab.axes import axes_from
-
-        return axes_from(lm, self.vectors, self.allow_mismatch)
+        """The vectors by axis, checked against the model; without entries, safety and helpfulness."""
+        if not self.vectors:
+            return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
+        axes = {}
+        for entry in self.vectors:
+            name, separator, file = entry.partition("=")
+            if not separator or not name.isidentifier():
+                raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
+            axes[name] = steering.SteeringVector.load(file, lm, self.allow_mismatch or ())
+        return axes
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -26,9 +26,8 @@ def calibrate(
     own, ordinary = tuning_data(axis, prompts)
     with replacing(out) as temporary:
         lm = model.load()
-        calibrated = find(
-            lm, steering.SteeringVector.load(vector, lm, allow_mismatch or ()), own, ordinary, kl_budget=kl_budget
-        )
+        found = steering.SteeringVector.load(vector, lm, allow_mismatch or ())
+        calibrated = find(lm, found, own, ordinary, kl_budget=kl_budget)
         calibrated.save(temporary)
     print_vector(calibrated)
     console.print(f"Written to {out}")

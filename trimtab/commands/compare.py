@@ -9,11 +9,11 @@ from rich.table import Table
 import steering
 from steering.errors import SteeringError, quoted
 from steering.files import replacing
-from trimtab.axes import axes_from, write_folder
+from trimtab.axes import write_folder
 from trimtab.commands.evaluate import print_report
 from trimtab.commands.recipe import check_recipe
 from trimtab.measuring import GridOptions
-from trimtab.options import AllowMismatch, ModelOptions, console
+from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console
 
 if TYPE_CHECKING:
     from probes.methods import Method
@@ -52,11 +52,10 @@ def compare(
     with replacing(html) as page:
         judges = options.judges()
         lm = model.load()
-        sliders = {name: steering.Sliders(**axes_from(lm, own, allow_mismatch)) for name, own in files.items()}
+        sliders = {name: steering.Sliders(**VectorOptions(own, allow_mismatch).axes(lm)) for name, own in files.items()}
         first = next(iter(sliders.values()))
-        sliders |= {
-            name: steering.Sliders(**{RECIPES[name].axis: steering.from_recipe(lm, name)}) for name in recipe or ()
-        }
+        for name in recipe or ():
+            sliders[name] = steering.Sliders(**{RECIPES[name].axis: steering.from_recipe(lm, name)})
         methods: dict[str, Method] = {name: Steering(own) for name, own in sliders.items()}
         methods |= {name: _baseline(lm, name, first) for name in baseline or ()}
         reports = {}

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from trimtab.axes import axes_from, shipped_axes
-from trimtab.options import AllowMismatch, ModelOptions, console
+from trimtab.axes import shipped_axes
+from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console
 from trimtab.serve import check_installed
 
 
@@ -38,7 +38,7 @@ def studio(
                 err=True,
             )
         lm = model.load()
-        axes = axes_from(lm, vectors, allow_mismatch) if vectors else shipped_axes(lm)
+        axes = VectorOptions(vectors, allow_mismatch).axes(lm) if vectors else shipped_axes(lm)
         session = Session(lm, axes, allow_mismatch or ())
         hosts = LOOPBACK_HOSTS if is_loopback(host) else None
         app = Studio(session, lambda name: ModelOptions(name, model.dtype, model.device_map).load(), hosts).app()

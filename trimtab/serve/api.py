@@ -16,6 +16,7 @@ from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
 from trimtab.serve.chat_request import ChatRequest, SliderValues, parse_request, parse_slider_values
 from trimtab.serve.http import check_content_type, new_app, read_body
+from trimtab.serve.limits import context_length
 from trimtab.serve.openai_objects import Reply, event
 from trimtab.serve.refusals import ApiError, refusal, refuse
 from trimtab.serve.worker import Worker
@@ -52,7 +53,7 @@ class Api:
         app.add_api_route("/v1/sliders", self._set_sliders, methods=["PUT", "POST"], dependencies=guarded)
         app.add_api_route("/v1/chat/completions", self._chat, methods=["POST"], dependencies=guarded)
         app.add_exception_handler(Exception, refuse)
-        for kind in (ApiError, SteeringError, HTTPException):
+        for kind in (SteeringError, HTTPException):
             app.add_exception_handler(kind, refuse)
         return app
 
@@ -147,7 +148,7 @@ class Api:
 
     def _decoding(self, asked: ChatRequest, prompt_length: int) -> Decoding:
         """How to write the answer. Raises ApiError where it can't be as long as asked for."""
-        context = self._worker.context_length
+        context = context_length(self._worker.lm)
         room = self._worker.limits.new_tokens if context is None else context - prompt_length
         limit = min(self._worker.limits.new_tokens, room)
         wanted = asked.max_completion_tokens or asked.max_tokens or max(limit, 1)

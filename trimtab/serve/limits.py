@@ -5,6 +5,8 @@ from typing import Annotated
 
 from typer import Option
 
+import steering
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -25,3 +27,8 @@ class Limits:
     body_bytes: Annotated[int, Option("--max-body-bytes", min=1, help="Size of a request at most.")] = 1_000_000
     slider: float = 100.0
     """A slider's distance from 0; no option."""
+
+
+def context_length(lm: "steering.LanguageModel") -> int | None:
+    """Number of tokens that the model was made for; None where it doesn't say."""
+    return getattr(lm.model.config.get_text_config(decoder=True), "max_position_embeddings", None)

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from trimtab.serve.http import status_and_sentence
 from trimtab.serve.worker import QueueFullError, ShutDownError
@@ -11,22 +12,20 @@ from trimtab.serve.worker import QueueFullError, ShutDownError
 KINDS = {401: "authentication_error", 429: "rate_limit_error"}
 
 
-class ApiError(Exception):
-    """A refusal with a status of its own."""
+class ApiError(HTTPException):
+    """A refusal with a status of its own, and OpenAI's code for it where there is one."""
 
     def __init__(
         self, status: int, sentence: str, code: str | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.headers = headers
+        super().__init__(status, sentence, headers)
         self.code = code
 
     @property
     def body(self) -> dict[str, Any]:
         """What OpenAI's clients raise as an `APIError`."""
-        kind = KINDS.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
-        return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code}}
+        kind = KINDS.get(self.status_code, "invalid_request_error" if self.status_code < 500 else "server_error")
+        return {"error": {"message": self.detail, "type": kind, "param": None, "code": self.code}}
 
 
 def refusal(error: Exception) -> ApiError:
@@ -45,4 +44,4 @@ def refusal(error: Exception) -> ApiError:
 async def refuse(_: Request, error: Exception) -> Response:
     """The exception handler of the application."""
     found = refusal(error)
-    return JSONResponse(found.body, found.status, found.headers)
+    return JSONResponse(found.body, found.status_code, found.headers)

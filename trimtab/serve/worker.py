@@ -77,11 +77,6 @@ class Worker:
         ends = self.lm.model.generation_config.eos_token_id
         return frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends])
 
-    @property
-    def context_length(self) -> int | None:
-        """Tokens that the model was made for; None where it doesn't say."""
-        return getattr(self.lm.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-
     def submit(self, answer: Answer) -> None:
         """Have the answer written. Raises QueueFullError or ShutDownError."""
         with self._changed:

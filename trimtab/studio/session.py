@@ -19,6 +19,7 @@ from steering.explore.answer_stream import stream_answers
 from steering.explore.token_readings import axis_readout, read_tokens
 from steering.formats import EXPORTS, SUFFIXES, Setting
 from steering.hooks.sliders import Dial
+from trimtab.serve.limits import context_length
 from trimtab.studio.axis import axis_summary
 from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row, SliderValues
 
@@ -117,8 +118,8 @@ class Session:
         return self._dial
 
     def _check_length(self, chat: Chat, new_tokens: int) -> None:
-        context = getattr(self.lm.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-        limit = min(MAX_PROMPT_TOKENS, (context or MAX_PROMPT_TOKENS + new_tokens) - new_tokens)
+        context = context_length(self.lm) or MAX_PROMPT_TOKENS + new_tokens
+        limit = min(MAX_PROMPT_TOKENS, context - new_tokens)
         found = len(self.lm.tokenize(chat).ids)
         if found > limit:
             raise SteeringError(
