@@ -1,4 +1,4 @@
-"""The axes that need no file, extracted once and kept or shipped, and what commands read of sliders and layers."""
+"""Axes that need no file, shipped or extracted once and kept; and parsers that several commands use."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,7 +58,7 @@ def warn_outside_range(axes: "Mapping[str, steering.SteeringVector]", values: Ma
 
 
 def slider_values(entries: Sequence[str] | None, **moved: float) -> dict[str, float]:
-    """`["mood=0.8"]`, and those of the named sliders that aren't at 0, which need not exist -> `{"mood": 0.8}`."""
+    """`["mood=0.8"]` -> `{"mood": 0.8}`, with the `moved` sliders that aren't at 0: at 0 they need not exist."""
     values = {name: value for name, value in moved.items() if value != 0}
     for entry in entries or ():
         name, _, value = entry.partition("=")

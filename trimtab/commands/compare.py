@@ -72,8 +72,9 @@ def compare(
 
 
 def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: Sequence[str]) -> dict[str, list[str]]:
-    """`["plain:safety=a.safetensors,helpfulness=b.safetensors"]` -> `NAME=FILE` entries by method; `sliders`, the
-    built-in axes, without any. Raises SteeringError for what names nothing, before a model is loaded.
+    """`["mine:safety=a.safetensors"]` -> `{"mine": ["safety=a.safetensors"]}`; without any, `sliders` with no file.
+
+    Raises SteeringError for an entry that names nothing, and for a name that stands twice, before a model is loaded.
     """
     files = {}
     for entry in methods:

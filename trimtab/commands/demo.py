@@ -57,9 +57,7 @@ def demo(
 
 
 def _measure(lm: "steering.LanguageModel", sliders: "steering.Sliders") -> list[list[str]]:
-    """`[setting][score]`: mean log odds of refusal in nats on three kinds of prompts, and mean margin in nats a token,
-    each with its change from the bare model's.
-    """
+    """The scores of every setting as text: each mean, in nats, with its change from the bare model's."""
     from tqdm.auto import tqdm
 
     from probes.grid_scores import held_out
