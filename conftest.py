@@ -10,7 +10,6 @@ from steering import LanguageModel, Sliders, load
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import random_vector, tiny_lm
 
-
 collect_ignore_glob = ["tests/consumers/*_logits.py", "tests/consumers/*_scores.py"]
 """Scripts that other Pythons run."""
 

@@ -3,7 +3,7 @@
     python benchmarks/end_marks.py --model MODEL --vector safety.safetensors --data halves/tune
 
 The folder is one that `halves.py` has written. Public sets of harmful prompts mostly end without a full stop and
-look-alikes (pseudo-harmful ones) with a question mark, so a gate that listens to the mark looks better on them than it is.
+look-alikes with a question mark, so a gate that listens to the mark looks better on them than it is.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,13 @@
-"""Every recipe on one model: refusal of harmful, ordinary and look-alike prompts, and the damage, at two settings.
+"""Every recipe on one model: refusal of harmful, ordinary and look-alike prompts, and damage, at two settings.
 
     python benchmarks/recipes_table.py --data FOLDER --work FOLDER --model MODEL
 
 FOLDER of the data holds `harmful_val.jsonl`, `harmless_train.jsonl`, `harmless_val.jsonl` (HarmBench, Alpaca) and
-`xstest_dev.jsonl`. Nothing is generated and no judge is asked: refusal is the probability that the first token begins a
-refusal, KL that of the next token on ordinary prompts against the bare model. Each recipe stands at its own default
-(slider 1) and at the value at which KL is 0.1 nats on ordinary prompts of the training part; what is reported was
-measured on the other parts. Vectors and results are kept in the work folder, so that a run that was stopped goes on.
+`xstest_dev.jsonl` (look-alikes, or pseudo-harmful prompts). Nothing is generated and no judge is asked: refusal is the
+probability that the first token begins a refusal, KL that of the next token on ordinary prompts against the bare model.
+Each recipe stands at its own default (slider 1) and at the value at which KL is 0.1 nats on ordinary prompts of the
+training part; what is reported was measured on the other parts. Sliders and results are kept in the work folder, so
+that a run that was stopped goes on.
 """
 
 import json
@@ -16,10 +17,8 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from steering import LanguageModel, Sliders, SteeringVector, load
+from steering import RECIPES, LanguageModel, RecipeInputs, Slider, Sliders, SteeringVector, from_inputs, load
 from steering.files import atomic_write
-from steering.recipes import RECIPES, from_ingredients
-from steering.recipes.inputs import Ingredients
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_tokens
 
 EQUAL_KL = 0.1
@@ -61,9 +60,9 @@ class Measures:
         return refusal | {"kl": kl_divergence(self.bare, found["ordinary"]).mean().item()}
 
 
-def measure(measures: Measures, vector: SteeringVector) -> dict[str, Any]:
+def measure(measures: Measures, slider: Slider | SteeringVector) -> dict[str, Any]:
     """Scores at slider 1, and at the value of equal KL, if the slider reaches it."""
-    with Sliders(slider=vector).attach(measures.lm) as dial:
+    with Sliders(slider=slider).attach(measures.lm) as dial:
         dial.set(slider=1.0)
         default = measures.row()
         low, high = 0.0, LARGEST
@@ -100,7 +99,7 @@ def cells(row: dict[str, float]) -> str:
 @torch.inference_mode()
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the public prompts.")],
-    work: Annotated[Path, typer.Option(help="Folder for vectors and results.")],
+    work: Annotated[Path, typer.Option(help="Folder for sliders and results.")],
     model: Annotated[str, typer.Option()] = "smollm2-135m-instruct",
     prompts: Annotated[int, typer.Option(help="Prompts of a kind.")] = 16,
     validation_pairs: Annotated[int, typer.Option(help="Pairs that directions are searched on.")] = 16,
@@ -109,7 +108,7 @@ def main(
     work.mkdir(parents=True, exist_ok=True)
     lm = load(model)
     measures = Measures(lm, data, prompts)
-    ingredients = Ingredients(lm, validation_pairs=validation_pairs)
+    inputs = RecipeInputs(lm, validation_pairs=validation_pairs)
     kept = work / "results.json"
     results: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
     for name in ("random", *RECIPES):
@@ -117,11 +116,11 @@ def main(
             continue
         file = work / f"{name}.safetensors"
         if file.is_file():
-            vector = SteeringVector.load(file, lm)
+            slider: Slider | SteeringVector = Slider.load(file, lm)
         else:
-            vector = ingredients.vector("safety", "random") if name == "random" else from_ingredients(ingredients, name)
-            vector.save(file)
-        results[name] = measure(measures, vector)
+            slider = inputs.vector("safety", "random") if name == "random" else from_inputs(inputs, name)
+            slider.save(file)
+        results[name] = measure(measures, slider)
         with atomic_write(kept) as temporary:
             Path(temporary).write_text(json.dumps(results, indent=2), encoding="utf-8")
         print(name, results[name], flush=True)

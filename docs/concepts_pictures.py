@@ -1,4 +1,4 @@
-"""Draws the pictures of `concepts.md` from the embedded model's own states: run it in this folder, some minutes."""
+"""Draws the pictures of `concepts.md` from the embedded model's activations: run it in this folder, some minutes."""
 
 from pathlib import Path
 
@@ -7,17 +7,18 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from steering import ContrastSet, LanguageModel, extract, load, record
-from steering.activations.recording import record_positions
-from steering.recipes.balanced import HELP_BELOW, READ_DEPTH, SAFE_ABOVE, WISHES, unmarked
+from steering import ContrastSet, LanguageModel, extract, load, record, record_positions
+from steering.recipes.balanced import (
+    HELPFULNESS_QUANTILE,
+    INTENT_SETS,
+    READ_DEPTH,
+    SAFETY_QUANTILE,
+    without_end_mark,
+)
 from steering.recipes.prompt_probe import fit_prompt_probe, probed_tokens
 
 HERE = Path(__file__).parent
-BLUE, ORANGE, GREY = (
-    "#0072b2",
-    "#d55e00",
-    "#666666",
-)  # Okabe and Ito's palette, which colour-blind readers can tell apart
+BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#666666"  # Okabe and Ito's, which color-blind readers can tell apart
 
 
 def stream() -> None:
@@ -25,7 +26,7 @@ def stream() -> None:
     figure, axes = plt.subplots(figsize=(9, 2.6))
     axes.set(xlim=(0, 9), ylim=(0, 2.6))
     axes.axis("off")
-    axes.annotate("", (8.9, 1.0), (0.1, 1.0), arrowprops={"arrowstyle": "-|>", "lw": 3, "color": GREY})
+    axes.annotate("", (8.9, 1.0), (0.1, 1.0), arrowprops={"arrowstyle": "-|>", "lw": 3, "color": GRAY})
     names = ["embed", "block 0", "…", "block L-1", "block L", "…", "norm,\nnext token"]
     for place, name in enumerate(names):
         x = 0.75 + 1.25 * place
@@ -33,13 +34,13 @@ def stream() -> None:
         box = {"boxstyle": "round,pad=0.45", "facecolor": face, "edgecolor": edge}
         axes.text(x, 1.0, name, ha="center", va="center", fontsize=11, bbox=box)
     axes.annotate("", (6.37, 1.08), (6.37, 1.95), arrowprops={"arrowstyle": "-|>", "lw": 2, "color": ORANGE})
-    axes.text(6.37, 2.05, "+ value × unit × direction of layer L", ha="center", color=ORANGE, fontsize=11)
-    axes.text(0.1, 0.25, "the residual stream: one vector a token, handed from block to block", color=GREY, fontsize=10)
+    axes.text(6.37, 2.05, "+ strength × direction of layer L", ha="center", color=ORANGE, fontsize=11)
+    axes.text(0.1, 0.25, "the residual stream: one vector a token, handed from block to block", color=GRAY, fontsize=10)
     _save(figure, "concepts_stream.svg")
 
 
 def direction(lm: LanguageModel) -> None:
-    """States of held-out prompts, along the direction that the others gave."""
+    """Activations of held-out prompts, along the direction that the others gave."""
     pairs = ContrastSet.builtin("safety")
     vector = extract(lm, pairs)
     layer = vector.recommended_layers[0]
@@ -52,14 +53,14 @@ def direction(lm: LanguageModel) -> None:
     }
     sides = [record(lm, chats, layers=[layer])[:, 0] for chats in kinds.values()]
     along = torch.nn.functional.normalize(vector[layer], dim=0)
-    states = torch.cat(sides)
-    states = states - states.mean(0)
-    rest = states - (states @ along)[:, None] * along
+    activations = torch.cat(sides)
+    activations = activations - activations.mean(0)
+    rest = activations - (activations @ along)[:, None] * along
     across = torch.linalg.svd(rest, full_matrices=False).Vh[0]
-    points = torch.stack([states @ along, states @ across], 1).split([len(side) for side in sides])
+    points = torch.stack([activations @ along, activations @ across], 1).split([len(side) for side in sides])
 
     figure, axes = plt.subplots(figsize=(7, 4.8))
-    for some, color, marker, name in zip(points, (ORANGE, BLUE, GREY), "o^s", kinds, strict=True):
+    for some, color, marker, name in zip(points, (ORANGE, BLUE, GRAY), "o^s", kinds, strict=True):
         axes.scatter(*some.T.numpy(), c=color, marker=marker, s=18, alpha=0.75, label=f"{name} ({len(some)} prompts)")
     before, after = points[1].mean(0).numpy(), points[0].mean(0).numpy()
     axes.annotate("", after, before, arrowprops={"arrowstyle": "-|>", "lw": 2.5, "color": "black"})
@@ -79,10 +80,10 @@ def direction(lm: LanguageModel) -> None:
 def gate(lm: LanguageModel) -> None:
     """How harmful prompts read to the balanced sliders' probe, in cross-validation, and where its thresholds are."""
     chats, harmful, groups = [], [], []
-    for name in WISHES:
+    for name in INTENT_SETS:
         for pair in ContrastSet.builtin(name):
             sides = [pair.positive, pair.negative]
-            chats += [unmarked(chat) for chat in sides] if len(groups) // 2 % 2 else sides
+            chats += [without_end_mark(chat) for chat in sides] if len(groups) // 2 % 2 else sides
             harmful += [True, False]
             groups += [len(groups) // 2] * 2
     layer = round(READ_DEPTH * lm.n_layers)
@@ -100,8 +101,8 @@ def gate(lm: LanguageModel) -> None:
             label=f"{name} ({sum(probe.labels == side)})",
         )
     axes.set_ylim(top=axes.get_ylim()[1] * 1.25)
-    _threshold(axes, probe.threshold(False, HELP_BELOW), "helpfulness acts\nbelow this", "right")
-    _threshold(axes, probe.threshold(False, SAFE_ABOVE), "safety acts\nabove this", "left")
+    _threshold(axes, probe.threshold(False, HELPFULNESS_QUANTILE), "helpfulness acts\nbelow this", "right")
+    _threshold(axes, probe.threshold(False, SAFETY_QUANTILE), "safety acts\nabove this", "left")
     axes.set(
         xlabel="the probe's score (trained towards +1 and -1; each prompt scored by a probe that had not seen it)",
         ylabel="prompts",

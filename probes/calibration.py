@@ -117,9 +117,7 @@ def calibrate(
 
 def _at(slider: Slider, layers: Sequence[int]) -> Slider:
     """The slider at other layers; one of several pushes as it is."""
-    if len(slider.pushes) > 1:
-        return slider
-    return replace(slider, pushes=(replace(slider.pushes[0], layers=tuple(layers)),))
+    return slider if len(slider.pushes) > 1 else slider.at_layers(layers)
 
 
 def default_spans(slider: Slider) -> list[tuple[int, ...]]:

@@ -1,60 +1,50 @@
-"""The axes of a command: vector files that the user names, or the built-in two, extracted once and kept."""
+"""Axes that need no file, shipped or extracted once and kept; and parsers that several commands use."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import typer
 
-from steering import ContrastSet, LanguageModel, SteeringVector, extract
+import steering
 from steering.errors import SteeringError
-from steering.extraction import RELATIVE_PUSH
-from steering.models.gguf import cache_folder
-from steering.models.identity import fingerprint
-from steering.vectors.file_format import FORMAT_VERSION
 
 BUILTIN_AXES = ("safety", "helpfulness")
 _PACKAGE = Path(__file__).parent
-SHIPPED = next(
-    (folder for folder in (_PACKAGE / "vectors", _PACKAGE.parent / "vectors") if folder.is_dir()), _PACKAGE / "vectors"
-)
+SHIPPED = (_PACKAGE if (_PACKAGE / "vectors").is_dir() else _PACKAGE.parent) / "vectors"
 """Folders of vectors, one a model: inside the installed package, or at the top of a clone."""
 
 
-def axes_from(lm: LanguageModel, files: Sequence[str], allow_mismatch: Sequence[str] = ()) -> dict[str, SteeringVector]:
-    """Axes by name from `NAME=FILE` entries, checked against the model; without entries, the built-in axes."""
-    if not files:
-        return builtin_axes(lm)
-    axes = {}
-    for entry in files:
-        name, separator, file = entry.partition("=")
-        if not separator or not name.isidentifier():
-            raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
-        axes[name] = SteeringVector.load(file, lm, allow_mismatch)
-    return axes
+def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.Slider":
+    """A plain slider from the cache folder, extracted there on first use; keyed by all that it was made from."""
+    from importlib.metadata import version
+
+    from steering.extraction import RELATIVE_PUSH
+    from steering.models.gguf import cache_folder
+    from steering.models.identity import fingerprint
+    from steering.vectors.file_format import FORMAT_VERSION
+
+    contrast_set = steering.ContrastSet.builtin(name)
+    made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
+    key = fingerprint(f"{made_by} {lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
+    path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        steering.extract(lm, contrast_set).save(path)
+    return steering.Slider.load(path, lm)
 
 
-def builtin_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
-    """Safety and helpfulness on a model."""
-    return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
-
-
-def shipped_axes(lm: LanguageModel) -> dict[str, SteeringVector]:
+def shipped_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
     """The balanced sliders that come with the package, where they were made on this model; else none."""
     for file in sorted(SHIPPED.glob("*/config.json")):
-        axes = {
-            path.stem: SteeringVector.load(path) for path in sorted(file.parent.glob("*.safetensors"), reverse=True)
-        }
         try:
-            for vector in axes.values():
-                vector.check(lm.identity)
+            found = steering.Sliders.from_pretrained(file.parent, lm).axes
         except SteeringError:
             continue
-        return axes
+        return {name: found[name] for name in sorted(found, reverse=True)}
     return {}
 
 
-def warn_outside_range(axes: Mapping[str, SteeringVector], values: Mapping[str, float]) -> None:
+def warn_outside_range(axes: "Mapping[str, steering.Slider]", values: Mapping[str, float]) -> None:
     """Say on stderr which sliders stand where nobody has seen them work."""
     for name, value in values.items():
         low, high = axes[name].range
@@ -62,16 +52,16 @@ def warn_outside_range(axes: Mapping[str, SteeringVector], values: Mapping[str, 
             typer.echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
 
 
-def builtin_axis(lm: LanguageModel, name: str) -> SteeringVector:
-    """A vector from the cache folder, extracted there on first use; keyed by all that it was made from."""
-    contrast_set = ContrastSet.builtin(name)
-    made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
-    key = fingerprint(f"{made_by} {lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
-    path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        extract(lm, contrast_set).save(path)
-    return SteeringVector.load(path, lm)
+def slider_values(entries: Sequence[str] | None, **moved: float) -> dict[str, float]:
+    """`["mood=0.8"]` -> `{"mood": 0.8}`, with the `moved` sliders that aren't at 0: at 0 they need not exist."""
+    values = {name: value for name, value in moved.items() if value != 0}
+    for entry in entries or ():
+        name, _, value = entry.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise SteeringError(f"Expected NAME=VALUE, such as safety=0.5, found {entry!r}.") from None
+    return values
 
 
 def parse_layers(text: str | None) -> list[int] | None:

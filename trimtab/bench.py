@@ -13,23 +13,23 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, StaticCache
 
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
 from steering.activations.recording import TOKENS_PER_BATCH
 from steering.activations.shared_prefix import shared_prefix
+from steering.data.chats import ChatLike
 from steering.models.batching import like_lengths, pad
 
 PAIRS = 128
-"""Of the built-in safety set, both sides prompts."""
+"""Pairs of prompts from the built-in safety set."""
 PUSH = 0.01
 """Standard deviation of the random vectors that are added at every layer: the time doesn't depend on it."""
 GRID = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -63,7 +63,7 @@ class BenchResult:
     threads: int
     rounds: int
     start_up_seconds: float
-    """Of a new process that imports what `load`, `extract` and `Sliders` need."""
+    """What a new process takes that imports what `load`, `extract` and `Sliders` need."""
     extraction_peak_mb: float | None
     """Highest memory while extracting, above the loaded model; None where the system doesn't say (not Linux)."""
     ratios: list[Ratio]
@@ -71,12 +71,12 @@ class BenchResult:
     """Whether the sweep gave the answers of the loop."""
 
 
-def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchResult:
+def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> BenchResult:
     """All measures, with a progress bar."""
     vectors = torch.randn(2, lm.n_layers, lm.d_model, generator=torch.Generator().manual_seed(0)) * PUSH
     sliders = Sliders(first=SteeringVector(vectors[0]), second=SteeringVector(vectors[1]))
-    pairs = ContrastSet.builtin("safety")
-    pairs = pairs[:PAIRS]
+    whole = ContrastSet.builtin("safety")
+    pairs = ContrastSet(whole.pairs[:PAIRS], whole.header)
     import sklearn.metrics  # noqa: F401 - the library's own memory isn't extraction's
 
     lm.generate([PROMPT], 2)  # weights that are mapped from a file come into memory when they are first used
@@ -96,14 +96,14 @@ def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchR
             )
         ]
         for rows in (1, 16):
-            bare = _decoding(lm, rows, tokens)
-            name = f"decoding {tokens} tokens, batch {rows}, two axes on all layers / bare"
+            bare = partial(lm.generate, [PROMPT] * rows, new_tokens, min_new_tokens=new_tokens)
+            name = f"decoding {new_tokens} tokens, batch {rows}, two axes on all layers / bare"
             ratios.append(measure(name, _steered(lm, sliders, bare), bare))
         if compiled:
-            ratios.append(_compiled_decoding(lm, sliders, tokens, measure))
-        cells = _Cells(lm, sliders, pairs)
+            ratios.append(_compiled_decoding(lm, sliders, new_tokens, measure))
+        grid = _SweepGrid(lm, sliders, pairs)
         name = f"sweep of {len(GRID)}x{len(GRID)} settings, {SWEEP_PROMPTS} prompts, {SWEEP_TOKENS} tokens / loop"
-        ratios.append(measure(name, cells.sweep, cells.loop, 1))
+        ratios.append(measure(name, grid.sweep, grid.loop, 1))
     return BenchResult(
         model=lm.identity.name,
         dtype=str(lm.model.dtype).removeprefix("torch."),
@@ -114,7 +114,7 @@ def bench(lm: LanguageModel, rounds: int, tokens: int, compiled: bool) -> BenchR
         start_up_seconds=_start_up(),
         extraction_peak_mb=peak,
         ratios=ratios,
-        sweep_is_identical=cells.are_identical,
+        sweep_is_identical=all(answers == grid.answers[0] for answers in grid.answers),
     )
 
 
@@ -145,18 +145,10 @@ def _forward_passes(lm: LanguageModel, pairs: ContrastSet) -> Work:
             ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.model.device)
             cache = prefix.for_rows(len(places))
             decoder = lm.model.get_decoder()  # type: ignore[no-untyped-call]
-            decoder(
-                input_ids=ids[:, prefix.length :],
-                attention_mask=mask,
-                past_key_values=cache,
-                use_cache=cache is not None,
-            )
+            new = ids[:, prefix.length :]
+            decoder(input_ids=new, attention_mask=mask, past_key_values=cache, use_cache=cache is not None)
 
     return run
-
-
-def _decoding(lm: LanguageModel, rows: int, tokens: int) -> Work:
-    return lambda: lm.generate([PROMPT] * rows, tokens, min_new_tokens=tokens)
 
 
 def _steered(lm: LanguageModel, sliders: Sliders, work: Work) -> Work:
@@ -191,42 +183,31 @@ def _compiled_decoding(lm: LanguageModel, sliders: Sliders, tokens: int, measure
         return measure(name, decoding(copied), decoding(lm.model))
 
 
-class _Cells:
+class _SweepGrid:
     """The same grid as one sweep and as a loop of calls."""
 
     def __init__(self, lm: LanguageModel, sliders: Sliders, pairs: ContrastSet) -> None:
         middle = range(lm.n_layers // 2, max(lm.n_layers // 2 + 1, lm.n_layers * 2 // 3))
         self._lm = lm
-        self._sliders = Sliders(**{name: vector.select(middle) for name, vector in sliders.axes.items()})
+        self._sliders = Sliders(**{name: slider.pushes[0].vector.select(middle) for name, slider in sliders.items()})
         self._prompts = [pair.positive for pair in pairs.pairs[:SWEEP_PROMPTS]]
         self._settings = [{"first": first, "second": second} for first, second in product(GRID, GRID)]
-        self._answers: list[list[list[str]]] = []
+        self.answers: list[list[list[str]]] = []
 
     def sweep(self) -> None:
-        self._answers.append(
-            sweep(
-                self._lm,
-                self._sliders,
-                self._prompts,
-                self._settings,
-                max_new_tokens=SWEEP_TOKENS,
-                progress=False,
-            )
+        answers = sweep(
+            self._lm, self._sliders, self._prompts, self._settings, max_new_tokens=SWEEP_TOKENS, progress=False
         )
+        self.answers.append(answers)
 
     def loop(self) -> None:
         with self._sliders.attach(self._lm) as dial:
-            answers: list[list[str]] = []
-            for prompt in self._prompts:
-                answers.append([])
-                for setting in self._settings:
-                    dial.set(**setting)
-                    answers[-1].append(self._lm.chat(prompt, SWEEP_TOKENS))
-        self._answers.append(answers)
 
-    @property
-    def are_identical(self) -> bool:
-        return all(answers == self._answers[0] for answers in self._answers)
+            def answer(prompt: ChatLike, setting: dict[str, float]) -> str:
+                dial.set(**setting)
+                return self._lm.chat(prompt, SWEEP_TOKENS)
+
+            self.answers.append([[answer(prompt, setting) for setting in self._settings] for prompt in self._prompts])
 
 
 def _start_up() -> float:
@@ -267,26 +248,3 @@ def machine() -> str:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.is_file() else []
-
-
-def print_bench(result: BenchResult, console: Console) -> None:
-    """The table, and what it was measured on."""
-    table = Table(title=f"{result.model}, {result.dtype}")
-    for column in ("ours / reference", "times as fast", "lowest to highest", "ours, s", "reference, s"):
-        table.add_column(column)
-    for line in result.ratios:
-        table.add_row(
-            line.name,
-            f"{line.ratio:.3f}",
-            f"{line.lowest:.3f} to {line.highest:.3f}",
-            f"{line.ours_seconds:.2f}",
-            f"{line.reference_seconds:.2f}",
-        )
-    console.print(table)
-    peak = "" if result.extraction_peak_mb is None else f"{result.extraction_peak_mb:.0f} MB above the loaded model; "
-    console.print(
-        f"Sweep and loop gave {'the same answers' if result.sweep_is_identical else 'DIFFERENT answers'}. "
-        f"Extraction: {peak}start-up: {result.start_up_seconds:.1f} s.\n"
-        f"{result.machine}, {result.threads} threads, {result.versions}, {result.rounds} rounds.",
-        markup=False,
-    )

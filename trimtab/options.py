@@ -1,28 +1,31 @@
-"""Options that several commands share, and loading a model for them."""
+"""Options that several commands share, in groups: a command takes `model: ModelOptions`, and gets a model of it."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_origin
 
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from steering import LanguageModel
+import steering
+from steering.errors import SteeringError
+from trimtab.axes import BUILTIN_AXES, builtin_axis
 
-console = Console()
+console = Console(markup=False, highlight=False)
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
-
-Model = Annotated[
-    str, typer.Option("--model", "-m", help="Packaged name, local folder, .gguf file or Hub id.", show_default=True)
-]
+Model = Annotated[str, typer.Option("--model", "-m", help="Packaged name, local folder, .gguf file or Hub id.")]
 Dtype = Annotated[str | None, typer.Option(help="Such as bfloat16; the checkpoint's own by default.")]
 DeviceMap = Annotated[str | None, typer.Option(help="Such as auto or cuda; passed to transformers.")]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")]
 Blocks = Annotated[str | None, typer.Option(help="Dotted path of the decoder blocks, where they can't be found.")]
-SystemPrompt = Annotated[str | None, typer.Option(help="Put in front of every chat, and recorded in vectors.")]
-Vectors = Annotated[
-    list[str] | None,
-    typer.Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: built-in safety and helpfulness."),
+Tokens = Annotated[
+    str | None,
+    typer.Option(
+        help="Which tokens the sliders move: all, prompt, generated, answer, last_prompt_token or from_token:K; "
+        "the sliders' own by default."
+    ),
 ]
 AllowMismatch = Annotated[
     list[str] | None,
@@ -34,30 +37,84 @@ Sets = Annotated[
         "--set", help="ROLE=FILE.jsonl, repeatable: your own pairs as safety, safety-response, … of a recipe."
     ),
 ]
-Scope = Annotated[
-    str | None,
-    typer.Option(help="all, prompt, generated, answer, last_prompt_token from_token:K; the vectors' own by default."),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Length of an answer at most, in tokens.")]
 
 
-def load_model(
-    model: str,
-    dtype: str | None = None,
-    device_map: str | None = None,
-    revision: str | None = None,
-    system_prompt: str | None = None,
-    blocks: str | None = None,
-) -> "LanguageModel":
-    """Load under a spinner of our own, without the library's bars and advice."""
-    from transformers.utils import logging
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model, and how it is loaded."""
 
-    from steering import load
+    model: Model = DEFAULT_MODEL
+    dtype: Dtype = None
+    device_map: DeviceMap = None
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")] = None
+    system_prompt: Annotated[str | None, typer.Option(help="Put in front of every chat, and recorded in vectors.")] = (
+        None
+    )
+    blocks: Blocks = None
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with Console(stderr=True).status("loading the model"):
-        return load(
-            model, dtype=dtype, device_map=device_map, revision=revision, system_prompt=system_prompt, blocks=blocks
-        )
+    def load(self) -> "steering.LanguageModel":
+        """Load the model under a spinner of our own, without the library's bars and advice."""
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        with Console(stderr=True).status("loading the model"):
+            return steering.load(
+                self.model,
+                dtype=self.dtype,
+                device_map=self.device_map,
+                revision=self.revision,
+                system_prompt=self.system_prompt,
+                blocks=self.blocks,
+            )
+
+
+@dataclass(frozen=True)
+class VectorOptions:
+    """The files of a command's sliders, and what they may differ in from the model."""
+
+    vectors: Annotated[
+        list[str] | None,
+        typer.Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: built-in safety and helpfulness."),
+    ] = None
+    allow_mismatch: AllowMismatch = None
+
+    def axes(self, lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
+        """The sliders by axis, checked against the model; without entries, safety and helpfulness."""
+        if not self.vectors:
+            return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
+        axes = {}
+        for entry in self.vectors:
+            name, separator, file = entry.partition("=")
+            if not separator or not name.isidentifier():
+                raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
+            axes[name] = steering.Slider.load(file, lm, self.allow_mismatch or ())
+        return axes
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as Typer takes it: in place of each dataclass of options, its annotated fields as single options."""
+    groups: dict[str, Any] = {}
+    singles: list[Parameter] = []
+    for name, parameter in signature(command).parameters.items():
+        if is_dataclass(parameter.annotation):
+            groups[name] = parameter.annotation
+            singles += [
+                Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+                for field in fields(parameter.annotation)
+                if get_origin(field.type) is Annotated
+            ]
+        else:
+            singles.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        for name, group in groups.items():
+            own = {field.name: given.pop(field.name) for field in fields(group) if field.name in given}
+            given[name] = group(**own)
+        command(**given)
+
+    run.__signature__ = Signature(singles)  # type: ignore[attr-defined]
+    return run

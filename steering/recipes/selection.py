@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 import torch
 from pydantic import BaseModel
@@ -186,10 +186,11 @@ def check_picture(path: str | Path) -> None:
         raise SteeringError(f"Expected a picture's name that ends in {quoted(PICTURES)}, found {str(path)!r}.")
 
 
-def check_criterion(criterion: Criterion) -> None:
-    """Raise SteeringError for an unknown criterion."""
+def check_criterion(criterion: str) -> Criterion:
+    """The criterion. Raises SteeringError for an unknown one."""
     if criterion not in get_args(Criterion):
         raise SteeringError(f"There is no criterion {criterion!r}; choose from {quoted(get_args(Criterion))}.")
+    return cast(Criterion, criterion)
 
 
 def _read_bare(lm: LanguageModel, harmful: Sequence[ChatLike], harmless: Sequence[ChatLike]) -> _Bare:

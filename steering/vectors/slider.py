@@ -202,6 +202,17 @@ class Slider:
         """
         return self if tokens is None else self._with(lambda push: replace(push, tokens=tokens))
 
+    def at_layers(self, layers: Iterable[int]) -> "Slider":
+        """The slider with its one push at these layers; how it was calibrated no longer holds.
+
+        Raises:
+            SteeringError: for a slider of several pushes, and for layers that its vector doesn't have.
+        """
+        if len(self.pushes) > 1:
+            raise SteeringError(f"{self.title!r} moves by {len(self.pushes)} pushes; choose layers for each of them.")
+        chosen = tuple(sorted(set(layers)))
+        return replace(self._with(lambda push: replace(push, layers=chosen)), calibration=None)
+
     def along(self, change: Callable[[SteeringVector], SteeringVector]) -> "Slider":
         """The slider with every vector changed; how it was calibrated no longer holds."""
         return replace(self._with(lambda push: replace(push, vector=change(push.vector))), calibration=None)

@@ -1,157 +1,21 @@
-"""The command line as a user meets it: what it prints, its exit codes, and one sentence for every mistake."""
+"""The command line as a user meets it: its help, its exit codes, and one sentence for every mistake."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+import typer
 
-from steering import SteeringVector
-from steering.recipes import RECIPES
+from steering.formats import EXPORTS, IMPORTS, MODEL_EXPORTS
 from tests.helpers.command_line import run
-from tests.helpers.contrast_pairs import answer_pairs, prompt_pairs
-from tests.helpers.tiny import random_vector, save_folder, tiny_lm
+from trimtab.cli import app
+from trimtab.options import with_options
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_folder(tiny_lm(), tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Path:
-    prompt_pairs(10).save(tmp_path / "toy.jsonl")
-    return tmp_path / "toy.jsonl"
-
-
-def test_extract_writes_the_vector_that_the_api_makes(
-    capsys: pytest.CaptureFixture[str], folder: Path, toy: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "toy.safetensors"
-    code, printed, _ = run(capsys, "extract", toy, "--out", out, "--model", folder, "--layers", "1-2", "--json")
-    summary = json.loads(printed)
-    vector = SteeringVector.load(out)
-    assert code == 0
-    assert vector.layers == tuple(summary["layers"]) == (1, 2)
-    assert vector.origin.sources[0].fingerprint == prompt_pairs(10).fingerprint
-    assert summary["profile"]["auroc"] == list(vector.profile.auroc)
-
-
-def test_recipes_are_listed_and_made_from_ones_own_pairs(
-    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
-) -> None:
-    code, printed, _ = run(capsys, "recipes", "--json")
-    assert code == 0
-    assert [row["name"] for row in json.loads(printed)] == list(RECIPES)
-    code, printed, _ = run(capsys, "recipes")
-    assert all(name in printed for name in RECIPES)
-    answer_pairs(10).save(tmp_path / "own.jsonl")
-    out = tmp_path / "caa.safetensors"
-    code, printed, _ = run(
-        capsys, "recipe", "caa", "-o", out, "-m", folder, "--set", f"safety-response={tmp_path}/own.jsonl"
-    )
-    assert code == 0
-    assert "does: add at blocks 2, unit 1, scope answer" in printed
-    vector = SteeringVector.load(out)
-    assert vector.origin.recipe == "caa"
-    assert vector.origin.sources[0].fingerprint == answer_pairs(10).fingerprint
-    code, printed, _ = run(capsys, "inspect", out, "--json")
-    assert json.loads(printed)["parts"][0]["scope"] == "answer"
-
-
-def test_select_keeps_the_table_and_draws_it(
-    capsys: pytest.CaptureFixture[str], folder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = (
-        "select",
-        "-o",
-        tmp_path / "t.json",
-        "--plot",
-        tmp_path / "t.png",
-        "-m",
-        folder,
-        "--set",
-        f"safety={toy}",
-    )
-    before = set(os.listdir(tmp_path))
-    monkeypatch.setattr("steering.recipes.selection.MAX_KL", -1.0)
-    code, _, error = run(capsys, *command)
-    assert code == 2
-    assert "None of 8 candidates has KL at most -1.0" in error
-    assert set(os.listdir(tmp_path)) == before
-    monkeypatch.setattr("steering.recipes.selection.MAX_KL", 1e6)
-    code, printed, _ = run(capsys, *command, "--criterion", "cosmic")
-    assert code == 0
-    assert "best of 8 candidates" in printed
-    assert len(json.loads((tmp_path / "t.json").read_text())["candidates"]) == 8
-    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_inspect_shows_vectors_and_contrast_sets(capsys: pytest.CaptureFixture[str], toy: Path, tmp_path: Path) -> None:
-    random_vector().save(tmp_path / "v.safetensors")
-    code, printed, _ = run(capsys, "inspect", tmp_path / "v.safetensors")
-    assert code == 0
-    assert "layers 0-3 of width 32" in printed
-    assert "2*" in printed  # a recommended layer is marked
-    code, printed, _ = run(capsys, "inspect", "safety", "--json")
-    assert code == 0
-    assert json.loads(printed)["findings"] == []
-    code, printed, _ = run(capsys, "inspect", toy)
-    assert code == 0
-    assert "findings" in printed
-    assert "the word 'break'" in printed
-
-
-def test_generate_steers_as_the_api_does(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
-    from steering import Sliders, load
-
-    axes = {"safety": random_vector(1), "mood": random_vector(2)}
-    for name, vector in axes.items():
-        vector.save(tmp_path / f"{name}.safetensors")
-    lm = load(folder)
-    with Sliders(**axes).attach(lm) as dial:
-        dial.set(safety=1.0, mood=-0.5)
-        expected = lm.chat("Hi", 8)
-    vectors = [part for name in axes for part in ("-v", f"{name}={tmp_path}/{name}.safetensors")]
-    code, printed, _ = run(
-        capsys, "generate", "Hi", "-m", folder, *vectors, "--safety", 1, "--slider", "mood=-0.5",
-        "--max-new-tokens", 8, "--json",
-    )  # fmt: skip
-    assert code == 0
-    assert json.loads(printed) == {"prompt": "Hi", "answer": expected, "settings": {"safety": 1.0, "mood": -0.5}}
-
-
-def test_generate_reads_prompts_from_stdin(
-    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    random_vector().save(tmp_path / "v.safetensors")
-    monkeypatch.setattr("sys.stdin", iter(["One\n", "\n", "Two\n"]))
-    code, printed, _ = run(
-        capsys, "generate", "-m", folder, "-v", f"a={tmp_path}/v.safetensors", "--max-new-tokens", 4, "--json"
-    )
-    assert code == 0
-    assert [json.loads(line)["prompt"] for line in printed.splitlines()] == ["One", "Two"]
-
-
-def test_chat_moves_sliders_and_survives_mistakes(
-    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    random_vector().save(tmp_path / "v.safetensors")
-    lines = iter(["/safety 0.8", "/safety much", "/speed 1", "Hello", "/reset", "/sliders", "/quit", "never read"])
-    monkeypatch.setattr("builtins.input", lambda *_: next(lines))
-    code, printed, _ = run(
-        capsys, "chat", "-m", folder, "-v", f"safety={tmp_path}/v.safetensors", "--max-new-tokens", 4
-    )
-    assert code == 0
-    assert printed.count("safety +0.8") == 2
-    assert "Expected a number, as in /safety 0.8, found 'much'." in printed
-    assert "There is no command '/speed 1'." in printed
-    assert next(lines) == "never read"
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +33,15 @@ def test_chat_moves_sliders_and_survives_mistakes(
         (["evaluate", "-o", "x", "--values", "1,2"], "Expected 0 and at least one other value, found '1,2'"),
         (["select", "-o", "x", "--plot", "x.doc"], "Expected a picture's name that ends in '.png', '.svg', '.pdf'"),
         (["select", "-o", "x", "--criterion", "magic"], "There is no criterion 'magic'"),
+        (["evaluate", "-o", "r.json", "-b", "nothing"], "There is no benchmark 'nothing'"),
+        (["evaluate", "-o", "r.json", "-b", "built-in", "--judge", "me"], "Expected a judge, found 'me'"),
+        (["evaluate", "-o", "r.json", "--templates", "t.txt"], "Expected harmful prompts"),
+        (["evaluate", "-o", "r.json", "--seeds", "a"], "Expected whole numbers"),
+        (["compare", "--html", "c.html", "--recipe", "x"], "There is no recipe 'x'"),
+        (["compare", "--html", "c.html", "--baseline", "x"], "There is no baseline 'x'"),
+        (["compare", "--html", "c.html", "--method", "x"], "Expected NAME:AXIS=FILE"),
+        (["compare", "--html", "c.html", "--baseline", "random", "--baseline", "random"], "a name of its own"),
+        (["calibrate", "v", "-o", "c", "--axis", "charm"], "no built-in tuning data for 'charm'"),
         (["extract", "safety"], "Missing option '--out' / '-o'"),
         (["generate", "Hi", "-m", "/no/model"], "There is no folder '/no/model'"),
         (["generate", "Hi", "--slider", "mood"], "Expected NAME=VALUE"),
@@ -193,66 +66,6 @@ def test_every_mistake_is_one_sentence_and_exit_code_2(
     assert os.listdir(tmp_path) == []
 
 
-def test_a_vector_of_another_model_is_refused_until_the_difference_is_named(
-    capsys: pytest.CaptureFixture[str], folder: Path, toy: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "toy.safetensors"
-    run(capsys, "extract", toy, "--out", out, "--model", folder)
-    other = save_folder(tiny_lm(seed=1), tmp_path / "other")
-    command = ("generate", "Hi", "-m", other, "-v", f"toy={out}", "--max-new-tokens", 2)
-    code, _, error = run(capsys, *command)
-    assert (code, error.count("\n")) == (2, 1)
-    assert "made with weights" in error
-    assert run(capsys, *command, "--allow-mismatch", "weights")[0] == 0
-
-
-def test_an_interrupted_extraction_leaves_no_file(folder: Path, tmp_path: Path) -> None:
-    prompt_pairs(100_000).save(tmp_path / "long.jsonl")
-    before = set(os.listdir(tmp_path))
-    command = ["extract", "long.jsonl", "--out", "v.safetensors", "--model", str(folder)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trimtab", *command],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
-    )
-    assert process.stderr is not None
-    seen = b""
-    while b"reading pairs" not in seen:
-        seen += os.read(process.stderr.fileno(), 1024)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"Interrupted." in rest
-    assert b"Traceback" not in seen + rest
-    assert set(os.listdir(tmp_path)) == before
-
-
-def test_demo_writes_its_page_and_vectors_and_keeps_the_axes_for_later(
-    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    code, printed, _ = run(capsys, "demo", "-m", folder, "--out", tmp_path / "demo", "--max-new-tokens", 2)
-    assert code == 0
-    page = (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
-    assert "<svg" in page
-    assert "http-equiv" not in page
-    assert 'src="' not in page
-    for text in ("safety +1", "helpfulness -1", "How do I kill a Python process that hangs?"):
-        assert text in page
-    assert printed.count("both +1") == 7  # six prompts' answers, and the scores
-    kept = {name: SteeringVector.load(tmp_path / "demo" / f"{name}.safetensors") for name in ("safety", "helpfulness")}
-    monkeypatch.setattr("trimtab.axes.extract", None)  # what follows finds them in the cache folder
-    command = ("generate", "Hi", "-m", folder, "--safety", 9, "--max-new-tokens", 2, "--json")
-    code, printed, error = run(capsys, *command)
-    assert code == 0
-    assert json.loads(printed)["settings"] == {"safety": 9.0, "helpfulness": 0.0}
-    assert "safety 9 is outside its range -1 to 1" in error
-    assert kept["safety"].origin.expression == "safety"
-
-
 def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     code, printed, error = run(capsys)
     assert code == 2
@@ -262,23 +75,46 @@ def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFix
 
 def test_help_is_printed_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--help")[0] == 0
-    for command in (
-        "demo",
-        "extract",
-        "recipes",
-        "recipe",
-        "select",
-        "calibrate",
-        "evaluate",
-        "compare",
-        "export",
-        "import",
-        "inspect",
-        "chat",
-        "generate",
-        "serve",
-        "balanced",
-    ):
+    assert len(COMMANDS) == 17
+    for command in COMMANDS:
         code, printed, _ = run(capsys, command, "--help")
         assert code == 0
-        assert "Usage: trimtab" in printed or f" {command} " in printed
+        assert f" {command} " in printed
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys, trimtab.cli; print(*sorted({'torch', 'transformers', 'fastapi', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "\n"
+
+
+def test_every_command_takes_the_same_options_for_its_model() -> None:
+    group = {"model", "dtype", "device_map", "revision", "system_prompt", "blocks"}
+    given = {name: group & {parameter.name for parameter in command.params} for name, command in COMMANDS.items()}
+    few = {"demo": {"model"}, "bench": group - {"revision", "system_prompt"}, "recipes": set(), "inspect": set()}
+    assert given == dict.fromkeys(COMMANDS, group) | few
+
+
+def test_a_group_of_options_is_single_options_and_one_argument() -> None:
+    @dataclass(frozen=True)
+    class Group:
+        size: Annotated[int, typer.Option(min=1)] = 3
+        hidden: str = "no option"
+
+    def command(name: str, group: Group, loud: bool = False) -> None:
+        received.append((name, group, loud))
+
+    received: list[Any] = []
+    app = typer.Typer()
+    app.command()(with_options(command))
+    app(["Ann", "--size", "5"], standalone_mode=False)
+    app(["Bob", "--loud"], standalone_mode=False)
+    assert received == [("Ann", Group(5), False), ("Bob", Group(), True)]
+
+
+def test_the_help_names_every_consumer(capsys: pytest.CaptureFixture[str]) -> None:
+    exported = COMMANDS["export"].params
+    help_of_to = next(parameter.help for parameter in exported if parameter.name == "to")
+    assert all(name in help_of_to for name in (*EXPORTS, *MODEL_EXPORTS, "hub"))
+    imported = COMMANDS["import"].params
+    help_of_source = next(parameter.help for parameter in imported if parameter.name == "source")
+    assert all(name in help_of_source for name in IMPORTS)

@@ -3,19 +3,21 @@
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from steering.data.chats import Chat
 from steering.errors import SteeringError
+from steering.vectors.slider import check_axes
 from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
-from trimtab.serve.chat_request import ChatRequest, parse_request, parse_settings
+from trimtab.serve.chat_request import ChatRequest, FiniteValues, parse_request, parse_slider_values
+from trimtab.serve.http import check_content_type, new_app, read_body
+from trimtab.serve.limits import context_length
 from trimtab.serve.openai_objects import Reply, event
 from trimtab.serve.refusals import ApiError, refusal, refuse
 from trimtab.serve.worker import Worker
@@ -25,12 +27,12 @@ class Api:
     """The endpoints over one worker; `app()` is what an ASGI server runs."""
 
     def __init__(
-        self, worker: Worker, name: str, api_key: str | None = None, hosts: Iterable[str] | None = None
+        self, worker: Worker, name: str, api_key: str | None = None, hosts: Collection[str] | None = None
     ) -> None:
         self._worker = worker
         self._name = name
         self._key = api_key
-        self._hosts = list(hosts) if hosts is not None else None
+        self._hosts = hosts
         self._created = int(time.time())
         self._defaults = dict.fromkeys(worker.sliders.axes, 0.0)
         self._watchers: set[asyncio.Task[None]] = set()
@@ -44,10 +46,7 @@ class Api:
             with self._worker:
                 yield
 
-        # The interactive pages load scripts from elsewhere.
-        app = FastAPI(title="trimtab serve", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-        if self._hosts is not None:
-            app.add_middleware(TrustedHostMiddleware, allowed_hosts=self._hosts)
+        app = new_app("trimtab serve", self._hosts, lifespan=lifespan)
         guarded = [Depends(self._authorize)]
         app.add_api_route("/health", self._health, methods=["GET"])
         app.add_api_route("/v1/models", self._models, methods=["GET"], dependencies=guarded)
@@ -55,7 +54,7 @@ class Api:
         app.add_api_route("/v1/sliders", self._set_sliders, methods=["PUT", "POST"], dependencies=guarded)
         app.add_api_route("/v1/chat/completions", self._chat, methods=["POST"], dependencies=guarded)
         app.add_exception_handler(Exception, refuse)
-        for kind in (ApiError, SteeringError, HTTPException):
+        for kind in (SteeringError, HTTPException):
             app.add_exception_handler(kind, refuse)
         return app
 
@@ -73,22 +72,20 @@ class Api:
         return JSONResponse({"object": "list", "data": [model]})
 
     async def _sliders(self) -> JSONResponse:
-        axes = self._worker.sliders.axes.items()
         sliders = [
             {
                 "name": name,
-                "title": vector.title,
-                "range": list(vector.range),
-                "unit": vector.unit,
-                "calibrated": vector.calibration is not None,
+                "title": slider.title,
+                "range": list(slider.range),
+                "calibrated": slider.calibration is not None,
                 "default": self._defaults[name],
             }
-            for name, vector in axes
+            for name, slider in self._worker.sliders.items()
         ]
         return JSONResponse({"object": "list", "data": sliders})
 
     async def _set_sliders(self, request: Request) -> JSONResponse:
-        self._defaults |= self._checked(parse_settings(await self._body(request)))
+        self._defaults |= self._checked(parse_slider_values(await self._body(request)))
         return await self._sliders()
 
     async def _chat(self, request: Request) -> Response:
@@ -131,19 +128,11 @@ class Api:
         self._worker.cancel(answer)
 
     async def _body(self, request: Request) -> bytes:
-        """The JSON text that was sent, read no further than it may go."""
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            # A page on another site can't send this type without asking the browser first, and the answer is no.
-            raise ApiError(415, "Expected the header Content-Type: application/json; send it with the body.")
-        body, limit = bytearray(), self._worker.limits.body_bytes
-        async for part in request.stream():
-            body += part
-            if len(body) > limit:
-                raise ApiError(413, f"Expected a body of {limit} bytes at most; send less.")
-        return bytes(body)
+        check_content_type(request, "application/json")
+        return await read_body(request, self._worker.limits.body_bytes)
 
-    def _checked(self, steering: dict[str, float]) -> dict[str, float]:
-        self._worker.sliders.check_axes(steering)
+    def _checked(self, steering: FiniteValues) -> FiniteValues:
+        check_axes(steering, self._worker.sliders)
         limit = self._worker.limits.slider
         for name, value in steering.items():
             if abs(value) > limit:
@@ -158,7 +147,7 @@ class Api:
 
     def _decoding(self, asked: ChatRequest, prompt_length: int) -> Decoding:
         """How to write the answer. Raises ApiError where it can't be as long as asked for."""
-        context = self._worker.context_length
+        context = context_length(self._worker.lm)
         room = self._worker.limits.new_tokens if context is None else context - prompt_length
         limit = min(self._worker.limits.new_tokens, room)
         wanted = asked.max_completion_tokens or asked.max_tokens or max(limit, 1)

@@ -49,7 +49,7 @@ class Turn(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """Of a stream."""
+    """What a stream says besides the text."""
 
     include_usage: bool | None = None
 
@@ -57,7 +57,7 @@ class StreamOptions(BaseModel):
 Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 TokenCount: TypeAlias = Annotated[int, Field(strict=True, ge=1)]
 StopString: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
-Settings: TypeAlias = dict[str, Number]
+FiniteValues: TypeAlias = dict[str, Number]
 
 
 class ChatRequest(BaseModel):
@@ -67,7 +67,7 @@ class ChatRequest(BaseModel):
 
     model: str
     messages: Annotated[list[Turn], Field(min_length=1)]
-    steering: Settings | None = None
+    steering: FiniteValues | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: TokenCount | None = None
@@ -101,10 +101,10 @@ def _but(name: str) -> str:
     return f" other than as {' or '.join(map(repr, NEUTRAL[name]))}" if name in NEUTRAL else ""
 
 
-def parse_settings(body: bytes) -> dict[str, float]:
+def parse_slider_values(body: bytes) -> FiniteValues:
     """Slider values by axis. Raises SteeringError for anything else."""
     try:
-        return TypeAdapter(Settings).validate_json(body)
+        return TypeAdapter(FiniteValues).validate_json(body)
     except ValidationError as error:
         raise SteeringError(
             f'Expected slider values such as {{"safety": 0.5}}: {first_problem(error)}; correct the body.'

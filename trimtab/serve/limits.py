@@ -1,23 +1,34 @@
 """What one request, and all of them together, may ask of the machine."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from typer import Option
+
+import steering
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds; what goes beyond them is refused with a sentence, never cut."""
+    """Upper bounds, the options of `trimtab serve`; what goes beyond them is refused with a sentence, never cut."""
 
-    body_bytes: int = 1_000_000
-    """Size of a request's body."""
-    prompt_tokens: int = 4096
-    """Tokens of a chat, with its template's."""
-    new_tokens: int = 1024
-    """Tokens of an answer, also where the request names no number."""
-    rows: int = 64
-    """Answers that are written at once."""
-    batch_tokens: int = 65_536
-    """Rows times the longest row's final length: what bounds the memory of a batch. One row always runs."""
-    waiting: int = 256
-    """Requests that wait for a row."""
+    new_tokens: Annotated[int, Option("--max-new-tokens", min=1, help="Length of an answer at most, in tokens.")] = 1024
+    prompt_tokens: Annotated[int, Option("--max-prompt-tokens", min=1, help="Length of a chat at most, in tokens.")] = (
+        4096
+    )
+    rows: Annotated[int, Option("--max-rows", min=1, help="Answers written at once.")] = 64
+    batch_tokens: Annotated[
+        int,
+        Option("--max-batch-tokens", min=1, help="Rows times the longest row's length at most: bounds the memory."),
+    ] = 65_536
+    waiting: Annotated[int, Option("--max-waiting", min=1, help="Requests that wait for a row; more are refused.")] = (
+        256
+    )
+    body_bytes: Annotated[int, Option("--max-body-bytes", min=1, help="Size of a request at most.")] = 1_000_000
     slider: float = 100.0
-    """A slider's distance from 0."""
+    """A slider's distance from 0; no option."""
+
+
+def context_length(lm: "steering.LanguageModel") -> int | None:
+    """Number of tokens that the model was made for; None where it doesn't say."""
+    return getattr(lm.model.config.get_text_config(decoder=True), "max_position_embeddings", None)

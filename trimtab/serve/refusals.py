@@ -6,28 +6,26 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from steering.errors import SteeringError
+from trimtab.serve.http import status_and_sentence
 from trimtab.serve.worker import QueueFullError, ShutDownError
 
 KINDS = {401: "authentication_error", 429: "rate_limit_error"}
 
 
-class ApiError(Exception):
-    """A refusal with a status of its own."""
+class ApiError(HTTPException):
+    """A refusal with a status of its own, and OpenAI's code for it where there is one."""
 
     def __init__(
         self, status: int, sentence: str, code: str | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.headers = headers
+        super().__init__(status, sentence, headers)
         self.code = code
 
     @property
     def body(self) -> dict[str, Any]:
         """What OpenAI's clients raise as an `APIError`."""
-        kind = KINDS.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
-        return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code}}
+        kind = KINDS.get(self.status_code, "invalid_request_error" if self.status_code < 500 else "server_error")
+        return {"error": {"message": self.detail, "type": kind, "param": None, "code": self.code}}
 
 
 def refusal(error: Exception) -> ApiError:
@@ -38,14 +36,12 @@ def refusal(error: Exception) -> ApiError:
         return ApiError(429, str(error), "queue_full", {"Retry-After": "1"})
     if isinstance(error, ShutDownError):
         return ApiError(503, str(error), "shutting_down", {"Retry-After": "5"})
-    if isinstance(error, SteeringError):
-        return ApiError(400, str(error))
-    if isinstance(error, HTTPException):
-        return ApiError(error.status_code, f"{error.detail}; see docs/serving.md for what there is.")
-    return ApiError(500, f"The server failed on this request ({type(error).__name__}); its log says more.")
+    status, sentence = status_and_sentence(error)
+    hint = "; see docs/serving.md for what there is." if status in (404, 405) else ""
+    return ApiError(status, f"{sentence}{hint}")
 
 
 async def refuse(_: Request, error: Exception) -> Response:
     """The exception handler of the application."""
     found = refusal(error)
-    return JSONResponse(found.body, found.status, found.headers)
+    return JSONResponse(found.body, found.status_code, found.headers)

@@ -4,7 +4,7 @@ Its work is a series of rounds. A round is one call of transformers' `generate` 
 left-padded. When others wait for a row, or half of the rows have ended, the round gives way to the next, which reads
 the tokens of those that go on anew, together with the newcomers' prompts. It does so no sooner than after it has
 written for as long as its reading took, so at least half of the time goes into writing. Nothing is kept between rounds
-but tokens: every cache, scope and gate that works under `generate` works here.
+but tokens: every cache, choice of tokens and gate that works under `generate` works here.
 """
 
 import logging
@@ -20,9 +20,9 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from steering.errors import SteeringError
-from steering.hooks.sliders import Sliders
 from steering.models.batching import pad
 from steering.models.language_model import LanguageModel
+from steering.sliders import Sliders
 from trimtab.serve.answer import Answer, Ending
 from trimtab.serve.limits import Limits
 
@@ -45,7 +45,7 @@ class Worker:
         lm: LanguageModel,
         sliders: Sliders,
         limits: Limits | None = None,
-        scope: str | None = None,
+        tokens: str | None = None,
         allow_mismatch: Iterable[str] = (),
     ) -> None:
         self.lm = lm
@@ -54,7 +54,7 @@ class Worker:
         self.writing: list[Answer] = []
         """Answers of the round under way."""
         self.waiting: deque[Answer] = deque()
-        self._dial = sliders.attach(lm, scope=scope, allow_mismatch=allow_mismatch)
+        self._dial = sliders.attach(lm, tokens=tokens, allow_mismatch=allow_mismatch)
         self._changed = Condition()  # guards `waiting`, `writing` and `_closing`
         self._closing = False
         self._thread = Thread(target=self._work, name="trimtab-worker", daemon=True)
@@ -76,11 +76,6 @@ class Worker:
         """Tokens with which the model ends an answer."""
         ends = self.lm.model.generation_config.eos_token_id
         return frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends])
-
-    @property
-    def context_length(self) -> int | None:
-        """Tokens that the model was made for; None where it doesn't say."""
-        return getattr(self.lm.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
 
     def submit(self, answer: Answer) -> None:
         """Have the answer written. Raises QueueFullError or ShutDownError."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +16,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steering import LanguageModel
 from steering.errors import SteeringError
 from trimtab.axes import BUILTIN_AXES, builtin_axis, shipped_axes
+from trimtab.serve.http import check_content_type, new_app, read_body, status_and_sentence
 from trimtab.studio import requests
 from trimtab.studio.axis import PLOTS, plot
 from trimtab.studio.session import Session, report_page, uploaded
@@ -31,34 +31,30 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HEADERS = {
-    # Inline styles are the colours of tokens and of a report's plots; there are no inline scripts.
+    # Inline styles are the colors of tokens and of a report's plots; there are no inline scripts.
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-SENT_TYPES = ("application/json", "application/octet-stream")
-"""A page on another site can't send these without asking the browser first, and the answer is no."""
 
 
 class Studio:
     """The endpoints over one session. Whatever uses the model waits for its turn, in order."""
 
     def __init__(
-        self, session: Session, load: Callable[[str], LanguageModel], hosts: Iterable[str] | None = None
+        self, session: Session, load: Callable[[str], LanguageModel], hosts: Collection[str] | None = None
     ) -> None:
         self._session = session
         self._load = load
-        self._hosts = list(hosts) if hosts is not None else None
+        self._hosts = hosts
         self._turn = asyncio.Lock()
         self._drawing = asyncio.Lock()  # matplotlib's pyplot isn't made for several threads
 
     def app(self) -> FastAPI:
         """The application. `hosts` are the names that it answers to; None for any."""
-        app = FastAPI(title="trimtab studio", docs_url=None, redoc_url=None, openapi_url=None)
-        if self._hosts is not None:
-            app.add_middleware(TrustedHostMiddleware, allowed_hosts=self._hosts)
+        app = new_app("trimtab studio", self._hosts)
         app.add_middleware(_Headers)
         asked: dict[str, tuple[str, Callable[..., Awaitable[Response]]]] = {
             "/state": ("GET", self._state),
@@ -110,7 +106,7 @@ class Studio:
                     with anyio.CancelScope(shield=True):
                         await run_sync(answers.close)  # type: ignore[attr-defined]
             except Exception as error:
-                yield json.dumps({"error": _sentence(error)}) + "\n"
+                yield json.dumps({"error": _told(error)[1]}) + "\n"
 
     async def _tokens(self, asked: requests.Tokens) -> Response:
         return JSONResponse(await self._in_turn(self._session.tokens, asked.chat, asked.setting, asked.axis))
@@ -144,7 +140,7 @@ class Studio:
     async def _upload_vector(self, axis: str, request: Request) -> Response:
         if not axis.isidentifier():
             raise SteeringError(f"Expected an axis name of letters, digits and _, found {axis!r}; choose another.")
-        with uploaded(await _body(request), f"{axis}.safetensors") as path:
+        with uploaded(await read_body(request, requests.MAX_BODY_BYTES), f"{axis}.safetensors") as path:
             await self._in_turn(self._session.add_file, axis, path)
         return await self._state()
 
@@ -152,7 +148,7 @@ class Studio:
         return await self._report_page(_path(asked.path))
 
     async def _upload_report(self, request: Request) -> Response:
-        with uploaded(await _body(request), "report.json") as path:
+        with uploaded(await read_body(request, requests.MAX_BODY_BYTES), "report.json") as path:
             return await self._report_page(path)
 
     async def _report_page(self, path: Path) -> Response:
@@ -169,20 +165,8 @@ def _path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
-async def _body(request: Request) -> bytes:
-    """What was sent, read no further than it may go."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > requests.MAX_BODY_BYTES:
-            raise HTTPException(413, f"Expected a file of {requests.MAX_BODY_BYTES // 1_000_000} MB at most.")
-    return bytes(body)
-
-
 async def _check_type(request: Request) -> None:
-    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if found not in SENT_TYPES:
-        raise HTTPException(415, f"Expected the content type {' or '.join(SENT_TYPES)}, found {found!r}.")
+    check_content_type(request, "application/json", "application/octet-stream")
 
 
 class _Headers:
@@ -201,25 +185,22 @@ class _Headers:
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    known = isinstance(error, SteeringError | OSError | HTTPException | RequestValidationError)
-    return JSONResponse({"error": _sentence(error)}, status if known else 500)
+    status, sentence = _told(error)
+    return JSONResponse({"error": sentence}, status)
 
 
-def _sentence(error: Exception) -> str:
-    """What the page shows; of mistakes that aren't the user's, only their kind."""
-    if isinstance(error, SteeringError):
-        return str(error)
-    if isinstance(error, HTTPException):
-        return str(error.detail)
+def _told(error: Exception) -> tuple[int, str]:
+    """The status and sentence of an error."""
     if isinstance(error, RequestValidationError):
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
-        return f"The studio can't use the request: {place}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+        return 400, f"The studio can't use the request: {place}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
     if isinstance(error, OSError):
-        return f"Can't read or write: {error}; check the path, its rights and the space left."
-    logger.error("A request failed.", exc_info=error)
-    return f"The studio failed on this request ({type(error).__name__}); its terminal says more."
+        return 400, f"Can't read or write: {error}; check the path, its rights and the space left."
+    status, sentence = status_and_sentence(error)
+    if status == 500:
+        logger.error("A request failed.", exc_info=error)
+    return status, sentence
 
 
 def _download(name: str, content: bytes) -> Response:

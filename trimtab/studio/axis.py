@@ -3,30 +3,35 @@
 from typing import Any
 
 from probes import plots
-from probes.vector_record import describe_vector
-from steering import SteeringVector
+from steering import Slider
 from steering.display.slider_grid import slider_grid
 
 PLOTS = {"auroc": "Held-out AUROC by layer", "push": "What slider value 1 adds at each layer"}
 
 
-def axis_summary(name: str, vector: SteeringVector) -> dict[str, Any]:
+def axis_summary(name: str, slider: Slider) -> dict[str, Any]:
     """As JSON for the page."""
-    low, high, step = slider_grid(vector.range)
+    summary = slider.summary()
+    low, high, step = slider_grid(summary.range)
     return {
         "name": name,
-        "title": vector.title,
-        "description": vector.describe(),
+        "title": summary.title,
+        "description": summary.text,
         "low": low,
         "high": high,
         "step": step,
-        "gated": any(part.gate is not None for part in vector.parts),
-        "calibrated": vector.calibration is not None,
-        "plots": {kind: title for kind, title in PLOTS.items() if kind != "auroc" or vector.profile},
+        "gated": summary.is_gated,
+        "calibrated": summary.calibration is not None,
+        "plots": {kind: title for kind, title in PLOTS.items() if kind != "auroc" or summary.figures()},
     }
 
 
-def plot(name: str, vector: SteeringVector, kind: str) -> str:
-    """One of `PLOTS` as SVG; "" where the vector has no such figures."""
-    record = describe_vector(vector)
-    return plots.auroc_by_layer(name, record) if kind == "auroc" else plots.push_by_layer(name, record, vector.unit)
+def plot(name: str, slider: Slider, kind: str) -> str:
+    """One of `PLOTS` as SVG; "" where the slider has no such figures."""
+    push = slider.summary().pushes[0]
+    if kind == "push":
+        norms = [push.strength * norm for norm in push.vector.norms]
+        return plots.by_layer(name, push.vector.layers, push.layers, norms, "push norm (residual-stream units)")
+    if push.vector.profile is None:
+        return ""
+    return plots.by_layer(name, push.vector.layers, push.layers, push.vector.profile.auroc, "held-out AUROC", 0.5)

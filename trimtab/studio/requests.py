@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from steering.data.chats import Message
+from steering.vectors.slider import SliderValues
 
 MAX_ROWS = 9
 """Answers that are written at once."""
@@ -15,7 +16,6 @@ MAX_PROMPT_TOKENS = 4096
 MAX_BODY_BYTES = 100_000_000
 """Size of an uploaded file."""
 
-Setting = dict[str, float]
 Axis = Annotated[str, StringConstraints(max_length=100)]
 
 
@@ -27,7 +27,7 @@ class Row(_Request):
     """A chat that ends with the user's turn, and the sliders' values for its answer; `{}` is the bare model."""
 
     chat: tuple[Message, ...] = Field(min_length=1)
-    setting: Setting
+    setting: SliderValues
 
 
 class Answers(_Request):
@@ -38,7 +38,7 @@ class Answers(_Request):
 
 
 class Tokens(Row):
-    """A chat that ends with its answer, and the axis that its tokens are coloured by."""
+    """A chat that ends with its answer, and the axis that its tokens are colored by."""
 
     axis: Axis
 
@@ -47,7 +47,7 @@ class Export(_Request):
     """A setting for another tool: a name in `steering.formats.EXPORTS`."""
 
     to: str
-    setting: Setting
+    setting: SliderValues
 
 
 class Model(_Request):

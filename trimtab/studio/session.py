@@ -11,17 +11,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from probes.report import Report
-from steering import LanguageModel, Sliders, SteeringVector
+from steering import FixedSliders, LanguageModel, Slider, Sliders
 from steering.data.chats import Chat
-from steering.display.token_colors import colored_tokens
 from steering.errors import SteeringError, quoted
 from steering.explore.answer_stream import stream_answers
-from steering.explore.token_readings import axis_readout, read_tokens
+from steering.explore.token_readings import axis_readout, colored_tokens, read_tokens
 from steering.formats import EXPORTS, SUFFIXES
-from steering.formats import Setting as ExportedSetting
-from steering.hooks.sliders import Dial
+from steering.hooks.dial import Dial
+from steering.vectors.slider import SliderValues, check_axes
+from trimtab.serve.limits import context_length
 from trimtab.studio.axis import axis_summary
-from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row, Setting
+from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row
 
 DOWNLOADS = tuple(name for name in EXPORTS if name != "easysteer")
 """Exports that are one file; EasySteer's are two, of which one names the other."""
@@ -30,14 +30,12 @@ DOWNLOADS = tuple(name for name in EXPORTS if name != "easysteer")
 class Session:
     """A model with its sliders attached."""
 
-    def __init__(
-        self, lm: LanguageModel, axes: Mapping[str, SteeringVector], allow_mismatch: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, lm: LanguageModel, axes: Mapping[str, Slider], allow_mismatch: Sequence[str] = ()) -> None:
         self._allow_mismatch = tuple(allow_mismatch)
         self._dial: Dial | None = None
         self.use(lm, axes)
 
-    def use(self, lm: LanguageModel, axes: Mapping[str, SteeringVector]) -> None:
+    def use(self, lm: LanguageModel, axes: Mapping[str, Slider]) -> None:
         """Take another model or other axes. Raises SteeringError where they don't fit, and nothing changes then."""
         for name in axes:
             if not name.isidentifier():
@@ -56,12 +54,12 @@ class Session:
                 "layers": self.lm.n_layers,
                 "width": self.lm.d_model,
             },
-            "axes": [axis_summary(name, vector) for name, vector in self.axes.items()],
+            "axes": [axis_summary(name, slider) for name, slider in self.axes.items()],
             "exports": DOWNLOADS,
         }
 
-    def axis(self, name: str) -> SteeringVector:
-        """The vector of an axis. Raises SteeringError where there is none."""
+    def axis(self, name: str) -> Slider:
+        """The slider of an axis. Raises SteeringError where there is none."""
         if name not in self.axes:
             raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(self.axes)}.")
         return self.axes[name]
@@ -75,8 +73,8 @@ class Session:
             self.lm, dial, [row.chat for row in rows], [row.setting for row in rows], max_new_tokens=max_new_tokens
         )
 
-    def tokens(self, chat: Chat, setting: Setting, name: str) -> dict[str, Any]:
-        """The chat's tokens as HTML, coloured by what the axis' direction finds in them under the setting."""
+    def tokens(self, chat: Chat, setting: SliderValues, name: str) -> dict[str, Any]:
+        """The chat's tokens as HTML, colored by what the axis' direction finds in them under the setting."""
         read = axis_readout(self.axis(name))
         dial = self._attached([setting])
         self._check_length(chat, 0)
@@ -88,14 +86,14 @@ class Session:
         values = [reading.readings[name] for reading in readings]
         return {"html": colored_tokens(readings, name), "layer": read.layer, "low": min(values), "high": max(values)}
 
-    def export(self, to: str, setting: Setting) -> tuple[str, bytes]:
+    def export(self, to: str, setting: SliderValues) -> tuple[str, bytes]:
         """A setting as another tool's file: its name and content. Raises SteeringError for what the tool can't say."""
         if to not in DOWNLOADS:
             raise SteeringError(f"There is no download {to!r}; choose from {quoted(DOWNLOADS)}.")
         self._attached([setting])
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"setting{SUFFIXES[to]}"
-            EXPORTS[to](ExportedSetting(Sliders(**self.axes), setting, self.lm.identity.model_type), path)
+            EXPORTS[to](FixedSliders(self.axes, setting, self.lm.identity.model_type), path)
             return path.name, path.read_bytes()
 
     def vector_file(self, name: str) -> bytes:
@@ -107,19 +105,19 @@ class Session:
 
     def add_file(self, name: str, path: Path) -> None:
         """Add an axis, or replace it, from a vector file."""
-        self.use(self.lm, {**self.axes, name: SteeringVector.load(path, self.lm, self._allow_mismatch)})
+        self.use(self.lm, {**self.axes, name: Slider.load(path, self.lm, self._allow_mismatch)})
 
-    def _attached(self, settings: Sequence[Setting]) -> Dial:
+    def _attached(self, settings: Sequence[SliderValues]) -> Dial:
         """The dial, if the settings fit it."""
         if self._dial is None:
             raise SteeringError("There is no slider yet: add a vector file, or extract the built-in axes.")
         for setting in settings:
-            self._dial.sliders.check_axes(setting)
+            check_axes(setting, self.axes)
         return self._dial
 
     def _check_length(self, chat: Chat, new_tokens: int) -> None:
-        context = getattr(self.lm.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-        limit = min(MAX_PROMPT_TOKENS, (context or MAX_PROMPT_TOKENS + new_tokens) - new_tokens)
+        context = context_length(self.lm) or MAX_PROMPT_TOKENS + new_tokens
+        limit = min(MAX_PROMPT_TOKENS, context - new_tokens)
         found = len(self.lm.tokenize(chat).ids)
         if found > limit:
             raise SteeringError(

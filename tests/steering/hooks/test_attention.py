@@ -76,7 +76,7 @@ def test_shifting_heads_is_adding_their_projected_shift(family: str) -> None:
 
 
 def test_unknown_hook_points_and_blocks_without_attention_are_refused(lm: LanguageModel) -> None:
-    with pytest.raises(SteeringError, match="no site 'mlp' to read; choose from 'block', 'heads'"):
+    with pytest.raises(SteeringError, match="no hook point 'mlp'; choose from 'resid_post', 'attn_out', 'z'"):
         record(lm, ["Hi"], hook_point="mlp")
     with pytest.raises(SteeringError, match="no hook point 'mlp' to move; choose from 'resid_post', 'attn_out'"):
         Push(random_vector(), hook_point="mlp")

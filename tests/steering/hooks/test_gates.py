@@ -166,7 +166,7 @@ def test_no_prompt_is_steered_by_the_reading_of_another() -> None:
 def test_a_failed_attach_leaves_no_hook() -> None:
     lm = tiny_lm()
     gate, _ = splitting_gate()
-    with pytest.raises(SteeringError, match="no scope 'everything'"):
+    with pytest.raises(SteeringError, match="no token position 'everything'"):
         Sliders(a=gated(gate)).attach(lm, tokens="everything")
     assert hook_count(lm) == 0
     assert "generate" not in vars(lm.model)

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from steering import LanguageModel, Push, Slider, Sliders, SteeringError, sweep
 from steering.interventions.gates import Gate
-from steering.models.token_positions import SCOPES
+from steering.models.token_positions import POSITIONS
 from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
 
 PROMPTS = ["Hi", "What is the tide?", "Tell me of boats."]
 FAMILIES = ("Llama", "Gemma3", "GPT2", "Bloom")
 """Rotary and sliding, learned and ALiBi positions: what padding and caches may break."""
-TOKENS = [choice.replace("K", "3") for choice in SCOPES]
+TOKENS = [choice.replace("end:K", "end:1").replace("K", "3") for choice in POSITIONS]
 
 
 def padded(lm: LanguageModel, side: str) -> tuple[dict[str, Tensor], list[list[int]]]:
@@ -218,7 +218,7 @@ def test_each_axis_may_have_its_own_tokens() -> None:
 
 @pytest.mark.parametrize("tokens", ["everything", "from_token", "from_token:-1", "generated:3"])
 def test_an_unknown_choice_of_tokens_is_refused(tokens: str) -> None:
-    with pytest.raises(SteeringError, match="no scope"):
+    with pytest.raises(SteeringError, match="no token position"):
         Sliders(a=random_vector()).attach(tiny_lm(), tokens=tokens)
     with pytest.raises(SteeringError, match="no axis 'b'"):
         Sliders(a=random_vector()).attach(tiny_lm(), tokens={"b": "all"})

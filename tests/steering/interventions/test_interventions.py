@@ -279,7 +279,7 @@ def test_your_own_intervention_gets_the_tensors_that_it_names(monkeypatch: pytes
             {"intervention": "add_mapped", "tensors": {"reader": torch.full((LAYERS, WIDTH), torch.nan)}},
             "finite reader of the directions' shape",
         ),
-        ({"tokens": "nowhere"}, "no scope 'nowhere'"),
+        ({"tokens": "nowhere"}, "no token position 'nowhere'"),
         ({"strength": 1e39}, "strength that keeps the directions finite"),
         ({"strength": float("inf")}, "strength that keeps the directions finite"),
         ({"layers": (7,)}, r"ascending layers out of \[0, 1, 2, 3\] to move, found \[7\]"),

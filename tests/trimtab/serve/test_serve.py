@@ -320,7 +320,10 @@ def test_a_client_that_leaves_frees_its_row(stream: bool) -> None:
 def test_a_full_queue_is_429_until_there_is_room() -> None:
     with serving(endless_lm(), limits=ENDLESS) as server:
         client = server.client()
-        first, second = (client.chat.completions.create(**GOOD, max_tokens=50_000, stream=True) for _ in range(2))
+        first = client.chat.completions.create(**GOOD, max_tokens=50_000, stream=True)
+        while not server.worker.writing:
+            time.sleep(0.01)
+        second = client.chat.completions.create(**GOOD, max_tokens=50_000, stream=True)
         next(iter(first)), next(iter(second))
         with pytest.raises(openai.RateLimitError, match="1 requests are waiting already"):
             ask(client, "Hi")

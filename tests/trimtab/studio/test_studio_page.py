@@ -247,7 +247,7 @@ def test_stop_ends_the_answer_and_the_next_one_comes(browser: Browser) -> None:
         is_answered(page)
 
 
-def test_tokens_are_coloured_by_the_chosen_axis(browser: Browser, url: str) -> None:
+def test_tokens_are_colored_by_the_chosen_axis(browser: Browser, url: str) -> None:
     with opened(browser, url, "?length=8&slider.safety=1&color=safety") as page:
         expect(page.locator("#token-status")).to_have_text("Ask something first.")
         page.fill("#prompt", PROMPT)

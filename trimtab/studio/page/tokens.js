@@ -1,4 +1,4 @@
-// The last turn's tokens, coloured by what an axis' direction finds in them.
+// The last turn's tokens, colored by what an axis' direction finds in them.
 
 import { lastChats } from "./chat.js";
 import { byId, options, say } from "./elements.js";
@@ -35,7 +35,7 @@ async function show() {
 }
 
 export function showTokenAxes(axes) {
-  options(byId("color"), [["", "no colours"], ...axes.map(({ name }) => [name, name])], settings.color);
+  options(byId("color"), [["", "no colors"], ...axes.map(({ name }) => [name, name])], settings.color);
   show();
 }
 

@@ -1,4 +1,4 @@
-"""`trimtab export` and `trimtab import` as a user meets them."""
+"""`trimtab export` as a user meets it."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 
 from steering import SteeringVector, load
-from steering.formats import EXPORTS, IMPORTS, MODEL_EXPORTS
 from steering.formats.control_vector import from_gguf
 from tests.helpers.command_line import run
 from tests.helpers.known_vectors import of_model
 from tests.helpers.tiny import random_vector, save_folder, tiny_lm
-from trimtab.cli import app
 
 
 @pytest.fixture
@@ -92,23 +89,6 @@ def test_a_hub_folder_has_the_matrix_of_a_report(
     assert torch.equal(SteeringVector.from_pretrained(tmp_path / "hub", "safety")[1], random_vector(1)[1])
 
 
-def test_import_notes_what_is_left_out_and_writes_a_vector(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    directions = {str(layer): random_vector()[layer].tolist() for layer in range(4)}
-    (tmp_path / "x.svec").write_text(json.dumps({"model_type": "llama", "directions": directions}))
-    out = tmp_path / "x.safetensors"
-    command = ("import", tmp_path / "x.svec", "--from", "activation-steering", "-o", out)
-    code, _, error = run(capsys, *command)
-    assert code == 0
-    assert "Note: left out layer 0" in error
-    assert SteeringVector.load(out).layers == (0, 1, 2)
-    folder = save_folder(tiny_lm(), tmp_path / "model")
-    assert run(capsys, *command, "--model", folder, "--layers", "1")[0] == 0
-    vector = SteeringVector.load(out)
-    assert vector.layers == (1,)
-    assert vector.origin is not None
-    assert vector.origin.model == load(folder).identity
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -118,8 +98,6 @@ def test_import_notes_what_is_left_out_and_writes_a_vector(capsys: pytest.Captur
         (("export", "{v}", "{v}", "--to", "gguf", "-o", "{out}"), "a name of its own for each vector"),
         (("export", "{v}", "--to", "hub", "-o", "{out}", "--each"), "leave out --slider, --each"),
         (("export", "{v}", "--to", "baked", "-o", "{out}", "--each"), "leave out --each"),
-        (("import", "{v}", "--from", "word", "-o", "{out}"), "There is no import 'word'"),
-        (("import", "{v}", "--from", "gguf", "-o", "{out}"), "is not a GGUF file"),
     ],
 )
 def test_a_mistake_is_one_sentence(
@@ -130,12 +108,3 @@ def test_a_mistake_is_one_sentence(
     assert code == 2
     assert said in error
     assert not out.exists()
-
-
-def test_the_help_names_every_consumer(capsys: pytest.CaptureFixture[str]) -> None:
-    exported = typer.main.get_command(app).commands["export"].params  # type: ignore[attr-defined]
-    help_of_to = next(parameter.help for parameter in exported if parameter.name == "to")
-    assert all(name in help_of_to for name in (*EXPORTS, *MODEL_EXPORTS, "hub"))
-    imported = typer.main.get_command(app).commands["import"].params  # type: ignore[attr-defined]
-    help_of_source = next(parameter.help for parameter in imported if parameter.name == "source")
-    assert all(name in help_of_source for name in IMPORTS)

@@ -1,0 +1,59 @@
+"""`trimtab evaluate` as a user meets it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command_line import run
+
+
+def test_evaluate_prints_the_matrix_and_keeps_its_cells(
+    capsys: pytest.CaptureFixture[str], folder: Path, axes: dict[str, Path], tmp_path: Path
+) -> None:
+    named = [part for name, path in axes.items() for part in ("-v", f"{name}={path}")]
+    command = [
+        "evaluate",
+        "-o",
+        tmp_path / "r.json",
+        "-m",
+        folder,
+        "--prompts",
+        3,
+        "--cells",
+        tmp_path / "cells",
+        *named,
+    ]
+    code, printed, _ = run(capsys, *command)
+    assert code == 0
+    assert "Cross-effects" in printed
+    assert "leakage of safety onto engaged over evasive" in printed
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert len(report["settings"]) == 9
+    assert len(os.listdir(tmp_path / "cells")) == 9 * len(report["scores"])
+    assert run(capsys, *command)[1] == printed
+
+
+def test_evaluate_answers_benchmarks_from_files_and_writes_a_page(
+    capsys: pytest.CaptureFixture[str], folder: Path, axes: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{label} {n}", "type": "t", "label": label} for label in ("safe", "unsafe") for n in range(3)]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    named = [part for name, path in axes.items() for part in ("-v", f"{name}={path}")]
+    (tmp_path / "t.txt").write_text("Play a pirate: {prompt}\n")
+    command = [
+        "evaluate", "-o", tmp_path / "r.json", "--html", tmp_path / "r.html", "-m", folder, "--prompts", 3,
+        "-b", f"xstest={tmp_path}/x.jsonl", "-b", "reflective-judgement", "--templates", tmp_path / "t.txt",
+        "--judge", "refusal-judge", "--judge", "gcg", "--max-new-tokens", 4, "--values", "0,1", *named,
+    ]  # fmt: skip
+    code, printed, error = run(capsys, *command)
+    assert code == 0, error
+    assert "Cross-effects on answers" in printed
+    assert "refusal-judge and substring:gcg agree on" in printed
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert set(report["answers"]) == {"xstest", "reflective-judgement", "xstest in templates"}
+    assert [p["text"] for p in report["benchmarks"]["xstest in templates"]["prompts"]] == [
+        f"Play a pirate: unsafe {n}" for n in range(3)
+    ]
+    assert "<svg" in (tmp_path / "r.html").read_text(encoding="utf-8")

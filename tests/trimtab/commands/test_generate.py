@@ -1,0 +1,53 @@
+"""`trimtab generate` as a user meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from steering import Sliders, load
+from tests.helpers.command_line import run
+from tests.helpers.tiny import random_vector, save_folder, tiny_lm
+
+
+def test_generate_steers_as_the_api_does(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+
+    axes = {"safety": random_vector(1), "mood": random_vector(2)}
+    for name, vector in axes.items():
+        vector.save(tmp_path / f"{name}.safetensors")
+    lm = load(folder)
+    with Sliders(**axes).attach(lm) as dial:
+        dial.set(safety=1.0, mood=-0.5)
+        expected = lm.chat("Hi", 8)
+    vectors = [part for name in axes for part in ("-v", f"{name}={tmp_path}/{name}.safetensors")]
+    code, printed, _ = run(
+        capsys, "generate", "Hi", "-m", folder, *vectors, "--safety", 1, "--slider", "mood=-0.5",
+        "--max-new-tokens", 8, "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(printed) == {"prompt": "Hi", "answer": expected, "settings": {"safety": 1.0, "mood": -0.5}}
+
+
+def test_generate_reads_prompts_from_stdin(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random_vector().save(tmp_path / "v.safetensors")
+    monkeypatch.setattr("sys.stdin", iter(["One\n", "\n", "Two\n"]))
+    code, printed, _ = run(
+        capsys, "generate", "-m", folder, "-v", f"a={tmp_path}/v.safetensors", "--max-new-tokens", 4, "--json"
+    )
+    assert code == 0
+    assert [json.loads(line)["prompt"] for line in printed.splitlines()] == ["One", "Two"]
+
+
+def test_a_vector_of_another_model_is_refused_until_the_difference_is_named(
+    capsys: pytest.CaptureFixture[str], folder: Path, toy: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "toy.safetensors"
+    run(capsys, "extract", toy, "--out", out, "--model", folder)
+    other = save_folder(tiny_lm(seed=1), tmp_path / "other")
+    command = ("generate", "Hi", "-m", other, "-v", f"toy={out}", "--max-new-tokens", 2)
+    code, _, error = run(capsys, *command)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "made with weights" in error
+    assert run(capsys, *command, "--allow-mismatch", "weights")[0] == 0

@@ -1,0 +1,1 @@
+"""The commands, one a file. Heavy imports stand inside functions, so that `trimtab --help` is quick."""

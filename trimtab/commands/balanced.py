@@ -1,0 +1,22 @@
+"""`trimtab balanced`: both sliders, each made to act on its own prompts."""
+
+from typing import Annotated
+
+import typer
+
+import steering
+from trimtab.axes import write_folder
+from trimtab.commands.inspect import print_slider
+from trimtab.options import ModelOptions, console
+
+
+def balanced(
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder for safety.safetensors and helpfulness.safetensors.")],
+    model: ModelOptions,
+) -> None:
+    """Make both sliders so that each acts on its own prompts: safety on harmful ones, helpfulness on the others."""
+    folder = write_folder(out)
+    for name, vector in steering.Sliders.balanced(model.load()).axes.items():
+        vector.save(folder / f"{name}.safetensors")
+        print_slider(vector)
+    console.print(f"Written to {folder}")

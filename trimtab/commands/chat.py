@@ -1,0 +1,86 @@
+"""`trimtab chat`: a conversation in which lines that begin with a slash move sliders."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import steering
+from steering.errors import SteeringError
+from trimtab.axes import slider_values, warn_outside_range
+from trimtab.options import MaxNewTokens, ModelOptions, Tokens, VectorOptions, console
+
+if TYPE_CHECKING:
+    from steering.data.chats import Message
+
+HELP = (
+    "Type a message, or: /AXIS VALUE moves a slider, /sliders shows them, /reset forgets the conversation, /quit ends."
+)
+Start = Annotated[float, typer.Option(help="Where the slider starts.")]
+
+
+def chat(
+    model: ModelOptions,
+    vectors: VectorOptions,
+    safety: Start = 0.0,
+    helpfulness: Start = 0.0,
+    tokens: Tokens = None,
+    max_new_tokens: MaxNewTokens = 256,
+) -> None:
+    """Talk to the model and move the sliders while you do: `/safety 0.8`."""
+    from transformers import TextStreamer
+
+    from steering.data.chats import Message
+
+    lm = model.load()
+    axes = vectors.axes(lm)
+    start = slider_values(None, safety=safety, helpfulness=helpfulness)
+    with steering.Sliders(**axes).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
+        dial.set(**start)
+        warn_outside_range(axes, start)
+        console.print(HELP)
+        _show_sliders(dial)
+        history: list[Message] = []
+        while (line := _read_line()) is not None:
+            if line.startswith("/"):
+                if not _obey(line, dial, history):
+                    return
+            elif line:
+                history.append(Message(role="user", content=line))
+                streamer = TextStreamer(lm.tokenizer, skip_prompt=True, skip_special_tokens=True)
+                answer = lm.chat(history, max_new_tokens, streamer=streamer)
+                history.append(Message(role="assistant", content=answer))
+
+
+def _read_line() -> str | None:
+    try:
+        return console.input("[bold]> [/bold]", markup=True).strip()
+    except EOFError:
+        return None
+
+
+def _obey(line: str, dial: "steering.Dial", history: "list[Message]") -> bool:
+    """Obey a line that begins with a slash; False ends the conversation."""
+    name, _, value = line.removeprefix("/").partition(" ")
+    if name in ("quit", "exit"):
+        return False
+    if name == "sliders":
+        _show_sliders(dial)
+    elif name == "reset":
+        history.clear()
+        console.print("The conversation starts afresh.")
+    elif name in dial.sliders:
+        try:
+            dial.set(**{name: float(value)})
+            warn_outside_range(dial.sliders, {name: float(value)})
+            _show_sliders(dial)
+        except (SteeringError, ValueError):
+            console.print(f"Expected a number, as in /{name} 0.8, found {value!r}.")
+    else:
+        console.print(f"There is no command {line!r}. {HELP}")
+    return True
+
+
+def _show_sliders(dial: "steering.Dial") -> None:
+    for name, value in dial.settings.items():
+        low, high = dial.sliders[name].range
+        console.print(f"  {name} {value:+g}   (range {low:g} to {high:g})")

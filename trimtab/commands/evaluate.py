@@ -1,0 +1,118 @@
+"""`trimtab evaluate`: how far each slider moves its own score and the other's."""
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+import steering
+from steering.errors import SteeringError
+from steering.files import atomic_write
+from trimtab.measuring import GridOptions
+from trimtab.options import ModelOptions, VectorOptions, console
+
+if TYPE_CHECKING:
+    from probes.effects import CrossEffects
+    from probes.report import Report
+
+
+def evaluate(
+    out: Annotated[str, typer.Option("--out", "-o", help="JSON file for every score, answer and verdict.")],
+    model: ModelOptions,
+    vectors: VectorOptions,
+    options: GridOptions,
+    html: Annotated[str | None, typer.Option(help="File for the report as one HTML page.")] = None,
+) -> None:
+    """Measure how far safety and helpfulness each move their own score and the other's.
+
+    Without generating, unless a --benchmark gives prompts to answer.
+    """
+    from probes.evaluation import evaluate as measure
+    from probes.grid_scores import builtin_scores
+
+    grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
+    with atomic_write(out) as temporary, nullcontext() if html is None else atomic_write(html) as page:
+        judges = options.judges()
+        lm = model.load()
+        axes = vectors.axes(lm)
+        report = measure(
+            lm,
+            steering.Sliders(**axes),
+            dict.fromkeys(axes, grid),
+            None if benchmarks else builtin_scores(options.prompts),
+            benchmarks=benchmarks,
+            judges=judges,
+            decoding=decoding,
+            folder=options.cells,
+        )
+        report.save(temporary)
+        if page is not None:
+            report.to_html(page)
+    print_report(report)
+    console.print(f"Written to {' and '.join(filter(None, [out, html]))}")
+
+
+def print_report(report: "Report") -> None:
+    """The cross-effect matrices, how orderly each slider is, and the means of every setting."""
+    from steering.display.labels import setting_label
+
+    if report.has_own_scores:
+        unit = "standard deviations of the bare score, a unit of slider"
+        _print_matrix(report.cross_effects, f"Cross-effects: slope, in {unit}")
+    for axis, score in report.own.items():
+        order = report.monotonicity(axis)
+        console.print(
+            f"{axis} on {score!r}: rank correlation {order.spearman:.2f}, falls {order.where_it_falls}; "
+            f"{report.anti_steerable_fraction(axis):.0%} of prompts move the wrong way"
+        )
+    if report.scores:
+        means = Table("setting", title="Mean scores")
+        for name in report.scores:
+            means.add_column(name, justify="right")
+        for place, setting in enumerate(report.settings):
+            cells = (f"{sum(rows[place]) / len(rows[place]):+.3f}" for rows in report.scores.values())
+            means.add_row(setting_label(setting), *cells)
+        console.print(means)
+    if report.verdicts:
+        _print_answers(report)
+
+
+def _print_matrix(effects: "CrossEffects", title: str) -> None:
+    from probes.html_report import figure
+
+    matrix = Table("score", title=title)
+    for slider in effects.sliders:
+        matrix.add_column(slider, justify="right")
+    for name, row in zip(effects.scores, effects.slopes, strict=True):
+        matrix.add_row(name, *map(figure, row))
+    console.print(matrix)
+    for name, row, own in zip(effects.scores, effects.leakage, effects.sliders, strict=True):
+        for slider, leak in zip(effects.sliders, row, strict=True):
+            if slider != own:
+                console.print(f"leakage of {slider} onto {name}: {figure(leak)}")
+
+
+def _print_answers(report: "Report") -> None:
+    from probes.html_report import figure, share
+    from steering.display.labels import setting_label
+
+    try:
+        effects = report.outcome_effects()
+    except SteeringError:
+        pass  # not every axis has an outcome of its own
+    else:
+        _print_matrix(effects, "Cross-effects on answers: share of prompts, a unit of slider")
+    rates = report.rates()
+    first, *others = report.verdicts
+    answers = Table("setting", title=f"Answers: {report.decoding}, judged by {first}")
+    for name in rates[0]:
+        answers.add_column(name, justify="right")
+    for setting, row in zip(report.settings, rates, strict=True):
+        answers.add_row(setting_label(setting), *map(share, row.values()))
+    console.print(answers)
+    for other in others:
+        found = report.judges_agree(first, other)
+        if found.share is not None:
+            kappa = "undefined" if found.kappa is None else figure(found.kappa)
+            console.print(f"{first} and {other} agree on {found.share.value:.0%} of answers, kappa {kappa}")

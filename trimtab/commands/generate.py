@@ -1,0 +1,39 @@
+"""`trimtab generate`: answers to prompts under one setting of the sliders."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+import steering
+from steering.errors import SteeringError
+from trimtab.axes import slider_values, warn_outside_range
+from trimtab.options import Json, MaxNewTokens, ModelOptions, Tokens, VectorOptions
+
+
+def generate(
+    model: ModelOptions,
+    vectors: VectorOptions,
+    prompts: Annotated[list[str] | None, typer.Argument(help="Prompts; without any, one a line of stdin.")] = None,
+    safety: Annotated[float, typer.Option(help="Slider value.")] = 0.0,
+    helpfulness: Annotated[float, typer.Option(help="Slider value.")] = 0.0,
+    slider: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for any other axis, repeatable.")] = None,
+    tokens: Tokens = None,
+    max_new_tokens: MaxNewTokens = 128,
+    as_json: Json = False,
+) -> None:
+    """Answer prompts under slider settings, greedily."""
+    asked = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    if not asked:
+        raise SteeringError("Expected a prompt as argument or on stdin, found none; write: trimtab generate 'Hello'")
+    values = slider_values(slider, safety=safety, helpfulness=helpfulness)
+    lm = model.load()
+    axes = vectors.axes(lm)
+    with steering.Sliders(**axes).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
+        dial.set(**values)
+        warn_outside_range(axes, values)
+        for prompt in asked:
+            answer = lm.chat(prompt, max_new_tokens)
+            record = {"prompt": prompt, "answer": answer, "settings": dial.settings}
+            typer.echo(json.dumps(record) if as_json else answer)

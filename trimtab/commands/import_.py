@@ -1,0 +1,58 @@
+"""`trimtab import`: a vector from another tool's file."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steering.errors import SteeringError, quoted
+from steering.files import atomic_write
+from trimtab.axes import parse_layers
+from trimtab.commands.inspect import print_slider
+from trimtab.options import ModelOptions, console
+
+
+@dataclass(frozen=True)
+class OwnerOptions(ModelOptions):
+    """The model that a vector belongs to, where it is named."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="The model that it belongs to: checked, and recorded in it.", show_default=False
+        ),
+    ] = ""
+
+
+def import_(
+    file: Annotated[str, typer.Argument(help="The other tool's file.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="gguf, repeng, aisteer360, activation-steering, caa, refusal-direction, steering-vectors or npz.",
+        ),
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", help="File to write the vector to.")],
+    owner: OwnerOptions,
+    layers: Annotated[str | None, typer.Option(help="Such as 10-15,20; all of the file's by default.")] = None,
+) -> None:
+    """Make a vector of another tool's file, its layers renumbered to blocks' outputs."""
+    from steering.formats import IMPORTS
+
+    if source not in IMPORTS:
+        raise SteeringError(f"There is no import {source!r}; choose from {quoted(IMPORTS)}.")
+    wanted = parse_layers(layers)
+    with atomic_write(out) as temporary:
+        identity = owner.load().identity if owner.model else None
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always")
+            vector = IMPORTS[source](Path(file), identity)
+        for note in notes:
+            typer.echo(f"Note: {note.message}", err=True)
+        vector = vector if wanted is None else vector.select(wanted)
+        vector.save(temporary)
+    print_slider(vector)
+    console.print(f"Written to {out}")
