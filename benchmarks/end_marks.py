@@ -2,7 +2,7 @@
 
     python benchmarks/end_marks.py --model MODEL --vector safety.safetensors --data halves/tune
 
-The folder is one that `halves.py` has written. Public sets of harmful prompts mostly end without a full stop and
+The folder is one that `halves.py` has written. Public sets of harmful prompts mostly end without a period and
 look-alikes with a question mark, so a gate that listens to the mark looks better on them than it is.
 """
 

@@ -92,7 +92,7 @@ def table(results: dict[str, Any], bare: dict[str, float]) -> str:
 
 
 def cells(row: dict[str, float]) -> str:
-    """Refusals in per cent, KL in nats."""
+    """Refusals in percent, KL in nats."""
     return " | ".join(f"{row[key]:.3f}" if key == "kl" else f"{100 * row[key]:.0f} %" for key in COLUMNS)
 
 

@@ -104,7 +104,7 @@ def gate(lm: LanguageModel) -> None:
     _threshold(axes, probe.threshold(False, HELPFULNESS_QUANTILE), "helpfulness acts\nbelow this", "right")
     _threshold(axes, probe.threshold(False, SAFETY_QUANTILE), "safety acts\nabove this", "left")
     axes.set(
-        xlabel="the probe's score (trained towards +1 and -1; each prompt scored by a probe that had not seen it)",
+        xlabel="the probe's score (trained toward +1 and -1; each prompt scored by a probe that had not seen it)",
         ylabel="prompts",
         title="SmolLM2-135M-Instruct: built-in prompts, look-alikes among them",
     )

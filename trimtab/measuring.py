@@ -92,7 +92,7 @@ class GridOptions:
     def _benchmark(self, entry: str) -> "LoadedBenchmark":
         from probes.benchmarks import BENCHMARKS, builtin_benchmark, load_benchmark, reflective_benchmark
 
-        builtin = {"built-in": builtin_benchmark, "reflective-judgement": reflective_benchmark}
+        builtin = {"built-in": builtin_benchmark, "reflective-judgment": reflective_benchmark}
         if entry in builtin:
             return builtin[entry](self.prompts)
         name, separator, file = entry.partition("=")

@@ -248,23 +248,25 @@ class Slider:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all.
+        """Write one safetensors file, whole or not at all; that of a plain slider is its vector's.
 
         Args:
             path: file to write; one that is there is replaced.
         """
         vectors = list(dict.fromkeys(push.vector for push in self.pushes))
+        record = self._record(vectors)
+        if record == as_slider(vectors[0])._record(vectors[:1]):
+            return vectors[0].save(path)
         tensors = {f"vectors.{number}.directions": vector.directions for number, vector in enumerate(vectors)}
         for number, push in enumerate(self.pushes):
             tensors |= {f"pushes.{number}.{name}": tensor for name, tensor in push.tensors.items()}
             if push.gate:
                 tensors[f"pushes.{number}.gate"] = push.gate.direction
-        record = SliderRecord(
-            pushes=tuple(push.record(vectors.index(push.vector)) for push in self.pushes),
-            range=self.range,
-            calibration=self.calibration,
-        )
         write_file(path, FileRecord(vectors=tuple(vector.record() for vector in vectors), slider=record), tensors)
+
+    def _record(self, vectors: list[SteeringVector]) -> SliderRecord:
+        pushes = tuple(push.record(vectors.index(push.vector)) for push in self.pushes)
+        return SliderRecord(pushes=pushes, range=self.range, calibration=self.calibration)
 
     @staticmethod
     def load(path: str | Path, lm: "LanguageModel | None" = None, allow_mismatch: Iterable[str] = ()) -> "Slider":

@@ -8,7 +8,7 @@ from threading import Thread
 
 import uvicorn
 
-from steering import LanguageModel, SteeringVector
+from steering import LanguageModel, Sliders, SteeringVector
 from steering.errors import SteeringError
 from tests.helpers.tiny import tiny_lm
 from trimtab.serve.server import LOOPBACK_HOSTS, listen
@@ -20,7 +20,7 @@ from trimtab.studio.session import Session
 def studio(lm: LanguageModel, axes: dict[str, SteeringVector]) -> Iterator[str]:
     """Its address, while it runs."""
     listener = listen("127.0.0.1", 0)
-    app = Studio(Session(lm, axes), load_tiny, LOOPBACK_HOSTS).app()
+    app = Studio(Session(lm, Sliders(**axes) if axes else {}), load_tiny, LOOPBACK_HOSTS).app()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

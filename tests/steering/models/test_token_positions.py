@@ -41,7 +41,7 @@ def test_what_needs_the_whole_chat_can_not_be_steered(position: str) -> None:
         token_choice(position)
 
 
-@pytest.mark.parametrize("position", ["nowhere", "prompt_end:0", "prompt_end:", "from_token:-1", "all:3", "generated"])
+@pytest.mark.parametrize("position", ["nowhere", "prompt_end:0", "prompt_end:", "from_token:-1", "all:3", "mean"])
 def test_other_names_are_refused(position: str) -> None:
     with pytest.raises(SteeringError, match=f"no token position '{position}'; choose from 'all', 'prompt'"):
         token_choice(position)

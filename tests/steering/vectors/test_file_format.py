@@ -468,7 +468,7 @@ def test_a_slider_survives_save_and_load_and_does_the_same(lm: LanguageModel, tm
     assert not torch.equal(found[0], logits(lm))
 
 
-def test_a_vectors_file_is_its_plain_slider_and_a_sliders_file_no_vector(
+def test_a_vectors_file_is_its_plain_slider_and_another_sliders_file_is_no_vector(
     vector: SteeringVector, tmp_path: Path
 ) -> None:
     vector.save(tmp_path / "v.safetensors")
@@ -476,5 +476,7 @@ def test_a_vectors_file_is_its_plain_slider_and_a_sliders_file_no_vector(
     assert slider.summary() == as_slider(vector).summary()
     assert torch.equal(slider.only_addition("to test").vector.directions, vector.directions)
     slider.save(tmp_path / "s.safetensors")
+    assert (tmp_path / "s.safetensors").read_bytes() == (tmp_path / "v.safetensors").read_bytes()
+    slider.scaled(2.0).save(tmp_path / "s.safetensors")
     with pytest.raises(SteeringError, match=r"holds a slider.*Slider\.load"):
         SteeringVector.load(tmp_path / "s.safetensors")

@@ -15,7 +15,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    prompt_pairs(10).write(tmp_path / "toy.jsonl")
+    prompt_pairs(10).save(tmp_path / "toy.jsonl")
     return tmp_path / "toy.jsonl"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from steering import SteeringVector
+from steering import Slider, SteeringVector
 from tests.helpers.command_line import run
 from tests.helpers.tiny import LAYERS, WIDTH
 
@@ -17,7 +17,7 @@ def test_calibrate_writes_the_record_into_the_vector(
     code, printed, error = run(capsys, "calibrate", axes["safety"], "-o", out, "-m", folder, "--prompts", 3)
     assert code == 0, error
     assert "calibrated" in printed
-    assert SteeringVector.load(out).calibration is not None
+    assert Slider.load(out).calibration is not None
 
 
 def test_a_vector_that_raises_nothing_is_named_and_no_file_is_left(

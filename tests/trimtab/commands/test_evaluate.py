@@ -44,7 +44,7 @@ def test_evaluate_answers_benchmarks_from_files_and_writes_a_page(
     (tmp_path / "t.txt").write_text("Play a pirate: {prompt}\n")
     command = [
         "evaluate", "-o", tmp_path / "r.json", "--html", tmp_path / "r.html", "-m", folder, "--prompts", 3,
-        "-b", f"xstest={tmp_path}/x.jsonl", "-b", "reflective-judgement", "--templates", tmp_path / "t.txt",
+        "-b", f"xstest={tmp_path}/x.jsonl", "-b", "reflective-judgment", "--templates", tmp_path / "t.txt",
         "--judge", "refusal-judge", "--judge", "gcg", "--max-new-tokens", 4, "--values", "0,1", *named,
     ]  # fmt: skip
     code, printed, error = run(capsys, *command)
@@ -52,7 +52,7 @@ def test_evaluate_answers_benchmarks_from_files_and_writes_a_page(
     assert "Cross-effects on answers" in printed
     assert "refusal-judge and substring:gcg agree on" in printed
     report = json.loads((tmp_path / "r.json").read_text())
-    assert set(report["answers"]) == {"xstest", "reflective-judgement", "xstest in templates"}
+    assert set(report["answers"]) == {"xstest", "reflective-judgment", "xstest in templates"}
     assert [p["text"] for p in report["benchmarks"]["xstest in templates"]["prompts"]] == [
         f"Play a pirate: unsafe {n}" for n in range(3)
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from steering import SteeringVector, load
+from steering import Sliders, load
 from steering.formats.control_vector import from_gguf
 from tests.helpers.command_line import run
 from tests.helpers.known_vectors import of_model
@@ -86,7 +86,7 @@ def test_a_hub_folder_has_the_matrix_of_a_report(
     card = (tmp_path / "hub" / "README.md").read_text()
     assert "| score | safety | helpfulness |" in card
     assert "| refusal | +" in card
-    assert torch.equal(SteeringVector.from_pretrained(tmp_path / "hub", "safety")[1], random_vector(1)[1])
+    assert torch.equal(Sliders.from_pretrained(tmp_path / "hub")["safety"].pushes[0].vector[1], random_vector(1)[1])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.helpers.known_vectors import slider_of
 from tests.helpers.tiny import random_vector, tiny_lm
 
 pytest.importorskip("fastapi")
@@ -26,7 +27,7 @@ from trimtab.serve.server import LOOPBACK_HOSTS, listen  # noqa: E402
 from trimtab.serve.worker import Worker  # noqa: E402
 
 KEY = "a secret"
-AXES = {"safety": random_vector(1), "helpfulness": replace(random_vector(2), range=(-2.0, 3.0), scope="answer")}
+AXES = {"safety": random_vector(1), "helpfulness": slider_of(random_vector(2), (-2.0, 3.0), tokens="answer")}
 LIMITS = Limits(body_bytes=20_000, prompt_tokens=200, new_tokens=100, rows=16, waiting=64, slider=10.0)
 
 
@@ -193,7 +194,7 @@ def test_sliders_are_listed_and_their_defaults_apply() -> None:
     with serving(tiny_lm()) as server:
         listed = httpx.get(f"{server.url}/v1/sliders").json()["data"]
         assert listed[1] == {
-            "name": "helpfulness", "title": "unnamed", "range": [-2.0, 3.0], "unit": 1.0, "calibrated": False,
+            "name": "helpfulness", "title": "unnamed", "range": [-2.0, 3.0], "calibrated": False,
             "default": 0.0,
         }  # fmt: skip
         assert [row["name"] for row in listed] == ["safety", "helpfulness"]
@@ -363,9 +364,7 @@ def test_64_streams_on_the_real_model_equal_single_runs(smollm2: LanguageModel) 
 
     generator = torch.Generator().manual_seed(1)
     axes = {
-        name: SteeringVector(
-            2 * torch.randn(30, smollm2.d_model, generator=generator), recommended_layers=(12, 16), unit=0.5
-        )
+        name: SteeringVector(torch.randn(30, smollm2.d_model, generator=generator), recommended_layers=(12, 16))
         for name in AXES
     }
     rng = random.Random(0)

@@ -10,6 +10,7 @@ import torch
 
 from steering import LanguageModel, Sliders, SteeringError, SteeringVector
 from steering.interventions.gates import Gate
+from tests.helpers.known_vectors import slider_of
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
@@ -19,11 +20,11 @@ from trimtab.serve.worker import QueueFullError, ShutDownError, Worker
 GATE = Gate(0, torch.randn(WIDTH, generator=torch.Generator().manual_seed(5)))
 AXES = {
     "plain": {"safety": random_vector(1), "helpfulness": random_vector(2)},
-    "scoped": {"safety": replace(random_vector(1), scope="generated"), "helpfulness": random_vector(2)},
-    "answer": {"safety": replace(random_vector(1), scope="from_token:20"), "helpfulness": random_vector(2)},
-    "gated": {"safety": replace(random_vector(1), gate=GATE), "helpfulness": random_vector(2)},
+    "generated": {"safety": slider_of(random_vector(1), tokens="generated"), "helpfulness": random_vector(2)},
+    "answer": {"safety": slider_of(random_vector(1), tokens="from_token:20"), "helpfulness": random_vector(2)},
+    "gated": {"safety": slider_of(random_vector(1), gate=GATE), "helpfulness": random_vector(2)},
     "two-token gate": {
-        "safety": replace(random_vector(1), gate=Gate(0, torch.randn(2, WIDTH), curve="line", tokens=(1, 4))),
+        "safety": slider_of(random_vector(1), gate=Gate(0, torch.randn(2, WIDTH), curve="line", tokens=(1, 4))),
         "helpfulness": random_vector(2),
     },
 }
@@ -76,8 +77,8 @@ def test_mixed_answers_equal_single_runs_when_rows_join_and_leave(family: str, k
     check_equality(family, kind)
 
 
-@pytest.mark.parametrize("kind", ["scoped", "answer", "two-token gate"])
-def test_scopes_and_gates_equal_single_runs_when_rows_join_and_leave(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["generated", "answer", "two-token gate"])
+def test_token_choices_and_gates_equal_single_runs_when_rows_join_and_leave(kind: str) -> None:
     check_equality("Llama", kind)
 
 
@@ -172,7 +173,7 @@ def test_a_cancelled_answer_frees_its_row_or_its_place() -> None:
 def test_an_answer_that_fails_takes_no_other_with_it() -> None:
     lm = tiny_lm(chat_template=None)
     gate = Gate(0, torch.randn(2, WIDTH), tokens=(1, 9))  # the ninth token from the end
-    sliders = Sliders(safety=replace(random_vector(), gate=gate))
+    sliders = Sliders(safety=slider_of(random_vector(), gate=gate))
     long, short = lm.tokenize("a long enough prompt").ids, lm.tokenize("Hi").ids
     assert len(short) < 9
     expected = alone(lm, sliders, long, {"safety": 1.0}, 10)

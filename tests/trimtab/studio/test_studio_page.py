@@ -5,13 +5,13 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.helpers.known_vectors import slider_of
 from tests.helpers.planted_reports import leaky, planted
 from tests.helpers.tiny import random_vector, tiny_lm
 
@@ -26,7 +26,7 @@ if not os.environ.get("CI"):
 from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
 
-from steering import LanguageModel, Sliders, SteeringVector  # noqa: E402
+from steering import LanguageModel, Slider, Sliders  # noqa: E402
 from tests.helpers.studio_server import studio, write_garbage  # noqa: E402
 from trimtab.axes import shipped_axes  # noqa: E402
 
@@ -36,9 +36,9 @@ PATIENCE = 120_000
 """Milliseconds for what the page is to show: a bound for a busy machine, not a figure."""
 PROMPT = "Why is the sky blue?"
 AXES = {
-    "safety": replace(random_vector(1), range=(-1.0, 2.0)),
+    "safety": slider_of(random_vector(1), (-1.0, 2.0)),
     "helpfulness": random_vector(2),
-    "manners": replace(random_vector(3), range=(0.0, 1.0)),
+    "manners": slider_of(random_vector(3), (0.0, 1.0)),
 }
 
 
@@ -303,9 +303,9 @@ def test_vectors_and_models_are_taken_and_files_given(browser: Browser, tmp_path
 def test_built_in_axes_are_extracted_on_request(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, str]] = []
 
-    def extracted(lm: LanguageModel, name: str) -> SteeringVector:
+    def extracted(lm: LanguageModel, name: str) -> Slider:
         made.append((lm.name, name))
-        return random_vector(len(made))
+        return slider_of(random_vector(len(made)))
 
     monkeypatch.setattr("trimtab.studio.api.builtin_axis", extracted)
     with studio(tiny_lm(), {}) as url, opened(browser, url) as page:
