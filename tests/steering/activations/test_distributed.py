@@ -18,6 +18,8 @@ from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import random_vector, save_folder, tiny_lm
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 

@@ -11,6 +11,8 @@ from transformers import PreTrainedModel, StaticCache
 from steering import Sliders
 from tests.helpers.tiny import random_vector, tiny_model
 
+pytestmark = pytest.mark.slow
+
 IDS = torch.randint(5, 270, (2, 6), generator=torch.Generator().manual_seed(0))
 
 

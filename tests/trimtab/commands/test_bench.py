@@ -7,6 +7,8 @@ import pytest
 
 from tests.helpers.command_line import run
 
+pytestmark = pytest.mark.slow
+
 
 def test_bench_measures_pairs_and_says_on_what(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     code, printed, _ = run(capsys, "bench", "-m", folder, "--rounds", 1, "--new-tokens", 2, "--json")

@@ -29,6 +29,7 @@ def test_extract_writes_the_vector_that_the_api_makes(
     assert summary["profile"]["auroc"] == list(vector.profile.auroc)
 
 
+@pytest.mark.slow
 def test_an_interrupted_extraction_leaves_no_file(folder: Path, tmp_path: Path) -> None:
     prompt_pairs(100_000).save(tmp_path / "long.jsonl")
     before = set(os.listdir(tmp_path))

@@ -24,6 +24,8 @@ from steering import Sliders, load  # noqa: E402
 from trimtab.cli import main  # noqa: E402
 from trimtab.serve.server import listen  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 KEY = "from the environment"
 
 

@@ -30,6 +30,8 @@ from steering import LanguageModel, Slider, Sliders  # noqa: E402
 from tests.helpers.studio_server import studio, write_garbage  # noqa: E402
 from trimtab.axes import shipped_axes  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
 PATIENCE = 120_000
