@@ -100,16 +100,7 @@ def extract(
         origin=Origin(
             model=lm.identity,
             expression=contrast_set.name,
-            sources=(
-                Source(
-                    contrast_set=contrast_set.name,
-                    fingerprint=contrast_set.fingerprint,
-                    pairs=len(rest),
-                    held_out_pairs=len(tested),
-                    method=method,
-                    position=position,
-                ),
-            ),
+            sources=(Source.of(contrast_set, rest, method, position),),
         ),
         profile=Profile(
             residual_norm=tuple(residual_norms.tolist()), auroc=tuple(auroc), pair_cosine=tuple(pair_cosine.tolist())

@@ -14,18 +14,11 @@ from steering.interventions import INTERVENTIONS, tensor_names
 from steering.interventions.gates import Gate
 from steering.models.identity import ModelIdentity
 from steering.models.token_positions import token_choice
-from steering.vectors.file_format import (
-    FileRecord,
-    GateRecord,
-    PushRecord,
-    SliderRecord,
-    naming_file,
-    read_file,
-    write_file,
-)
+from steering.vectors import file_format
+from steering.vectors.file_format import FileRecord, GateRecord, PushRecord, SliderRecord
 from steering.vectors.provenance import Calibration, Origin
 from steering.vectors.steering_vector import SteeringVector
-from steering.vectors.summary import GateSummary, PushSummary, SliderSummary
+from steering.vectors.summary import PushSummary, SliderSummary
 
 if TYPE_CHECKING:
     from steering.models.language_model import LanguageModel
@@ -67,23 +60,20 @@ class Push:
     def __post_init__(self) -> None:
         vector, layers = self.vector, tuple(self.layers) or self.vector.recommended_layers
         if not set(layers) <= set(vector.layers) or list(layers) != sorted(set(layers)):
-            raise SteeringError(
-                f"Expected ascending layers out of {list(vector.layers)} to move, found {list(layers)}."
-            )
+            known = list(vector.layers)
+            raise SteeringError(f"Expected ascending layers out of {known} to move, found {list(layers)}.")
         if not (vector.directions * self.strength).isfinite().all():
             raise SteeringError(
                 f"Expected a strength that keeps the directions finite, found {self.strength!r}; use another."
             )
         if self.intervention not in INTERVENTIONS:
             raise SteeringError(f"There is no intervention {self.intervention!r}; choose from {quoted(INTERVENTIONS)}.")
-        if self.hook_point not in get_args(MovedHookPoint):
-            raise SteeringError(
-                f"There is no hook point {self.hook_point!r} to move; choose from {quoted(get_args(MovedHookPoint))}."
-            )
+        check_moved(self.hook_point)
         token_choice(self.tokens)
         object.__setattr__(self, "layers", layers)
         object.__setattr__(self, "tensors", self._checked_tensors())
-        self._check_gate()
+        if self.gate is not None:
+            self._check_gate(self.gate)
 
     def _checked_tensors(self) -> dict[str, Tensor]:
         found = {
@@ -102,17 +92,15 @@ class Push:
                 )
         return found
 
-    def _check_gate(self) -> None:
-        if self.gate is None:
-            return
-        if self.gate.d_model != self.vector.d_model:
+    def _check_gate(self, gate: Gate) -> None:
+        if gate.d_model != self.vector.d_model:
             raise SteeringError(
-                f"Expected a gate of the directions' width {self.vector.d_model}, found {self.gate.d_model}."
+                f"Expected a gate of the directions' width {self.vector.d_model}, found {gate.d_model}."
             )
         last = self.layers[0] - (self.hook_point == "attn_out")  # attention comes before its block's output
-        if not 0 <= self.gate.layer <= last:
+        if not 0 <= gate.layer <= last:
             raise SteeringError(
-                f"Expected a gate at layer {last} or below, before the first move, found it at {self.gate.layer}; "
+                f"Expected a gate at layer {last} or below, before the first move, found it at {gate.layer}; "
                 "read an earlier layer or move later ones."
             )
 
@@ -134,9 +122,7 @@ class Push:
 
     def summary(self) -> PushSummary:
         """What it does, as text or JSON."""
-        same = {name: getattr(self, name) for name in ("intervention", "hook_point", "layers", "strength", "tokens")}
-        gate = GateSummary.model_validate(self.gate, from_attributes=True) if self.gate else None
-        return PushSummary(vector=self.vector.summary(), gate=gate, **same)
+        return PushSummary.model_validate(self, from_attributes=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -240,12 +226,7 @@ class Slider:
 
     def summary(self) -> SliderSummary:
         """All of the slider but its tensors, as text, HTML or JSON."""
-        return SliderSummary(
-            title=self.title,
-            range=self.range,
-            calibration=self.calibration,
-            pushes=tuple(push.summary() for push in self.pushes),
-        )
+        return SliderSummary.model_validate(self, from_attributes=True)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, whole or not at all; that of a plain slider is its vector's.
@@ -255,14 +236,16 @@ class Slider:
         """
         vectors = list(dict.fromkeys(push.vector for push in self.pushes))
         record = self._record(vectors)
-        if record == as_slider(vectors[0])._record(vectors[:1]):
+        if record == as_slider(vectors[0])._record(vectors):
             return vectors[0].save(path)
         tensors = {f"vectors.{number}.directions": vector.directions for number, vector in enumerate(vectors)}
         for number, push in enumerate(self.pushes):
             tensors |= {f"pushes.{number}.{name}": tensor for name, tensor in push.tensors.items()}
             if push.gate:
                 tensors[f"pushes.{number}.gate"] = push.gate.direction
-        write_file(path, FileRecord(vectors=tuple(vector.record() for vector in vectors), slider=record), tensors)
+        file_format.write_file(
+            path, FileRecord(vectors=tuple(vector.record() for vector in vectors), slider=record), tensors
+        )
 
     def _record(self, vectors: list[SteeringVector]) -> SliderRecord:
         pushes = tuple(push.record(vectors.index(push.vector)) for push in self.pushes)
@@ -280,8 +263,8 @@ class Slider:
         Raises:
             SteeringError: for a file that isn't such an artifact, or belongs to another model.
         """
-        record, tensors = read_file(path)
-        with naming_file(path):
+        record, tensors = file_format.read_file(path)
+        with file_format.naming_file(path):
             vectors = [
                 SteeringVector(tensors[f"vectors.{number}.directions"], **dict(part))
                 for number, part in enumerate(record.vectors)
@@ -298,6 +281,14 @@ class Slider:
 
     def _repr_html_(self) -> str:
         return self.summary().html()
+
+
+def check_moved(hook_point: str) -> None:
+    """Raise SteeringError unless layers can be moved at a hook point."""
+    if hook_point not in get_args(MovedHookPoint):
+        raise SteeringError(
+            f"There is no hook point {hook_point!r} to move; choose from {quoted(get_args(MovedHookPoint))}."
+        )
 
 
 def as_slider(slider: SteeringVector | Slider) -> Slider:

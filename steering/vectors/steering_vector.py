@@ -93,9 +93,7 @@ class SteeringVector:
             SteeringError: for a vector without a profile.
         """
         if self.profile is None:
-            raise SteeringError(
-                f"The vector {self.title!r} has no profile: it was not extracted but combined or given."
-            )
+            raise SteeringError(f"The vector {self.title!r} has no profile: it was combined or given, not extracted.")
         return self.profile.auroc[self.layers.index(layer)]
 
     def select(self, layers: Iterable[int]) -> "SteeringVector":
@@ -185,7 +183,7 @@ class SteeringVector:
 
     def record(self) -> VectorRecord:
         """The part of the vector that its file holds as JSON."""
-        return VectorRecord(**{name: getattr(self, name) for name in VectorRecord.model_fields})
+        return VectorRecord.model_validate(self, from_attributes=True)
 
     @staticmethod
     def load(
@@ -227,16 +225,12 @@ class SteeringVector:
                 f"The vector {self.title!r} has width {self.d_model} and layers up to {self.layers[-1]}, "
                 f"{model.name!r} has width {model.d_model} and {model.n_layers} layers; use the model it was made on."
             )
-        if self.origin is None:
-            return
         allowed = set(allow_mismatch)
-        if unknown := allowed - {*ALLOWABLE}:
+        if self.origin and (unknown := allowed - {*ALLOWABLE}):
             raise SteeringError(f"There is no mismatch {quoted(unknown)} to allow; choose from {quoted(ALLOWABLE)}.")
-        for name, difference in mismatches(self.origin.model, model).items():
+        for name, difference in mismatches(self.origin.model, model).items() if self.origin else ():
             if name not in allowed:
-                override = (
-                    "" if name == "architecture" else f", or pass allow_mismatch=[{name!r}] if you know they agree"
-                )
+                override = f", or pass allow_mismatch=[{name!r}] if you know they agree" if name in ALLOWABLE else ""
                 raise SteeringError(
                     f"The vector {self.title!r} doesn't belong here: {difference}; load the model it was made on or "
                     f"extract it anew{override}."
@@ -244,8 +238,7 @@ class SteeringVector:
 
     def summary(self) -> VectorSummary:
         """All of the vector but its directions, as text, HTML or JSON."""
-        same = {name: getattr(self, name) for name in VectorSummary.model_fields}
-        return VectorSummary(**same)
+        return VectorSummary.model_validate(self, from_attributes=True)
 
     def __repr__(self) -> str:
         return f"SteeringVector({self.title!r}, layers {layer_spans(self.layers)} of width {self.d_model})"
