@@ -7,7 +7,7 @@ from torch import Tensor
 
 from steering.activations.recording import PairActivations
 from steering.directions.pca import pca
-from steering.vectors.sparsity import keep_largest
+from steering.vectors.steering_vector import keep_largest
 
 
 def sparse(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:

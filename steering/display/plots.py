@@ -90,8 +90,7 @@ def shade_layers(panel: Any, layers: Sequence[int], color: str) -> None:
 def score_moves(scores: Sequence[tuple[str, float, float, float]]) -> str:
     """One line a score, from the bare model's value to the present one.
 
-    Args:
-        scores: (name with its unit, bare, now, how far the axis reaches to both sides of the bare value at least).
+    A score is its name with the unit, bare, now, and how far the axis reaches to both sides of bare at least.
     """
     svg: list[str] = []
     with svg_figure(1, 4.8, 0.95 * len(scores), svg, rows=len(scores)) as (_, panels):

@@ -17,14 +17,8 @@ def rotate(
     """`h - P h + ‖P h‖ (cos θ b₁ + sin θ b₂)`: the part in the plane points at angle θ from the first direction.
 
     `b₁` is the first direction at norm 1, `b₂` what is left of the second when made orthogonal to it, and `P` the
-    projection onto their plane. The norm of every activation stays.
-
-    Args:
-        h: what is turned.
-        first: direction from which the angle is counted.
-        second: direction towards which it grows.
-        angle: θ in radians.
-        adaptive: turn only where `h·b₁ > 0`, and leave the rest untouched.
+    projection onto their plane; θ is in radians. The norm of every activation stays.
+    With `adaptive` it turns only where `h·b₁ > 0`, and leaves the rest untouched.
     """
     activations = wide(h)
     b1, b2 = plane(first, second, h)

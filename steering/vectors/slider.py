@@ -171,11 +171,6 @@ class Slider:
         """Width of the residual stream that is moved."""
         return self.pushes[0].vector.d_model
 
-    @property
-    def is_gated(self) -> bool:
-        """Whether prompts decide how far it acts."""
-        return any(push.gate for push in self.pushes)
-
     def scaled(self, factor: float) -> "Slider":
         """The slider with all pushes so many times as strong."""
         return self._with(lambda push: replace(push, strength=push.strength * factor))
@@ -269,7 +264,7 @@ class Slider:
                 SteeringVector(tensors[f"vectors.{number}.directions"], **dict(part))
                 for number, part in enumerate(record.vectors)
             ]
-            slider = _slider_of(record.slider, vectors, tensors)
+            slider = as_slider(vectors[0]) if record.slider is None else _slider_of(record.slider, vectors, tensors)
         if lm is not None:
             slider.check(lm.identity, allow_mismatch)
         return slider
@@ -303,16 +298,11 @@ def check_axes(names: Iterable[str], known: Iterable[str]) -> None:
             raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(known)}.")
 
 
-def _slider_of(record: SliderRecord | None, vectors: list[SteeringVector], tensors: Mapping[str, Tensor]) -> Slider:
+def _slider_of(record: SliderRecord, vectors: list[SteeringVector], tensors: Mapping[str, Tensor]) -> Slider:
     """The parts as a slider, once they fit each other."""
-    if record is None:
-        return as_slider(vectors[0])
     pushes = []
     for number, part in enumerate(record.pushes):
-        fields = dict(part) | {
-            "vector": vectors[part.vector],
-            "tensors": {name: tensors[f"pushes.{number}.{name}"] for name in part.tensors},
-            "gate": part.gate and Gate(direction=tensors[f"pushes.{number}.gate"], **dict(part.gate)),
-        }
-        pushes.append(Push(**fields))
+        gate = part.gate and Gate(direction=tensors[f"pushes.{number}.gate"], **dict(part.gate))
+        extra = {name: tensors[f"pushes.{number}.{name}"] for name in part.tensors}
+        pushes.append(Push(**dict(part) | {"vector": vectors[part.vector], "tensors": extra, "gate": gate}))
     return Slider(tuple(pushes), record.range, record.calibration)

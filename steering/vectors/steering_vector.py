@@ -14,7 +14,6 @@ from steering.errors import SteeringError, quoted
 from steering.models.identity import ALLOWABLE, ModelIdentity, mismatches
 from steering.vectors.file_format import FileRecord, VectorRecord, naming_file, read_file, write_file
 from steering.vectors.provenance import Origin, Profile
-from steering.vectors.sparsity import keep_largest
 from steering.vectors.summary import VectorSummary
 
 if TYPE_CHECKING:
@@ -158,11 +157,7 @@ class SteeringVector:
     def _combined(
         self, other: "SteeringVector", expression: str, combine: Callable[[Tensor, Tensor], Tensor]
     ) -> "SteeringVector":
-        if self.layers != other.layers or self.d_model != other.d_model:
-            raise SteeringError(
-                f"Expected two vectors of the same layers and width, found layers {list(self.layers)} of width "
-                f"{self.d_model} and {list(other.layers)} of width {other.d_model}; select() the same layers."
-            )
+        check_same_layers(self, other)
         if self.origin and other.origin and (found := mismatches(self.origin.model, other.origin.model)):
             raise SteeringError(f"Expected two vectors of the same model: {'; '.join(found.values())}.")
         recommended = tuple(sorted({*self.recommended_layers, *other.recommended_layers}))
@@ -247,14 +242,28 @@ class SteeringVector:
         return self.summary().html()
 
 
+def keep_largest(directions: Float[Tensor, "layers d_model"], share: float = 0.05) -> Float[Tensor, "layers d_model"]:
+    """`d ⊙ m`, with `m` the mask of each layer's `round(share · d_model)` largest coordinates, at least one."""
+    count = max(1, round(share * directions.shape[-1]))
+    kept = directions.abs().topk(count, dim=-1).indices
+    return torch.zeros_like(directions).scatter(-1, kept, directions.gather(-1, kept))
+
+
+def check_same_layers(*vectors: SteeringVector) -> None:
+    """Raise SteeringError unless all vectors have the same layers and width."""
+    found = {(vector.layers, vector.d_model) for vector in vectors}
+    if len(found) != 1:
+        shapes = "; ".join(f"layers {list(layers)} of width {width}" for layers, width in found)
+        raise SteeringError(f"Expected vectors of the same layers and width, found {shapes}; select() the same layers.")
+
+
 def combined_origin(expression: str, *vectors: SteeringVector) -> Origin | None:
     """The origin of a combination; unknown as soon as one part's is."""
-    origins = [vector.origin for vector in vectors]
-    if not all(origins):
+    origins = [vector.origin for vector in vectors if vector.origin]
+    if len(origins) < len(vectors):
         return None
-    known = [origin for origin in origins if origin]
     return Origin(
-        model=known[0].model,
-        sources=tuple(source for origin in known for source in origin.sources),
-        expression=expression.format(*(origin.expression for origin in known)),
+        model=origins[0].model,
+        sources=tuple(source for origin in origins for source in origin.sources),
+        expression=expression.format(*(origin.expression for origin in origins)),
     )
