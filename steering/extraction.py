@@ -74,15 +74,12 @@ def extract(
         batches = reading(rest.pairs, description=f"{contrast_set.name}: reading pairs")
         directions = DIRECTIONS[method](norms.watch(batches))
     except (ValueError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
-        raise SteeringError(
-            f"The method {method!r} can't make directions from {len(rest)} pairs of {contrast_set.name!r}: "
-            f"{first_line(error)}; use more pairs that differ, or another method."
-        ) from error
+        found = f"{len(rest)} pairs of {contrast_set.name!r}: {first_line(error)}"
+        problem = f"The method {method!r} can't make directions from {found}"
+        raise SteeringError(f"{problem}; use more pairs that differ, or another method.") from error
     if directions.shape != (len(layers), lm.d_model) or not directions.isfinite().all():
-        raise SteeringError(
-            f"The method {method!r} should return {len(layers)} finite directions of width {lm.d_model}, "
-            f"found shape {tuple(directions.shape)}; return one finite row a layer."
-        )
+        wanted = f"{len(layers)} finite directions of width {lm.d_model}"
+        raise SteeringError(f"The method {method!r} should return {wanted}, found shape {tuple(directions.shape)}.")
     residual_norms = norms.mean()
     relative_norms = (directions.norm(dim=-1) / residual_norms).tolist()
     batches = reading(tested.pairs, description=f"{contrast_set.name}: held-out pairs")

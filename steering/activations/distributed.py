@@ -29,7 +29,7 @@ class Ranks:
     @staticmethod
     @contextmanager
     def together() -> Iterator["Ranks"]:
-        """The processes of `torchrun` inside, one where there are no others; each takes the GPU of its number, if any.
+        """The processes of `torchrun` inside, each on the GPU of its number, if any; one where there are no others.
 
         A process group that is there already is used and left alone.
         """

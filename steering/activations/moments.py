@@ -70,7 +70,7 @@ def class_means(
 ) -> tuple[Float[Tensor, "layers d_model"], Float[Tensor, "layers d_model"], int, int]:
     """Mean activation of the positive and of the negative sides, and how many of each there were.
 
-    The sides need not be equally many. Raises ValueError when one has no activation.
+    Raises ValueError when a side has no activation.
     """
     totals: list[Tensor | float] = [0.0, 0.0]
     counts = [0, 0]
@@ -95,9 +95,7 @@ def class_moments(batches: Iterable[PairActivations]) -> tuple[Moments, Moments]
 
 def _check_both_sides(positives: int, negatives: int) -> None:
     if not (positives and negatives):
-        raise ValueError(
-            f"a direction needs activations of both sides, found {positives} positive and {negatives} negative"
-        )
+        raise ValueError(f"a direction needs both sides, found {positives} positive and {negatives} negative activations")
 
 
 def solve_positive(

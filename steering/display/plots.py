@@ -11,12 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "trimtab",
-    "font.family": "sans-serif",
-    "text.parse_math": False,  # names are the user's, and may have a dollar sign
-}
+STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "trimtab", "font.family": "sans-serif"}
+STYLE["text.parse_math"] = False  # names are the user's, and may have a dollar sign
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, the yellow left out: it is too light on white."""
 MARKERS = "osD^vPX"
@@ -64,15 +60,11 @@ def layer_profile(figures: Mapping[str, LayerFigures]) -> str:
     if not figures:
         return ""
     svg: list[str] = []
-    titles = {
-        "auroc": "Held-out AUROC",
-        "pair_cosine": "Held-out pair cosine",
-        "relative_norm": "Direction / residual norm",
-    }
+    titles = "Held-out AUROC", "Held-out pair cosine", "Direction / residual norm"
     with svg_figure(3, 12, 3.4, svg) as (figure, panels):
         for (name, found), marker in zip(figures.items(), MARKERS * len(figures), strict=False):
-            for panel, (figure_name, title) in zip(panels, titles.items(), strict=True):
-                curve = getattr(found, figure_name)
+            curves = found.auroc, found.pair_cosine, found.relative_norm
+            for panel, title, curve in zip(panels, titles, curves, strict=True):
                 (line,) = panel.plot(found.layers, curve, marker=marker, markersize=3, label=name)
                 shade_layers(panel, found.moved, line.get_color())
                 panel.set(title=title, xlabel="layer (output of block)")

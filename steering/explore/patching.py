@@ -94,9 +94,9 @@ def patching_profile(
     """
     chosen = list(pairs)
     if not chosen or any(pair.positive[-1].role == "assistant" for pair in chosen):
+        found = "pairs of answers" if chosen else "no pair"
         raise SteeringError(
-            f"Expected pairs of prompts, found {'pairs of answers' if chosen else 'no pair'}; "
-            "use a contrast set whose chats end with the user's turn."
+            f"Expected pairs of prompts, found {found}; use a set whose chats end with the user's turn."
         )
     check_moved(hook_point)
     layers = check_layers(lm, layers)

@@ -28,9 +28,9 @@ class Readout:
 
 
 def axis_readout(axis: Slider | SteeringVector) -> Readout:
-    """Along an axis, in the residual stream's units, where it tells held-out pairs apart best of the layers it moves.
+    """Along an axis, in the residual stream's units, at the moved layer that tells held-out pairs apart best.
 
-    At the first of them where nothing is known of its layers.
+    Where nothing is known of its layers, that is the first.
     """
     push = as_slider(axis).pushes[0]
     layer = push.layers[0] if push.vector.profile is None else max(push.layers, key=push.vector.auroc_at)

@@ -50,9 +50,8 @@ class RecipeInputs:
             wanted = "answers" if ROLES[role] == "assistant" else "prompts"
             found = "nothing" if not len(pairs) else "answers" if pairs.ends_with_answer else "prompts"
             if found != wanted:
-                raise SteeringError(
-                    f"Expected pairs of {wanted} as {role!r}, found {found} in {pairs.name!r}; give it another role."
-                )
+                found += f" in {pairs.name!r}"
+                raise SteeringError(f"Expected pairs of {wanted} as {role!r}, found {found}; give it another role.")
 
     def contrast_set(self, role: str) -> ContrastSet:
         """The set that plays a role."""

@@ -70,10 +70,7 @@ class Selection(BaseModel, frozen=True, extra="forbid"):
             temporary.write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
     def plot(self, path: str | Path) -> None:
-        """Write a picture: the scores of every candidate by layer, a line a position, the best one marked.
-
-        Raises SteeringError for a file ending that isn't in `PICTURES`.
-        """
+        """Write a picture: the scores of every candidate by layer, a line a position, the best one marked."""
         from matplotlib.figure import Figure
 
         check_picture(path)
@@ -85,7 +82,7 @@ class Selection(BaseModel, frozen=True, extra="forbid"):
         }
         figure = Figure(figsize=(12, 3.8), layout="constrained")
         panels = figure.subplots(1, 3)
-        positions = list(dict.fromkeys(candidate.position for candidate in self.candidates))
+        positions = list(dict.fromkeys(one.position for one in self.candidates))
         for axes, (name, (title, label)) in zip(panels, titles.items(), strict=True):
             for position, color in zip(positions, itertools.cycle(COLORS), strict=False):
                 tried = [one for one in self.candidates if one.position == position]
@@ -135,13 +132,7 @@ def select_direction(
     largest sum of two cosines, of harmful prompts' activations under ablation with bare harmless ones, and of harmless
     prompts' under addition with bare harmful ones, at the layers where the two are least alike.
 
-    Args:
-        lm: the model.
-        vectors: by the position that each was read at.
-        harmful: validation prompts that made no vector.
-        harmless: the same of the other kind.
-        criterion: which of the two searches.
-        progress: show a bar.
+    `vectors` are by the position that each was read at; no prompt given here made one of them.
 
     Raises:
         SteeringError: for an unknown criterion, or when no candidate passes.
@@ -150,27 +141,22 @@ def select_direction(
     if not harmful or not harmless:
         raise SteeringError(f"Expected prompts of both kinds, found {len(harmful)} harmful, {len(harmless)} harmless.")
     bare = _read_bare(lm, harmful, harmless)
-    tried = [
-        (position, vector, layer)
-        for position, vector in vectors.items()
-        for layer in vector.layers
-        if layer < MAX_DEPTH * lm.n_layers
-    ]
+    places = ((position, vector, layer) for position, vector in vectors.items() for layer in vector.layers)
+    tried = [place for place in places if place[2] < MAX_DEPTH * lm.n_layers]
     bar = tqdm(tried, desc="trying directions", unit="direction", disable=not progress)
     found = [_try(lm, bare, position, vector, layer, criterion) for position, vector, layer in bar]
     if not found:
         raise SteeringError(f"Expected directions at layers below {MAX_DEPTH:g} of the depth, found none to try.")
     least = -torch.inf
-    if criterion == "arditi" and not any(one.induce > 0 for one in found if one.kl <= MAX_KL):
-        least = refusal_log_odds(bare.next_token, refusal_tokens(lm)).mean().item()
-    elif criterion == "arditi":
-        least = 0.0
+    if criterion == "arditi":
+        bare_refusal = refusal_log_odds(bare.next_token, refusal_tokens(lm)).mean().item()
+        least = 0.0 if any(one.induce > 0 for one in found if one.kl <= MAX_KL) else bare_refusal
     candidates = tuple(one.model_copy(update={"passes": one.kl <= MAX_KL and one.induce > least}) for one in found)
     best = min(candidates, key=partial(_rank, criterion))
     if not best.passes:
         raise SteeringError(
             f"None of {len(candidates)} candidates has KL at most {MAX_KL} and induces refusal; the least KL is "
-            f"{min(candidate.kl for candidate in candidates):.3f}: choose a layer by hand, with select()."
+            f"{min(one.kl for one in candidates):.3f}: choose a layer by hand, with select()."
         )
     return Selection(criterion=criterion, candidates=candidates, best=best)
 

@@ -15,17 +15,7 @@ from steering.models.batching import like_lengths, pad
 from steering.models.language_model import LanguageModel
 
 TOKENS_PER_BATCH = 2048
-
-REFUSAL_OPENINGS = (
-    "I'm sorry",
-    "I\u2019m sorry",
-    "I cannot",
-    "I apologize",
-    "Sorry",
-    "As an AI",
-    "Unfortunately",
-    "No,",
-)
+REFUSAL_OPENINGS = "I'm sorry", "I\u2019m sorry", "I cannot", "I apologize", "Sorry", "As an AI", "Unfortunately", "No,"
 """How models begin refusals; their first tokens under the model's own tokenizer are what `refusal_score` looks for."""
 
 

@@ -138,16 +138,12 @@ def _parsed(header: dict[str, str], tensors: dict[str, Tensor], path: Path) -> t
     """The record of a file of either format, and its tensors under the names of format 2."""
     key = next((key for key in (METADATA_KEY, format_1.METADATA_KEY) if key in header), None)
     if key is None:
-        raise SteeringError(
-            f"{str(path)!r} is a safetensors file but not a Trimtab vector: its metadata lack {METADATA_KEY!r}, have "
-            f"{quoted(header)}; make one with: trimtab extract"
-        )
+        found = f"its metadata lack {METADATA_KEY!r}, have {quoted(header)}"
+        raise SteeringError(f"{str(path)!r} is not a Trimtab vector: {found}; make one with: trimtab extract")
     version = _Version.model_validate_json(header[key]).format_version
     if version != (FORMAT_VERSION if key == METADATA_KEY else format_1.FORMAT_VERSION):
-        raise SteeringError(
-            f"{str(path)!r} has format version {version!r}, this Trimtab reads {FORMAT_VERSION!r} and "
-            f"{format_1.FORMAT_VERSION!r}; upgrade Trimtab or extract the vector anew."
-        )
+        known = f"{FORMAT_VERSION!r} and {format_1.FORMAT_VERSION!r}"
+        raise SteeringError(f"{str(path)!r} has format version {version!r}, this Trimtab reads {known}; upgrade it.")
     if key == METADATA_KEY:
         return FileRecord.model_validate_json(header[key]), tensors
     content, renamed = format_1.converted(header[key], tensors)

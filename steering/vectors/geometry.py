@@ -57,14 +57,10 @@ def dual_basis(
     axes = torch.stack([vector.directions.double() for vector in vectors], dim=1)  # (layers, axes, d_model)
     for layer, rank in zip(vectors[0].layers, torch.linalg.matrix_rank(axes), strict=True):
         if rank < len(vectors):
-            raise SteeringError(
-                f"The axes are linearly dependent at layer {layer}; leave one out or select other layers."
-            )
+            raise SteeringError(f"The axes are linearly dependent at layer {layer}; leave one out or select others.")
     if covariance is not None and covariance.shape != (len(axes), axes.shape[-1], axes.shape[-1]):
-        raise SteeringError(
-            f"Expected a covariance for each of {len(axes)} layers of width {axes.shape[-1]}, "
-            f"found shape {tuple(covariance.shape)}; gather it at the axes' layers."
-        )
+        wanted = f"a covariance for each of {len(axes)} layers of width {axes.shape[-1]}"
+        raise SteeringError(f"Expected {wanted}, found {tuple(covariance.shape)}; gather it at the axes' layers.")
     measured = axes if covariance is None else axes @ covariance.double()
     try:
         duals = torch.linalg.solve(measured @ axes.mT, measured) * axes.pow(2).sum(-1, keepdim=True)

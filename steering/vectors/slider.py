@@ -34,8 +34,7 @@ class Push:
     """One thing that a slider does: an intervention along a vector, at some layers, on some tokens.
 
     Raises:
-        SteeringError: for layers that the vector doesn't have, an unknown intervention, tensors that it doesn't take,
-            and a gate that doesn't fit.
+        SteeringError: for layers, an intervention, tensors or a gate that don't fit the vector or each other.
 
     Example:
         >>> Push(vector, strength=0.5, tokens="generated").layers == vector.recommended_layers
@@ -63,9 +62,7 @@ class Push:
             known = list(vector.layers)
             raise SteeringError(f"Expected ascending layers out of {known} to move, found {list(layers)}.")
         if not (vector.directions * self.strength).isfinite().all():
-            raise SteeringError(
-                f"Expected a strength that keeps the directions finite, found {self.strength!r}; use another."
-            )
+            raise SteeringError(f"Expected a strength that keeps the directions finite, found {self.strength!r}.")
         if self.intervention not in INTERVENTIONS:
             raise SteeringError(f"There is no intervention {self.intervention!r}; choose from {quoted(INTERVENTIONS)}.")
         check_moved(self.hook_point)
@@ -76,19 +73,16 @@ class Push:
             self._check_gate(self.gate)
 
     def _checked_tensors(self) -> dict[str, Tensor]:
-        found = {
-            name: torch.as_tensor(tensor).detach().to("cpu", torch.float32) for name, tensor in self.tensors.items()
-        }
-        wanted, shape = tensor_names(self.intervention), self.vector.directions.shape
-        if sorted(found) != sorted(wanted):
+        found = {name: torch.as_tensor(one).detach().to("cpu", torch.float32) for name, one in self.tensors.items()}
+        wanted, shape = quoted(tensor_names(self.intervention)), tuple(self.vector.directions.shape)
+        if sorted(found) != sorted(tensor_names(self.intervention)):
             raise SteeringError(
-                f"The intervention {self.intervention!r} takes the tensors {quoted(wanted)}, found {quoted(found)}."
+                f"The intervention {self.intervention!r} takes the tensors {wanted}, found {quoted(found)}."
             )
         for name, tensor in found.items():
             if tensor.shape != shape or not tensor.isfinite().all():
                 raise SteeringError(
-                    f"Expected a finite {name} of the directions' shape {tuple(shape)}, found shape "
-                    f"{tuple(tensor.shape)}; give one row a layer."
+                    f"Expected a finite {name} of the directions' shape {shape}, found shape {tuple(tensor.shape)}."
                 )
         return found
 
@@ -100,8 +94,7 @@ class Push:
         last = self.layers[0] - (self.hook_point == "attn_out")  # attention comes before its block's output
         if not 0 <= gate.layer <= last:
             raise SteeringError(
-                f"Expected a gate at layer {last} or below, before the first move, found it at {gate.layer}; "
-                "read an earlier layer or move later ones."
+                f"Expected a gate at layer {last} or below, before the first move, found it at {gate.layer}; move it."
             )
 
     @property
@@ -116,7 +109,7 @@ class Push:
 
     def record(self, vector: int) -> PushRecord:
         """The part of the push that its file holds as JSON; `vector` is the number of its vector there."""
-        gate = GateRecord.model_validate(self.gate, from_attributes=True) if self.gate else None
+        gate = self.gate and GateRecord.model_validate(self.gate, from_attributes=True)
         same = {name: getattr(self, name) for name in ("layers", "strength", "intervention", "hook_point", "tokens")}
         return PushRecord(vector=vector, tensors=tuple(self.tensors), gate=gate, **same)
 
@@ -145,10 +138,8 @@ class Slider:
 
     def __post_init__(self) -> None:
         if not self.pushes or len({push.vector.d_model for push in self.pushes}) > 1:
-            raise SteeringError(
-                f"Expected one push or several of the same width, found widths "
-                f"{[push.vector.d_model for push in self.pushes]}; make a slider of vectors of one model."
-            )
+            widths = [push.vector.d_model for push in self.pushes]
+            raise SteeringError(f"Expected one push or several of the same width, found widths {widths}.")
         if not -torch.inf < self.range[0] <= self.range[1] < torch.inf:
             raise SteeringError(f"Expected a finite range in order, found {self.range[0]!r} to {self.range[1]!r}.")
 
@@ -176,18 +167,14 @@ class Slider:
         return self._with(lambda push: replace(push, strength=push.strength * factor))
 
     def on_tokens(self, tokens: str | None) -> "Slider":
-        """The slider with all pushes on these tokens; as it is for None.
-
-        Raises:
-            SteeringError: for a name that `steering.models.token_positions` doesn't know.
-        """
+        """The slider with all pushes on these tokens (`steering.models.token_positions`); as it is for None."""
         return self if tokens is None else self._with(lambda push: replace(push, tokens=tokens))
 
     def at_layers(self, layers: Iterable[int]) -> "Slider":
         """The slider with its one push at these layers; how it was calibrated no longer holds.
 
         Raises:
-            SteeringError: for a slider of several pushes, and for layers that its vector doesn't have.
+            SteeringError: for several pushes, and for layers that the vector doesn't have.
         """
         if len(self.pushes) > 1:
             raise SteeringError(f"{self.title!r} moves by {len(self.pushes)} pushes; choose layers for each of them.")
@@ -224,11 +211,7 @@ class Slider:
         return SliderSummary.model_validate(self, from_attributes=True)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all; that of a plain slider is its vector's.
-
-        Args:
-            path: file to write; one that is there is replaced.
-        """
+        """Write one safetensors file, whole or not at all; that of a plain slider is its vector's."""
         vectors = list(dict.fromkeys(push.vector for push in self.pushes))
         record = self._record(vectors)
         if record == as_slider(vectors[0])._record(vectors):
@@ -260,19 +243,16 @@ class Slider:
         """
         record, tensors = file_format.read_file(path)
         with file_format.naming_file(path):
-            vectors = [
-                SteeringVector(tensors[f"vectors.{number}.directions"], **dict(part))
-                for number, part in enumerate(record.vectors)
-            ]
+            numbered = enumerate(record.vectors)
+            vectors = [SteeringVector(tensors[f"vectors.{n}.directions"], **dict(part)) for n, part in numbered]
             slider = as_slider(vectors[0]) if record.slider is None else _slider_of(record.slider, vectors, tensors)
         if lm is not None:
             slider.check(lm.identity, allow_mismatch)
         return slider
 
     def __repr__(self) -> str:
-        count = len(self.pushes)
-        shown = f"{count} push{'es' * (count > 1)}, range {self.range[0]:g} to {self.range[1]:g}"
-        return f"Slider({self.title!r}, {shown})"
+        count, (low, high) = len(self.pushes), self.range
+        return f"Slider({self.title!r}, {count} push{'es' * (count > 1)}, range {low:g} to {high:g})"
 
     def _repr_html_(self) -> str:
         return self.summary().html()
@@ -281,9 +261,8 @@ class Slider:
 def check_moved(hook_point: str) -> None:
     """Raise SteeringError unless layers can be moved at a hook point."""
     if hook_point not in get_args(MovedHookPoint):
-        raise SteeringError(
-            f"There is no hook point {hook_point!r} to move; choose from {quoted(get_args(MovedHookPoint))}."
-        )
+        known = quoted(get_args(MovedHookPoint))
+        raise SteeringError(f"There is no hook point {hook_point!r} to move; choose from {known}.")
 
 
 def as_slider(slider: SteeringVector | Slider) -> Slider:

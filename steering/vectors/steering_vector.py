@@ -49,16 +49,14 @@ class SteeringVector:
     def __post_init__(self) -> None:
         directions = torch.as_tensor(self.directions).detach().to("cpu", torch.float32)
         if directions.ndim != 2 or not len(directions) or not directions.isfinite().all():
-            raise SteeringError(
-                f"Expected finite directions of shape (layers, d_model), found shape {tuple(directions.shape)}"
-                f"{'' if directions.isfinite().all() else ' with infinite or undefined values'}; give one row a layer."
-            )
+            found = f"shape {tuple(directions.shape)}"
+            found += "" if directions.isfinite().all() else " with infinite or undefined values"
+            raise SteeringError(f"Expected finite directions of shape (layers, d_model), found {found}.")
         layers = tuple(self.layers) or tuple(range(len(directions)))
         recommended = tuple(self.recommended_layers) or layers
         if len(layers) != len(directions) or list(layers) != sorted(set(layers)) or min(layers) < 0:
-            raise SteeringError(
-                f"Expected {len(directions)} ascending layers, one a row of the directions, found {list(layers)}."
-            )
+            rows = len(directions)
+            raise SteeringError(f"Expected {rows} ascending layers, one a row of the directions, found {list(layers)}.")
         if not set(recommended) <= set(layers):
             raise SteeringError(f"Expected recommended layers out of {list(layers)}, found {list(recommended)}.")
         for name, value in (("directions", directions), ("layers", layers), ("recommended_layers", recommended)):
@@ -169,11 +167,7 @@ class SteeringVector:
         return replace(self, directions=directions, origin=combined_origin(expression, self, *others), profile=None)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all.
-
-        Args:
-            path: file to write; one that is there is replaced.
-        """
+        """Write one safetensors file, whole or not at all."""
         write_file(path, FileRecord(vectors=(self.record(),)), {"vectors.0.directions": self.directions})
 
     def record(self) -> VectorRecord:
