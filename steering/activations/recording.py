@@ -137,7 +137,7 @@ def stream_pairs(
 def check_finite(*sides: Activations) -> None:
     """Raise SteeringError where activations overflowed."""
     if not all(side.isfinite().all() for side in sides):
-        raise SteeringError("The activations are infinite or undefined; load the model with dtype='float32'.")
+        raise SteeringError("The activations are infinite or undefined in this dtype; load with dtype='float32'.")
 
 
 def check_layers(lm: LanguageModel, layers: Sequence[int] | None) -> list[int]:

@@ -55,17 +55,14 @@ def stream_answers(
                 raise step
             for answer, token in zip(written, step, strict=True):
                 answer.append(token)
-            yield [_certain(text) for text in lm.tokenizer.batch_decode(written, skip_special_tokens=True)]
+            texts = lm.tokenizer.batch_decode(written, skip_special_tokens=True)
+            # without the bytes of a character that lacks some of its tokens
+            yield [text.rstrip("\N{REPLACEMENT CHARACTER}").strip() for text in texts]
         yield [text.strip() for text in lm.tokenizer.batch_decode(written, skip_special_tokens=True)]
     finally:
         stop.set()
         writer.join()
         dial.set(**before)
-
-
-def _certain(text: str) -> str:
-    """Less the bytes of a character that lacks some of its tokens."""
-    return text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
 
 
 class _Steps(BaseStreamer):

@@ -23,10 +23,10 @@ from steering.errors import SteeringError
 from steering.models.decoder_blocks import block_output, with_block_output
 from steering.models.hook_points import ForwardHook, hooked_module, temporary_hooks
 from steering.models.language_model import LanguageModel
-from steering.scoring.next_token import refusal_log_odds, refusal_tokens
+from steering.scoring.next_token import LogProbabilities, refusal_log_odds, refusal_tokens
 from steering.vectors.slider import MovedHookPoint, check_moved
 
-NextTokenScore: TypeAlias = Callable[[Float[Tensor, "prompts vocabulary"]], Float[Tensor, " prompts"]]
+NextTokenScore: TypeAlias = Callable[[LogProbabilities], Float[Tensor, " prompts"]]
 """A number for each prompt from its next token's log-probabilities, such as the difference between two tokens'."""
 
 
@@ -109,9 +109,7 @@ def patching_profile(
     return PatchingProfile(tuple(layers), positive, negative, tuple(patched))
 
 
-def _log_probabilities(
-    lm: LanguageModel, pair: ContrastPair, modules: Sequence[nn.Module]
-) -> Float[Tensor, "rows vocabulary"]:
+def _log_probabilities(lm: LanguageModel, pair: ContrastPair, modules: Sequence[nn.Module]) -> LogProbabilities:
     """Of the next token: after the positive side, after the negative side patched at each module, and as it is."""
     activations: list[Tensor] = []
 
@@ -130,7 +128,7 @@ def _log_probabilities(
 
 def _next_token(
     lm: LanguageModel, prompt: ChatLike, rows: int, hooks: Sequence[tuple[nn.Module, ForwardHook]]
-) -> Float[Tensor, "rows vocabulary"]:
+) -> LogProbabilities:
     """Log-probabilities after equal prompts, one a row, with hooks on their last tokens."""
     ids = lm.tokenize(prompt).ids
     prefix = shared_prefix(lm, [ids] * rows, len(ids) - 1)

@@ -176,7 +176,7 @@ class WidgetView:
             self.legend.value = (
                 '<div style="line-height:1.4;font-size:smaller">'
                 f"Color: what the {escape(axis)} direction reads in each token after block {layer}, in the "
-                " residual stream's units; violet below the median of both answers, orange above. "
+                "residual stream's units; violet below the median of both answers, orange above. "
                 "Point at a token for its figure.</div>"
             )
         for pane, title, content in zip((self.bare, self.steered), titles, contents, strict=True):

@@ -2,10 +2,9 @@
 
 import torch
 from einops import einsum
-from jaxtyping import Float
 from torch import Tensor
 
-from steering.activations.moments import Moments, solve_positive
+from steering.activations.moments import Matrices, Moments, Vectors, solve_positive
 
 RIDGE = 10.0
 NULL_SHARE = 0.5
@@ -13,16 +12,14 @@ NULL_SHARE = 0.5
 0.3 to 0.6."""
 
 
-def null_space_projector(benign: Moments, share: float = NULL_SHARE) -> Float[Tensor, "layers d_model d_model"]:
+def null_space_projector(benign: Moments, share: float = NULL_SHARE) -> Matrices:
     """`P̂`, the projection onto this share of the eigenvectors of the benign `Σ h hᵀ`: the smallest eigenvalues'."""
     vectors: Tensor = torch.linalg.eigh(benign.gram).eigenvectors  # in ascending order of the eigenvalues
     null = vectors[..., : max(1, round(share * vectors.shape[-1]))]
     return einsum(null, null, "layer i vector, layer j vector -> layer i j")
 
 
-def null_space_reader(
-    projector: Float[Tensor, "layers d_model d_model"], harmful: Moments, ridge: float = RIDGE
-) -> Float[Tensor, "layers d_model"]:
+def null_space_reader(projector: Matrices, harmful: Moments, ridge: float = RIDGE) -> Vectors:
     """`w` with `w·h ≈ 1` on harmful activations, and about 0 on benign ones.
 
     AlphaSteer fits `Δ = argmin Σ ‖Δ P̂ h - r‖² + ridge ‖Δ P̂‖²` over the harmful activations, all towards the one refusal

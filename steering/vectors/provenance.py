@@ -77,7 +77,7 @@ class Profile(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """Figures of every layer, in the order of the vector's layers."""
 
     residual_norm: tuple[float, ...]
-    """Mean norm of the states that the direction was made from."""
+    """Mean norm of the activations that the direction was made from."""
     auroc: tuple[float, ...]
     """Held-out AUROC of positive against negative sides by their projection on the direction."""
     pair_cosine: tuple[float, ...]

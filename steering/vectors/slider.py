@@ -109,7 +109,7 @@ class Push:
 
     def record(self, vector: int) -> PushRecord:
         """The part of the push that its file holds as JSON; `vector` is the number of its vector there."""
-        gate = self.gate and GateRecord.model_validate(self.gate, from_attributes=True)
+        gate = GateRecord.model_validate(self.gate, from_attributes=True) if self.gate else None
         same = {name: getattr(self, name) for name in ("layers", "strength", "intervention", "hook_point", "tokens")}
         return PushRecord(vector=vector, tensors=tuple(self.tensors), gate=gate, **same)
 
@@ -221,9 +221,8 @@ class Slider:
             tensors |= {f"pushes.{number}.{name}": tensor for name, tensor in push.tensors.items()}
             if push.gate:
                 tensors[f"pushes.{number}.gate"] = push.gate.direction
-        file_format.write_file(
-            path, FileRecord(vectors=tuple(vector.record() for vector in vectors), slider=record), tensors
-        )
+        whole = FileRecord(vectors=tuple(vector.record() for vector in vectors), slider=record)
+        file_format.write_file(path, whole, tensors)
 
     def _record(self, vectors: list[SteeringVector]) -> SliderRecord:
         pushes = tuple(push.record(vectors.index(push.vector)) for push in self.pushes)
