@@ -84,15 +84,12 @@ def extract(
     relative_norms = (directions.norm(dim=-1) / residual_norms).tolist()
     batches = reading(tested.pairs, description=f"{contrast_set.name}: held-out pairs")
     auroc, pair_cosine = _held_out_figures(directions, batches)
+    source = Source.of(contrast_set, rest, method, position)
     return SteeringVector(
         directions=directions.float(),
         layers=tuple(layers),
         recommended_layers=_recommended(layers, lm.n_layers, auroc, relative_norms),
-        origin=Origin(
-            model=lm.identity,
-            sources=(Source.of(contrast_set, rest, method, position),),
-            expression=contrast_set.name,
-        ),
+        origin=Origin(model=lm.identity, sources=(source,), expression=contrast_set.name),
         profile=Profile(residual_norm=tuple(residual_norms.tolist()), auroc=auroc, pair_cosine=pair_cosine),
     )
 

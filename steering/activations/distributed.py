@@ -1,8 +1,7 @@
 """Several processes that read activations together, as `torchrun` starts them.
 
-Every process runs its share of the batches that one process would run, and then has the activations of all: whatever is
-made of them is the same to the last bit, in every process, by every method. What travels is one activation a chat and
-layer.
+Every process runs its share of the batches, and then has the activations of all, one a chat and layer: whatever is made
+of them is the same to the last bit as with one process, in every process, by every method.
 """
 
 import os

@@ -38,7 +38,7 @@ class RecipeInputs:
     validation_pairs: int = 16
     """Held-out pairs whose prompts the candidates of a search are tried on."""
     read: ActivationCache = field(default_factory=ActivationCache)
-    read_prompts: dict[str, Activations] = field(default_factory=dict)
+    cached_prompt_activations: dict[str, Activations] = field(default_factory=dict)
     """What `prompt_activations` has read, by role."""
     sources: dict[Source, None] = field(default_factory=dict)
     """What was read since this was last cleared, in order."""
@@ -77,13 +77,13 @@ class RecipeInputs:
     def prompt_activations(self, role: str) -> Activations:
         """At the last token of the positive sides' prompts, without their answers; each prompt is read once."""
         pairs = self._noted(role, "prompts")
-        if role not in self.read_prompts:
+        if role not in self.cached_prompt_activations:
             chats = [pair.positive[:-1] for pair in pairs]
             with tqdm(total=len(chats), desc=f"{role}: prompts", unit="chat", disable=not self.progress) as bar:
                 activations = record(self.lm, chats, progress=bar.update)
             check_finite(activations)
-            self.read_prompts[role] = activations
-        return self.read_prompts[role]
+            self.cached_prompt_activations[role] = activations
+        return self.cached_prompt_activations[role]
 
     def _noted(self, role: str, what: str) -> ContrastSet:
         """The pairs of a role that make vectors; that they are read for this becomes a source."""

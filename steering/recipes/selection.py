@@ -33,7 +33,6 @@ COSMIC_LAYERS = 0.1
 """Share of the layers, those whose activations of both kinds of prompts are least alike, that COSMIC compares at."""
 Criterion: TypeAlias = Literal["arditi", "cosmic"]
 PICTURES = (".png", ".svg", ".pdf")
-"""File endings that `Selection.plot` writes."""
 
 
 class Candidate(BaseModel, frozen=True, extra="forbid"):

@@ -101,10 +101,7 @@ def write_file(path: str | Path, record: FileRecord, tensors: Mapping[str, Tenso
 
 
 def read_file(path: str | Path) -> tuple[FileRecord, dict[str, Tensor]]:
-    """What a file of either format holds, its parts checked against each other.
-
-    Raises SteeringError that says what is wrong with it.
-    """
+    """What a file of either format holds. Raises SteeringError that says what is wrong with it."""
     path = Path(path)
     if not path.is_file():
         raise SteeringError(f"There is no vector file {str(path)!r}; make one with: trimtab extract")
