@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -68,57 +69,33 @@ def extract(
     rest, tested = contrast_set.split(held_out)
     norms = _NormTally()
 
-    def states(pairs: ContrastSet, what: str) -> Iterator[PairActivations]:
-        return read(
-            lm,
-            pairs.pairs,
-            layers=layers,
-            position=position,
-            progress=progress,
-            description=f"{contrast_set.name}: {what}",
-        )
-
+    reading = partial(read, lm, layers=layers, position=position, progress=progress)
     try:
-        directions = DIRECTIONS[method](norms.watch(states(rest, "reading pairs")))
+        batches = reading(rest.pairs, description=f"{contrast_set.name}: reading pairs")
+        directions = DIRECTIONS[method](norms.watch(batches))
     except (ValueError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
-        raise SteeringError(
-            f"The method {method!r} can't make directions from {len(rest)} pairs of {contrast_set.name!r}: "
-            f"{first_line(error)}; use more pairs that differ, or another method."
-        ) from error
+        found = f"{len(rest)} pairs of {contrast_set.name!r}: {first_line(error)}"
+        problem = f"The method {method!r} can't make directions from {found}"
+        raise SteeringError(f"{problem}; use more pairs that differ, or another method.") from error
     if directions.shape != (len(layers), lm.d_model) or not directions.isfinite().all():
-        raise SteeringError(
-            f"The method {method!r} should return {len(layers)} finite directions of width {lm.d_model}, "
-            f"found shape {tuple(directions.shape)}; return one finite row a layer."
-        )
+        wanted = f"{len(layers)} finite directions of width {lm.d_model}"
+        raise SteeringError(f"The method {method!r} should return {wanted}, found shape {tuple(directions.shape)}.")
     residual_norms = norms.mean()
     relative_norms = (directions.norm(dim=-1) / residual_norms).tolist()
-    auroc, pair_cosine = _held_out_figures(directions, states(tested, "held-out pairs"))
+    batches = reading(tested.pairs, description=f"{contrast_set.name}: held-out pairs")
+    auroc, pair_cosine = _held_out_figures(directions, batches)
+    source = Source.of(contrast_set, rest, method, position)
     return SteeringVector(
         directions=directions.float(),
         layers=tuple(layers),
         recommended_layers=_recommended(layers, lm.n_layers, auroc, relative_norms),
-        origin=Origin(
-            model=lm.identity,
-            expression=contrast_set.name,
-            sources=(
-                Source(
-                    contrast_set=contrast_set.name,
-                    fingerprint=contrast_set.fingerprint,
-                    pairs=len(rest),
-                    held_out_pairs=len(tested),
-                    method=method,
-                    position=position,
-                ),
-            ),
-        ),
-        profile=Profile(
-            residual_norm=tuple(residual_norms.tolist()), auroc=tuple(auroc), pair_cosine=tuple(pair_cosine.tolist())
-        ),
+        origin=Origin(model=lm.identity, sources=(source,), expression=contrast_set.name),
+        profile=Profile(residual_norm=tuple(residual_norms.tolist()), auroc=auroc, pair_cosine=pair_cosine),
     )
 
 
 class _NormTally:
-    """Mean norm a layer of the states in batches that pass by."""
+    """Mean norm a layer of the activations in batches that pass by."""
 
     def __init__(self) -> None:
         self.total: Tensor | float = 0.0
@@ -135,20 +112,23 @@ class _NormTally:
         return torch.as_tensor(self.total) / self.count
 
 
-def _held_out_figures(directions: Tensor, batches: Iterable[PairActivations]) -> tuple[list[float], Tensor]:
+def _held_out_figures(
+    directions: Tensor, batches: Iterable[PairActivations]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """AUROC of the projections, and mean cosine of pair differences with the direction, a layer."""
     from sklearn.metrics import roc_auc_score
 
     unit = torch.nn.functional.normalize(directions.float(), dim=-1)
-    positive, negative, cosines = [], [], []
-    for states in batches:
-        positive.append((states[0] * unit).sum(-1))
-        negative.append((states[1] * unit).sum(-1))
-        cosines.append(torch.nn.functional.cosine_similarity(states[0] - states[1], unit, dim=-1))
-    scores = torch.cat(positive + negative)
-    labels = [1] * sum(map(len, positive)) + [0] * sum(map(len, negative))
-    auroc = [float(roc_auc_score(labels, scores[:, row].numpy())) for row in range(scores.shape[1])]
-    return auroc, torch.cat(cosines).mean(0)
+    projections: list[list[Tensor]] = [[], []]
+    cosines = []
+    for positive, negative in batches:
+        for found, side in zip(projections, (positive, negative), strict=True):
+            found.append((side * unit).sum(-1))
+        cosines.append(torch.nn.functional.cosine_similarity(positive - negative, unit, dim=-1))
+    positives, negatives = (torch.cat(found) for found in projections)
+    labels = [1] * len(positives) + [0] * len(negatives)
+    auroc = (float(roc_auc_score(labels, column)) for column in torch.cat([positives, negatives]).T.numpy())
+    return tuple(auroc), tuple(torch.cat(cosines).mean(0).tolist())
 
 
 def _recommended(

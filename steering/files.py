@@ -10,24 +10,15 @@ from steering.errors import SteeringError
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all: to a temporary path beside it, renamed when the body succeeds.
 
-    Args:
-        path: the file to create or to replace.
-
-    Yields:
-        A temporary path beside it, renamed to `path` when the body succeeds and removed when it raises.
-
-    Raises:
-        SteeringError: when `path` is a folder, or its folder doesn't exist or can't be written.
+    Raises SteeringError when `path` is a folder, or its folder doesn't exist or can't be written.
     """
     path = Path(path)
     if path.is_dir():
         raise SteeringError(f"Can't write {str(path)!r}: it is a folder; name a file in it.")
     if not path.parent.is_dir():
-        raise SteeringError(
-            f"Can't write {str(path)!r}: the folder {str(path.parent)!r} doesn't exist; create it first."
-        )
+        raise SteeringError(f"Can't write {str(path)!r}: the folder {str(path.parent)!r} doesn't exist; create it.")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         temporary.touch(exist_ok=False)

@@ -80,9 +80,9 @@ class Sliders(Mapping[str, Slider]):
             SteeringError: when there are none, or they belong to another model.
         """
         found = sliders_from_pretrained(source, revision)
-        for slider in found.values() if lm is not None else ():
-            assert lm is not None
-            slider.check(lm.identity, allow_mismatch)
+        if lm is not None:
+            for slider in found.values():
+                slider.check(lm.identity, allow_mismatch)
         return Sliders(**found)
 
     def attach(

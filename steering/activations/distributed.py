@@ -1,8 +1,7 @@
 """Several processes that read activations together, as `torchrun` starts them.
 
-Every process runs its share of the batches that one process would run, and then has the activations of all: whatever is
-made of them is the same to the last bit, in every process, by every method. What travels is one activation a chat and
-layer.
+Every process runs its share of the batches, and then has the activations of all, one a chat and layer: whatever is made
+of them is the same to the last bit as with one process, in every process, by every method.
 """
 
 import os
@@ -29,7 +28,7 @@ class Ranks:
     @staticmethod
     @contextmanager
     def together() -> Iterator["Ranks"]:
-        """The processes of `torchrun` inside, one where there are no others; each takes the GPU of its number, if any.
+        """The processes of `torchrun` inside, each on the GPU of its number, if any; one where there are no others.
 
         A process group that is there already is used and left alone.
         """

@@ -4,6 +4,7 @@ Batches are merged by the centered update of Chan, Golub and LeVeque (1983), whi
 """
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 import scipy.linalg
@@ -14,14 +15,17 @@ from torch import Tensor
 
 from steering.activations.recording import Activations, PairActivations
 
+Vectors: TypeAlias = Float[Tensor, "layers d_model"]
+Matrices: TypeAlias = Float[Tensor, "layers d_model d_model"]
+
 
 class Moments:
     """Count, mean and scatter of a stream of activations, a layer. Memory: layers x d_model², whatever their number."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean: Float[Tensor, "layers d_model"] = torch.empty(0)
-        self.scatter: Float[Tensor, "layers d_model d_model"] = torch.empty(0)
+        self.mean: Vectors = torch.empty(0)
+        self.scatter: Matrices = torch.empty(0)
         """`Σ (h - mean)(h - mean)ᵀ`."""
 
     def update(self, activations: Activations) -> None:
@@ -33,12 +37,12 @@ class Moments:
             self._merge(len(activations), mean, scatter)
 
     @property
-    def covariance(self) -> Float[Tensor, "layers d_model d_model"]:
+    def covariance(self) -> Matrices:
         """Maximum-likelihood covariance: the scatter over the count."""
         return self.scatter / self.count
 
     @property
-    def gram(self) -> Float[Tensor, "layers d_model d_model"]:
+    def gram(self) -> Matrices:
         """`Σ h hᵀ`, not centered."""
         return self.scatter + self.count * _outer(self.mean)
 
@@ -61,16 +65,14 @@ class Moments:
         self.count = total
 
 
-def _outer(vectors: Float[Tensor, "layers d_model"]) -> Float[Tensor, "layers d_model d_model"]:
+def _outer(vectors: Vectors) -> Matrices:
     return einsum(vectors, vectors, "layer i, layer j -> layer i j")
 
 
-def class_means(
-    batches: Iterable[PairActivations],
-) -> tuple[Float[Tensor, "layers d_model"], Float[Tensor, "layers d_model"], int, int]:
+def class_means(batches: Iterable[PairActivations]) -> tuple[Vectors, Vectors, int, int]:
     """Mean activation of the positive and of the negative sides, and how many of each there were.
 
-    The sides need not be equally many. Raises ValueError when one has no activation.
+    Raises ValueError when a side has no activation.
     """
     totals: list[Tensor | float] = [0.0, 0.0]
     counts = [0, 0]
@@ -95,14 +97,10 @@ def class_moments(batches: Iterable[PairActivations]) -> tuple[Moments, Moments]
 
 def _check_both_sides(positives: int, negatives: int) -> None:
     if not (positives and negatives):
-        raise ValueError(
-            f"a direction needs activations of both sides, found {positives} positive and {negatives} negative"
-        )
+        raise ValueError(f"a direction needs both sides, found {positives} positive, {negatives} negative ones")
 
 
-def solve_positive(
-    matrices: Float[Tensor, "layers d_model d_model"], vectors: Float[Tensor, "layers d_model"]
-) -> Float[Tensor, "layers d_model"]:
+def solve_positive(matrices: Matrices, vectors: Vectors) -> Vectors:
     """`M⁻¹ v`, a layer, for positive definite M (LAPACK's Cholesky). Raises a ValueError where M is singular."""
     pairs = zip(matrices, vectors, strict=True)
     solved = [scipy.linalg.solve(matrix.numpy(), vector.numpy(), assume_a="pos") for matrix, vector in pairs]

@@ -72,10 +72,10 @@ def record(
         >>> record(lm, ["Why is the sky blue?", "Hi!"], layers=[1, 2]).shape
         torch.Size([2, 2, 32])
     """
-    activations: Activations = record_positions(
+    found: Tensor = record_positions(
         lm, chats, [position], layers=layers, hook_point=hook_point, progress=progress, ranks=ranks
-    )[0]
-    return activations
+    )
+    return found[0]
 
 
 def record_positions(
@@ -104,7 +104,7 @@ def record_positions(
         if progress is not None:
             progress(len(batch))
     ranks.all_reduce(activations)
-    if progress is not None and unread:
+    if progress is not None and unread:  # by other processes
         progress(unread)
     return activations
 
@@ -120,26 +120,24 @@ def stream_pairs(
     description: str = "reading activations",
     ranks: Ranks = ALONE,
 ) -> Iterator[PairActivations]:
-    """Activations of contrast pairs, some pairs at a time, so that memory does not grow with their number."""
+    """Activations of contrast pairs, some pairs at a time, so that memory doesn't grow with their number."""
     layers = check_layers(lm, layers)
     window = max(LEAST_PAIRS, BUFFER_BYTES // (2 * len(layers) * _width(lm, hook_point) * 4))
     iterator = iter(pairs)
     total = 2 * len(pairs) if isinstance(pairs, Sequence) else None
     with tqdm(total=total, desc=description, unit="chat", disable=not (progress and ranks.is_first)) as bar:
-        read = partial(
-            record, lm, layers=layers, position=position, hook_point=hook_point, progress=bar.update, ranks=ranks
-        )
         while some := list(islice(iterator, window)):
-            activations = read([pair.positive for pair in some] + [pair.negative for pair in some])
+            chats = [pair.positive for pair in some] + [pair.negative for pair in some]
+            activations = record(
+                lm, chats, layers=layers, position=position, hook_point=hook_point, progress=bar.update, ranks=ranks
+            )
             yield activations[: len(some)], activations[len(some) :]
 
 
 def check_finite(*sides: Activations) -> None:
     """Raise SteeringError where activations overflowed."""
     if not all(side.isfinite().all() for side in sides):
-        raise SteeringError(
-            "The activations are infinite or undefined in this dtype; load the model with dtype='float32'."
-        )
+        raise SteeringError("The activations are infinite or undefined in this dtype; load with dtype='float32'.")
 
 
 def check_layers(lm: LanguageModel, layers: Sequence[int] | None) -> list[int]:
@@ -191,7 +189,7 @@ def _read_batch(
 
 
 class _LastLayerReached(Exception):  # noqa: N818 - a signal, no error
-    """Ends a forward pass."""
+    pass
 
 
 @contextmanager

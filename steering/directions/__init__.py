@@ -3,13 +3,10 @@
 `DIRECTIONS["mine"] = function` adds your own to what `extract(method=…)` knows.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeAlias
 
-from jaxtyping import Float
-from torch import Tensor
-
-from steering.activations.recording import PairActivations
+from steering.directions.axis import Batches, Directions
 from steering.directions.difference_in_means import difference_in_means, mean_centered
 from steering.directions.lat import lat
 from steering.directions.lda import lda
@@ -18,7 +15,7 @@ from steering.directions.pca import pca
 from steering.directions.random import random
 from steering.directions.sparse import sparse
 
-Direction: TypeAlias = Callable[[Iterable[PairActivations]], Float[Tensor, "layers d_model"]]
+Direction: TypeAlias = Callable[[Batches], Directions]
 """A method reads batches of both sides' activations once and gives one direction a layer, + to the positive side."""
 
 DIRECTIONS: dict[str, Direction] = {

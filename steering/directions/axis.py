@@ -1,4 +1,7 @@
-"""What methods share that find an axis without a sign or a length of its own."""
+"""What methods share: types, and the sign and length of an axis that has none of its own."""
+
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 import scipy.linalg
@@ -6,8 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.recording import PairActivations
 
-def principal_axis(scatter: Float[Tensor, "layers d_model d_model"]) -> Float[Tensor, "layers d_model"]:
+Batches: TypeAlias = Iterable[PairActivations]
+Directions: TypeAlias = Float[Tensor, "layers d_model"]
+
+
+def principal_axis(scatter: Float[Tensor, "layers d_model d_model"]) -> Directions:
     """Unit eigenvector of the largest eigenvalue, a layer. Its sign is arbitrary."""
     last = scatter.shape[-1] - 1
     # LAPACK for one eigenvector, ten times faster than torch's for all of them.
@@ -15,9 +23,7 @@ def principal_axis(scatter: Float[Tensor, "layers d_model d_model"]) -> Float[Te
     return torch.from_numpy(np.stack(axes))
 
 
-def along(
-    axes: Float[Tensor, "layers d_model"], mean_difference: Float[Tensor, "layers d_model"]
-) -> Float[Tensor, "layers d_model"]:
+def along(axes: Directions, mean_difference: Directions) -> Directions:
     """`r̂ r̂ᵀ(μ⁺ - μ⁻)`: the mean difference's share along each axis.
 
     This gives an axis its sign, towards the positive sides, and the same unit that a difference in means has: slider

@@ -1,15 +1,10 @@
 """Difference in means (CAA, arXiv 2312.06681; Arditi et al., arXiv 2406.11717), and mean-centering beside it."""
 
-from collections.abc import Iterable
-
-from jaxtyping import Float
-from torch import Tensor
-
 from steering.activations.moments import class_means
-from steering.activations.recording import PairActivations
+from steering.directions.axis import Batches, Directions
 
 
-def difference_in_means(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
+def difference_in_means(batches: Batches) -> Directions:
     """`μ⁺ - μ⁻`, a layer at a time, in float64 and in one pass over the batches.
 
     The raw norm is kept: it is the natural unit of the direction.
@@ -18,7 +13,7 @@ def difference_in_means(batches: Iterable[PairActivations]) -> Float[Tensor, "la
     return positive - negative
 
 
-def mean_centered(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
+def mean_centered(batches: Batches) -> Directions:
     """`μ⁺ - μ_all` (mean-centering, Jorgensen et al., arXiv 2312.03813): no activation need be the opposite of another.
 
     With as many negative as positive sides this is half of the difference in means.

@@ -1,16 +1,10 @@
 """Linear artificial tomography (LAT; Zou et al., arXiv 2310.01405)."""
 
-from collections.abc import Iterable
-
-from jaxtyping import Float
-from torch import Tensor
-
 from steering.activations.moments import class_moments
-from steering.activations.recording import PairActivations
-from steering.directions.axis import along, principal_axis
+from steering.directions.axis import Batches, Directions, along, principal_axis
 
 
-def lat(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
+def lat(batches: Batches) -> Directions:
     """First principal component of the differences between stimuli paired at random, whatever their side.
 
     Labels give no more than the sign (and the length: the mean difference's share along the axis). Instead of one

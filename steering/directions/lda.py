@@ -1,17 +1,14 @@
 """Linear discriminant analysis with shrinkage."""
 
-from collections.abc import Iterable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.moments import class_moments, solve_positive
-from steering.activations.recording import PairActivations
-from steering.directions.axis import along
+from steering.directions.axis import Batches, Directions, along
 
 
-def lda(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
+def lda(batches: Batches) -> Directions:
     """`Σ⁻¹(μ⁺ - μ⁻)` with the within-class covariance `Σ`, each class' shrunk to a multiple of the identity.
 
     The shrinkage is the oracle-approximating one (OAS; Chen et al., IEEE TSP 58, 2010), which needs second moments only

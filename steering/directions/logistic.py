@@ -1,20 +1,15 @@
 """Logistic probe: the normal of the plane that separates the sides (scikit-learn)."""
 
-from collections.abc import Iterable
-
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from steering.activations.recording import PairActivations
-from steering.directions.axis import along
+from steering.directions.axis import Batches, Directions, along
 
 REGULARIZATION = 0.01
 """scikit-learn's C. The sides of a contrast set are often separable, and a weak penalty then follows the few
 activations next to the plane instead of all."""
 
 
-def logistic(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
+def logistic(batches: Batches) -> Directions:
     """Weights of an L2-regularized logistic regression, with the mean difference's share along them.
 
     The activations are centered and divided by one number, the median standard deviation of a coordinate: scaling every

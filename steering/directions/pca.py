@@ -1,16 +1,10 @@
 """Principal component of pair differences (RepE, Zou et al., arXiv 2310.01405)."""
 
-from collections.abc import Iterable
-
-from jaxtyping import Float
-from torch import Tensor
-
 from steering.activations.moments import Moments
-from steering.activations.recording import PairActivations
-from steering.directions.axis import along, principal_axis
+from steering.directions.axis import Batches, Directions, along, principal_axis
 
 
-def pca(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
+def pca(batches: Batches) -> Directions:
     """First right singular vector of the pair differences `d = h⁺ - h⁻`, with the mean difference's share along it.
 
     RepE takes every difference in random order before it centers them, so that their mean is about 0 and centering

@@ -1,17 +1,15 @@
 """A random direction: the control that every comparison needs."""
 
 import zlib
-from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.moments import class_means
-from steering.activations.recording import PairActivations
+from steering.directions.axis import Batches, Directions
 
 
-def random(batches: Iterable[PairActivations]) -> Float[Tensor, "layers d_model"]:
+def random(batches: Batches) -> Directions:
     """Uniform over the sphere, a layer, with the norm of the difference in means.
 
     The seed is made from those norms, to four digits: the same for the same pairs, another for another axis.

@@ -14,16 +14,9 @@ def fit_standardized(
     targets: Sequence[float] | NDArray[Any],
     sample_weight: NDArray[Any] | None = None,
 ) -> tuple[Float[np.ndarray, " d_model"], float]:
-    """Fit a linear model on activations with mean 0 and deviation 1 in every coordinate.
+    """Fit a linear regression or a classifier of two classes on activations of mean 0 and deviation 1 a coordinate.
 
-    Args:
-        model: a linear regression or a classifier of two classes, not fitted yet.
-        activations: one a row.
-        targets: numbers or classes, one a row.
-        sample_weight: how much each row weighs; all alike by default.
-
-    Returns:
-        `w` and `b` so that `w·h + b` is the model's output for the activation `h` as it is.
+    Returns `w` and `b` so that `w·h + b` is the model's output for the activation `h` as it is.
     """
     from sklearn.preprocessing import StandardScaler
 

@@ -13,11 +13,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A plain table in the page's own colors; `[]` for no header."""
     style = 'style="text-align:left;vertical-align:top;white-space:pre-wrap"'
     head = "".join(f'<th scope="col" {style}>{escape(cell)}</th>' for cell in header)
-    body = "".join(
-        "<tr>"
-        + f'<th scope="row" {style}>{escape(first)}</th>'
-        + "".join(f"<td {style}>{escape(cell)}</td>" for cell in rest)
-        + "</tr>"
-        for first, *rest in rows
-    )
+    body = ""
+    for first, *rest in rows:
+        cells = "".join(f"<td {style}>{escape(cell)}</td>" for cell in rest)
+        body += f'<tr><th scope="row" {style}>{escape(first)}</th>{cells}</tr>'
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"

@@ -11,12 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "trimtab",
-    "font.family": "sans-serif",
-    "text.parse_math": False,  # names are the user's, and may have a dollar sign
-}
+STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "trimtab", "font.family": "sans-serif"}
+STYLE["text.parse_math"] = False  # names are the user's, and may have a dollar sign
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, the yellow left out: it is too light on white."""
 MARKERS = "osD^vPX"
@@ -64,15 +60,11 @@ def layer_profile(figures: Mapping[str, LayerFigures]) -> str:
     if not figures:
         return ""
     svg: list[str] = []
-    titles = {
-        "auroc": "Held-out AUROC",
-        "pair_cosine": "Held-out pair cosine",
-        "relative_norm": "Direction / residual norm",
-    }
+    titles = "Held-out AUROC", "Held-out pair cosine", "Direction / residual norm"
     with svg_figure(3, 12, 3.4, svg) as (figure, panels):
         for (name, found), marker in zip(figures.items(), MARKERS * len(figures), strict=False):
-            for panel, (figure_name, title) in zip(panels, titles.items(), strict=True):
-                curve = getattr(found, figure_name)
+            curves = found.auroc, found.pair_cosine, found.relative_norm
+            for panel, title, curve in zip(panels, titles, curves, strict=True):
                 (line,) = panel.plot(found.layers, curve, marker=marker, markersize=3, label=name)
                 shade_layers(panel, found.moved, line.get_color())
                 panel.set(title=title, xlabel="layer (output of block)")
@@ -90,8 +82,7 @@ def shade_layers(panel: Any, layers: Sequence[int], color: str) -> None:
 def score_moves(scores: Sequence[tuple[str, float, float, float]]) -> str:
     """One line a score, from the bare model's value to the present one.
 
-    Args:
-        scores: (name with its unit, bare, now, how far the axis reaches to both sides of the bare value at least).
+    A score is its name with the unit, bare, now, and how far the axis reaches to both sides of bare at least.
     """
     svg: list[str] = []
     with svg_figure(1, 4.8, 0.95 * len(scores), svg, rows=len(scores)) as (_, panels):

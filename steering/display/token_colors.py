@@ -30,9 +30,9 @@ def colored_spans(tokens: Sequence[str], values: Sequence[float], name: str, bes
 
 
 def _span(token: str, background: str, title: str) -> str:
-    text = escape(token).replace("\n", "⏎<br>")
     color = "#000000" if _luminance(background) > 0.179 else "#ffffff"  # the better contrast of the two (WCAG 2)
     style = f"background:{background};color:{color};white-space:pre-wrap"
+    text = escape(token).replace("\n", "⏎<br>")
     return f'<span style="{style}" title="{escape(title)}">{text}</span>'
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from transformers.generation.streamers import BaseStreamer
 from steering.data.chats import ChatLike
 from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
+
+Steps: TypeAlias = "SimpleQueue[list[int] | BaseException | None]"
+"""The next token of each row, the error that ended the writing, or None at its end."""
 
 
 def stream_answers(
@@ -31,9 +34,19 @@ def stream_answers(
     """
     before = dial.settings
     stop = Event()
-    tokens: SimpleQueue[list[int] | BaseException | None] = SimpleQueue()
+    tokens: Steps = SimpleQueue()
     dial.set(**{axis: [setting.get(axis, 0.0) for setting in settings] for axis in before})
-    writer = Thread(target=_write, args=(lm, prompts, max_new_tokens, options, tokens, stop), daemon=True)
+
+    def write() -> None:
+        stopping = StoppingCriteriaList([_Stopped(stop)])
+        try:
+            lm.generate(prompts, max_new_tokens, streamer=_Steps(tokens), stopping_criteria=stopping, **options)
+        except BaseException as error:  # told to the listener, who is in another thread
+            tokens.put(error)
+        else:
+            tokens.put(None)
+
+    writer = Thread(target=write, daemon=True)
     writer.start()
     written: list[list[int]] = [[] for _ in prompts]
     try:
@@ -42,7 +55,9 @@ def stream_answers(
                 raise step
             for answer, token in zip(written, step, strict=True):
                 answer.append(token)
-            yield [_certain(text) for text in lm.tokenizer.batch_decode(written, skip_special_tokens=True)]
+            texts = lm.tokenizer.batch_decode(written, skip_special_tokens=True)
+            # without the bytes of a character that lacks some of its tokens
+            yield [text.rstrip("\N{REPLACEMENT CHARACTER}").strip() for text in texts]
         yield [text.strip() for text in lm.tokenizer.batch_decode(written, skip_special_tokens=True)]
     finally:
         stop.set()
@@ -50,32 +65,10 @@ def stream_answers(
         dial.set(**before)
 
 
-def _certain(text: str) -> str:
-    """Less the bytes of a character that lacks some of its tokens."""
-    return text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
-
-
-def _write(
-    lm: LanguageModel,
-    prompts: Sequence[ChatLike],
-    max_new_tokens: int,
-    options: dict[str, Any],
-    tokens: "SimpleQueue[list[int] | BaseException | None]",
-    stop: Event,
-) -> None:
-    stopping = StoppingCriteriaList([_Stopped(stop)])
-    try:
-        lm.generate(prompts, max_new_tokens, streamer=_Steps(tokens), stopping_criteria=stopping, **options)
-    except BaseException as error:  # told to the listener, who is in another thread
-        tokens.put(error)
-    else:
-        tokens.put(None)
-
-
 class _Steps(BaseStreamer):
     """Passes on each step's tokens, one a row; `generate` sends the prompts first."""
 
-    def __init__(self, tokens: "SimpleQueue[list[int] | BaseException | None]") -> None:
+    def __init__(self, tokens: Steps) -> None:
         self._tokens = tokens
         self._prompts_came = False
 
@@ -85,7 +78,7 @@ class _Steps(BaseStreamer):
         self._prompts_came = True
 
     def end(self) -> None:
-        """`_write` says so itself, also after an error."""
+        """The writer says so itself, also after an error."""
 
 
 class _Stopped(StoppingCriteria):

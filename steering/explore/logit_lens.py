@@ -1,14 +1,14 @@
 """The logit lens of a direction: the tokens that it writes and suppresses at each layer, all later blocks skipped.
 
-The lens is nostalgebraist's (2020, lesswrong.com/posts/AcKRB8wDpdaN6v6ru), held to a direction instead of a state, as
+The lens is nostalgebraist's (2020, lesswrong.com/posts/AcKRB8wDpdaN6v6ru), held to a direction and no activation, as
 Geva et al. do (2022, arXiv 2203.14680). A direction d is a difference, and the final norm isn't linear. So it is taken
 at unit scale, `d̂ = d / rms(d)`, both ways through `f`, the model's own path from its last block to the logits:
 
     ½ [f(d̂) - f(-d̂)], less its mean over the vocabulary, which moves no probability.
 
 Biases cancel: with an RMSNorm of weight γ that is `W_U (γ ⊙ d / rms(d))`, with a LayerNorm
-`W_U (γ ⊙ (d - mean(d)) / std(d))`. Up to a positive factor it is what adding d changes any state's logits by while the
-norm's scale is held, and it is the limit of `½ [f(h + s d) - f(h - s d)]` for large s, whatever the state h.
+`W_U (γ ⊙ (d - mean(d)) / std(d))`. Up to a positive factor it is what adding d changes any activation's logits by while
+the norm's scale is held, and it is the limit of `½ [f(h + s d) - f(h - s d)]` for large s, whatever the activation h.
 """
 
 from collections.abc import Sequence
@@ -89,21 +89,19 @@ def logit_differences(lm: LanguageModel, directions: Float[Tensor, "rows d_model
     whatever its final norm, projections and logit scale are called.
     """
     if directions.shape[1] != lm.d_model:
-        raise SteeringError(
-            f"Expected directions of the model's width {lm.d_model}, found {directions.shape[1]}; "
-            "use a vector that was made on this model, at its residual stream."
-        )
+        found = f"the model's width {lm.d_model}, found {directions.shape[1]}"
+        raise SteeringError(f"Expected directions of {found}; use a vector that was made on this model.")
     rms = directions.float().square().mean(1, keepdim=True).sqrt()
     if not rms.all():
         raise SteeringError("Expected directions to look at, found a zero direction; leave its layer out.")
-    states = torch.cat([directions / rms, -directions / rms]).unsqueeze(1)
+    scaled = torch.cat([directions / rms, -directions / rms]).unsqueeze(1)
 
     def replace(_block: nn.Module, _inputs: object, output: object) -> object:
         hidden = block_output(output)
-        return with_block_output(output, states.to(hidden.device, hidden.dtype))
+        return with_block_output(output, scaled.to(hidden.device, hidden.dtype))
 
     with lm.blocks[-1].register_forward_hook(replace):
-        ids = torch.full((len(states), 1), lm.padding_id, device=lm.model.device)
+        ids = torch.full((len(scaled), 1), lm.padding_id, device=lm.model.device)
         logits: Tensor = lm.model(input_ids=ids, use_cache=False).logits[:, 0, : len(lm.tokenizer)]
     up, down = logits.float().cpu().chunk(2)
     differences = (up - down) / 2
@@ -111,9 +109,7 @@ def logit_differences(lm: LanguageModel, directions: Float[Tensor, "rows d_model
 
 
 def _tokens(lm: LanguageModel, found: torch.return_types.topk) -> tuple[tuple[str, float], ...]:
-    return tuple(
-        (_text(lm, token), value) for value, token in zip(found.values.tolist(), found.indices.tolist(), strict=True)
-    )
+    return tuple((_text(lm, int(token)), float(value)) for value, token in zip(*found, strict=True))
 
 
 def _text(lm: LanguageModel, token: int) -> str:

@@ -6,10 +6,9 @@ token. Where the score of the next token then becomes that of the positive side,
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -20,14 +19,14 @@ from steering.activations.recording import check_layers
 from steering.activations.shared_prefix import shared_prefix
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
-from steering.errors import SteeringError, quoted
+from steering.errors import SteeringError
 from steering.models.decoder_blocks import block_output, with_block_output
-from steering.models.hook_points import output_projection
+from steering.models.hook_points import ForwardHook, hooked_module, temporary_hooks
 from steering.models.language_model import LanguageModel
-from steering.scoring.next_token import refusal_log_odds, refusal_tokens
+from steering.scoring.next_token import LogProbabilities, refusal_log_odds, refusal_tokens
+from steering.vectors.slider import MovedHookPoint, check_moved
 
-PatchPoint: TypeAlias = Literal["resid_post", "attn_out"]
-NextTokenScore: TypeAlias = Callable[[Float[Tensor, "prompts vocabulary"]], Float[Tensor, " prompts"]]
+NextTokenScore: TypeAlias = Callable[[LogProbabilities], Float[Tensor, " prompts"]]
 """A number for each prompt from its next token's log-probabilities, such as the difference between two tokens'."""
 
 
@@ -55,8 +54,7 @@ class PatchingProfile:
         """
         if self.positive == self.negative:
             raise SteeringError(
-                f"Expected a score that tells the sides apart, found a mean of {self.positive:g} on both; "
-                "use other pairs or another score."
+                f"Expected a score that tells the sides apart, found a mean of {self.positive:g} on both; use another."
             )
         return tuple((score - self.negative) / (self.positive - self.negative) for score in self.patched)
 
@@ -66,7 +64,7 @@ def patching_profile(
     lm: LanguageModel,
     pairs: Iterable[ContrastPair],
     *,
-    hook_point: PatchPoint = "resid_post",
+    hook_point: MovedHookPoint = "resid_post",
     layers: Sequence[int] | None = None,
     score: NextTokenScore | None = None,
     progress: bool = True,
@@ -78,8 +76,7 @@ def patching_profile(
     Args:
         lm: the model.
         pairs: pairs of prompts, such as a `ContrastSet`; the sides may differ in length.
-        hook_point: what is taken over, by TransformerLens' names: the residual stream after a block, or what its
-            attention writes.
+        hook_point: what is taken over: the residual stream after a block, or what its attention writes.
         layers: block indices, ascending; all by default.
         score: what is followed; by default the log odds that the answer begins as refusals do, as in `refusal_score`.
         progress: whether to show a progress bar.
@@ -97,18 +94,13 @@ def patching_profile(
     """
     chosen = list(pairs)
     if not chosen or any(pair.positive[-1].role == "assistant" for pair in chosen):
+        found = "pairs of answers" if chosen else "no pair"
         raise SteeringError(
-            f"Expected pairs of prompts, found {'pairs of answers' if chosen else 'no pair'}; "
-            "use a contrast set whose chats end with the user's turn."
+            f"Expected pairs of prompts, found {found}; use a set whose chats end with the user's turn."
         )
-    if hook_point not in get_args(PatchPoint):
-        raise SteeringError(
-            f"There is no hook point {hook_point!r} to patch; choose from {quoted(get_args(PatchPoint))}."
-        )
+    check_moved(hook_point)
     layers = check_layers(lm, layers)
-    modules = [
-        lm.blocks[layer] if hook_point == "resid_post" else output_projection(lm.blocks[layer]) for layer in layers
-    ]
+    modules = [hooked_module(lm.blocks[layer], hook_point) for layer in layers]
     if score is None:
         score = partial(refusal_log_odds, tokens=refusal_tokens(lm))
     bar = tqdm(chosen, desc="patching", unit="pair", disable=not progress)
@@ -117,43 +109,31 @@ def patching_profile(
     return PatchingProfile(tuple(layers), positive, negative, tuple(patched))
 
 
-def _log_probabilities(
-    lm: LanguageModel, pair: ContrastPair, modules: Sequence[nn.Module]
-) -> Float[Tensor, "rows vocabulary"]:
+def _log_probabilities(lm: LanguageModel, pair: ContrastPair, modules: Sequence[nn.Module]) -> LogProbabilities:
     """Of the next token: after the positive side, after the negative side patched at each module, and as it is."""
-    activations: dict[int, Tensor] = {}
+    activations: list[Tensor] = []
 
-    def read(index: int, hidden: Tensor) -> Tensor:
-        activations[index] = hidden[0, -1].clone()
-        return hidden
+    def read(_module: nn.Module, _inputs: object, output: object) -> None:
+        activations.append(block_output(output)[0, -1].clone())
 
-    def patch(index: int, hidden: Tensor) -> Tensor:
-        hidden = hidden.clone()
-        hidden[index, -1] = activations[index]
-        return hidden
+    def patch(row: int, _module: nn.Module, _inputs: object, output: object) -> object:
+        hidden = block_output(output).clone()
+        hidden[row, -1] = activations[row]
+        return with_block_output(output, hidden)
 
-    positive = _next_token(lm, pair.positive, 1, modules, read)
-    return torch.cat([positive, _next_token(lm, pair.negative, len(modules) + 1, modules, patch)])
+    positive = _next_token(lm, pair.positive, 1, [(module, read) for module in modules])
+    patches = [(module, partial(patch, row)) for row, module in enumerate(modules)]
+    return torch.cat([positive, _next_token(lm, pair.negative, len(modules) + 1, patches)])
 
 
 def _next_token(
-    lm: LanguageModel,
-    prompt: ChatLike,
-    rows: int,
-    modules: Sequence[nn.Module],
-    change: Callable[[int, Tensor], Tensor],
-) -> Float[Tensor, "rows vocabulary"]:
-    """Log-probabilities after equal prompts, where `change` returns each module's output from what it was."""
-
-    def hook(index: int, _module: nn.Module, _inputs: object, output: object) -> object:
-        return with_block_output(output, change(index, block_output(output)))
-
+    lm: LanguageModel, prompt: ChatLike, rows: int, hooks: Sequence[tuple[nn.Module, ForwardHook]]
+) -> LogProbabilities:
+    """Log-probabilities after equal prompts, one a row, with hooks on their last tokens."""
     ids = lm.tokenize(prompt).ids
     prefix = shared_prefix(lm, [ids] * rows, len(ids) - 1)
     cache = prefix.for_rows(rows)
-    with ExitStack() as hooks:
-        for index, module in enumerate(modules):
-            hooks.enter_context(module.register_forward_hook(partial(hook, index)))
+    with temporary_hooks(hooks):
         logits: Tensor = lm.model(
             input_ids=torch.tensor([ids[prefix.length :]] * rows, device=lm.model.device),
             past_key_values=cache,

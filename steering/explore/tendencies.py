@@ -33,6 +33,4 @@ def held_out_pairs() -> Sequence[ContrastPair]:
 
 def tendencies(lm: LanguageModel, dial: Dial, prompt: str, pairs: Sequence[ContrastPair]) -> Tendencies:
     """Both scores under whatever the dial is set to."""
-    return Tendencies(
-        refusal=refusal_score(lm, [prompt]).item(), helpfulness=preference_margin(lm, pairs, dial).mean().item()
-    )
+    return Tendencies(refusal_score(lm, [prompt]).item(), preference_margin(lm, pairs, dial).mean().item())

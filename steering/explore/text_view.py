@@ -16,10 +16,7 @@ class TextView:
         self._sliders, self._lm, self._prompt, self._max_new_tokens = sliders, lm, prompt, max_new_tokens
 
     def compare(self, prompt: str | None = None, **setting: float) -> str:
-        """Scores and answer of the bare model and under a setting, to print.
-
-        Raises SteeringError for an unknown axis or a value that isn't finite.
-        """
+        """Scores and answer of the bare model and under a setting, to print."""
         prompt = self._prompt if prompt is None else prompt
         pairs = held_out_pairs()
         blocks = [f"prompt: {prompt}"]
@@ -36,12 +33,10 @@ class TextView:
 
     def __repr__(self) -> str:
         name, slider = next(iter(self._sliders.items()))
-        return "\n".join(
-            [
-                "ipywidgets isn't installed, so there is nothing to drag: run pip install 'trimtab[notebook]' and then "
-                "the cell again. Until then, with this object as `view` and its sliders as `sliders`:",
-                f"    print(view.compare({self._prompt!r}, {name}={slider.range[1]:g}))",
-                f"    dial = sliders.attach(lm); dial.set({name}={slider.range[1]:g}); …; dial.detach()",
-                *(f"{axis}: {one.summary().range_text}" for axis, one in self._sliders.items()),
-            ]
-        )
+        lines = [
+            "ipywidgets isn't installed, so there is nothing to drag: run pip install 'trimtab[notebook]' and then "
+            "the cell again. Until then, with this object as `view` and its sliders as `sliders`:",
+            f"    print(view.compare({self._prompt!r}, {name}={slider.range[1]:g}))",
+            f"    dial = sliders.attach(lm); dial.set({name}={slider.range[1]:g}); …; dial.detach()",
+        ]
+        return "\n".join([*lines, *(f"{axis}: {one.summary().range_text}" for axis, one in self._sliders.items())])

@@ -1,4 +1,4 @@
-"""What directions or probes find in every token's state."""
+"""What directions or probes find in the activation at every token."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -7,12 +7,12 @@ from functools import partial
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from steering.data.chats import ChatLike
 from steering.display.token_colors import colored_spans
 from steering.hooks.dial import Dial
-from steering.models.decoder_blocks import block_output
+from steering.models.hook_points import reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector
@@ -28,9 +28,9 @@ class Readout:
 
 
 def axis_readout(axis: Slider | SteeringVector) -> Readout:
-    """Along an axis, in the residual stream's units, where it tells held-out pairs apart best of the layers it moves.
+    """Along an axis, in the residual stream's units, at the moved layer that tells held-out pairs apart best.
 
-    At the first of them where nothing is known of its layers.
+    Where nothing is known of its layers, that is the first.
     """
     push = as_slider(axis).pushes[0]
     layer = push.layers[0] if push.vector.profile is None else max(push.layers, key=push.vector.auroc_at)
@@ -39,7 +39,7 @@ def axis_readout(axis: Slider | SteeringVector) -> Readout:
 
 @dataclass(frozen=True)
 class TokenReading:
-    """One token, and what each readout found in its state."""
+    """One token, and what each readout found in the activation there."""
 
     token: str
     in_prompt: bool
@@ -52,7 +52,7 @@ def read_tokens(
 ) -> list[TokenReading]:
     """Every token of a chat, the template's too, read in one pass.
 
-    An attached dial is in force; pass it where a scope depends on where the answer begins.
+    An attached dial is in force; pass it where the moved tokens depend on where the answer begins.
     """
     tokenized = lm.tokenize(chat)
     declared = nullcontext() if dial is None else dial.prompt_lengths([tokenized.prompt_length])
@@ -66,19 +66,14 @@ def watched(lm: LanguageModel, readouts: Mapping[str, Readout]) -> Iterator[dict
     """Collects the readings of every token of a batch of one that passes the model's blocks inside."""
     found: dict[str, list[float]] = {name: [] for name in readouts}
 
-    def read(name: str, readout: Readout, _block: nn.Module, _inputs: object, output: object) -> None:
-        states = block_output(output)[0].float()
-        found[name] += (states @ readout.direction.to(states.device, torch.float32) + readout.bias).tolist()
+    def read(name: str, activations: Float[Tensor, "1 seq d_model"]) -> None:
+        readout = readouts[name]
+        direction = readout.direction.to(activations.device, torch.float32)
+        found[name] += (activations[0].float() @ direction + readout.bias).tolist()
 
-    handles = [
-        lm.blocks[readout.layer].register_forward_hook(partial(read, name, readout))
-        for name, readout in readouts.items()
-    ]
-    try:
+    hooks = [reading_hook(lm.blocks[one.layer], "resid_post", partial(read, name)) for name, one in readouts.items()]
+    with temporary_hooks(hooks):
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def as_readings(

@@ -114,13 +114,9 @@ class WidgetView:
             self.dial.set(**self.setting)
         bare = self._bare[prompt]
         now = tendencies(self._lm, self.dial, prompt, self._pairs) if any(self.setting.values()) else bare
-        picture = score_moves(
-            [
-                ("Refusal of this prompt (nats)", bare.refusal, now.refusal, 2.0),
-                ("Engaged over evasive (nats a token)", bare.helpfulness, now.helpfulness, 0.2),
-            ]
-        )
-        self.scores.value = as_image(picture, f"bare: {bare}; now: {now}")
+        refusal = ("Refusal of this prompt (nats)", bare.refusal, now.refusal, 2.0)
+        helpfulness = ("Engaged over evasive (nats a token)", bare.helpfulness, now.helpfulness, 0.2)
+        self.scores.value = as_image(score_moves([refusal, helpfulness]), f"bare: {bare}; now: {now}")
 
     def _answer_in_background(self) -> None:
         self.stop()
@@ -131,14 +127,14 @@ class WidgetView:
         try:
             self._write()
         except Exception as error:  # nobody waits for this thread
-            self._say(str(error))
+            self.status.value = escape(str(error))
 
     def _write(self) -> None:
         """Stream both answers, then read their tokens. The dial is where the sliders are afterwards."""
         prompt, self._answered = self.prompt.value, self.setting
         self._texts, self._readings = ("", ""), None
         self.answer_button.disabled, self.stop_button.disabled = True, False
-        self._say("Writing …")
+        self.status.value = "Writing …"
         try:
             if not prompt.strip():
                 raise SteeringError("The prompt is empty; type one.")
@@ -151,11 +147,9 @@ class WidgetView:
                     if self._stopped.is_set():
                         break
             bare_setting = dict.fromkeys(self.sliders, 0.0)
-            self._readings = (
-                self._read(prompt, self._texts[0], bare_setting),
-                self._read(prompt, self._texts[1], self._answered),
-            )
-            self._say("Stopped." if self._stopped.is_set() else "")
+            bare_readings = self._read(prompt, self._texts[0], bare_setting)
+            self._readings = bare_readings, self._read(prompt, self._texts[1], self._answered)
+            self.status.value = "Stopped." if self._stopped.is_set() else ""
         finally:
             self.dial.set(**self.setting)
             self.answer_button.disabled, self.stop_button.disabled = False, True
@@ -182,14 +176,11 @@ class WidgetView:
             self.legend.value = (
                 '<div style="line-height:1.4;font-size:smaller">'
                 f"Color: what the {escape(axis)} direction reads in each token after block {layer}, in the "
-                " residual stream's units; violet below the median of both answers, orange above. "
+                "residual stream's units; violet below the median of both answers, orange above. "
                 "Point at a token for its figure.</div>"
             )
         for pane, title, content in zip((self.bare, self.steered), titles, contents, strict=True):
             pane.value = f'<div style="line-height:1.6"><b>{escape(title)}</b><br>{content}</div>'
-
-    def _say(self, text: str) -> None:
-        self.status.value = escape(text)
 
     def _laid_out(self, sliders: Mapping[str, Slider]) -> widgets.VBox:
         lines = [
@@ -199,15 +190,9 @@ class WidgetView:
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         buttons = [self.answer_button, self.stop_button, self.reset_button, self.colors, self.status]
         answers = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="1.5em")
-        return widgets.VBox(
-            [
-                self.prompt,
-                widgets.HBox([widgets.VBox(lines), self.scores], layout=wrap),
-                widgets.HBox(buttons, layout=wrap),
-                widgets.HBox([self.bare, self.steered], layout=answers),
-                self.legend,
-            ]
-        )
+        moved = widgets.HBox([widgets.VBox(lines), self.scores], layout=wrap)
+        written = widgets.HBox([self.bare, self.steered], layout=answers)
+        return widgets.VBox([self.prompt, moved, widgets.HBox(buttons, layout=wrap), written, self.legend])
 
 
 _open: "WeakValueDictionary[int, WidgetView]" = WeakValueDictionary()
@@ -222,14 +207,5 @@ def _close(widget: widgets.Widget) -> None:
 
 def _slider(name: str, slider: Slider) -> widgets.FloatSlider:
     low, high, step = slider_grid(slider.range)
-    return widgets.FloatSlider(
-        value=0.0,
-        min=low,
-        max=high,
-        step=step,
-        description=name,
-        continuous_update=False,
-        readout_format="+.2f",
-        style={"description_width": "initial"},
-        layout=widgets.Layout(width="24em"),
-    )
+    look = {"style": {"description_width": "initial"}, "layout": widgets.Layout(width="24em"), "readout_format": "+.2f"}
+    return widgets.FloatSlider(0.0, min=low, max=high, step=step, description=name, continuous_update=False, **look)

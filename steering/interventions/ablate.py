@@ -1,16 +1,9 @@
 """Directional ablation (Arditi et al., arXiv 2406.11717)."""
 
-from jaxtyping import Float
-from torch import Tensor
-
-from steering.interventions.projection import unit, wide
+from steering.interventions.projection import Direction, Factor, Residual, unit, wide
 
 
-def ablate(
-    h: Float[Tensor, "batch seq d_model"],
-    direction: Float[Tensor, " d_model"],
-    strength: float | Float[Tensor, "#batch 1 1"] = 1.0,
-) -> Float[Tensor, "batch seq d_model"]:
+def ablate(h: Residual, direction: Direction, strength: Factor = 1.0) -> Residual:
     """`h - λ r̂ r̂ᵀ h` with `r̂` the unit direction and `λ` the strength: at 1 no projection on the direction is left.
 
     Worked out in float32 at least and returned in the dtype of `h`.

@@ -3,9 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.interventions.projection import Residual
 
-def add(
-    h: Float[Tensor, "batch seq d_model"], delta: Float[Tensor, "#batch #seq d_model"]
-) -> Float[Tensor, "batch seq d_model"]:
+
+def add(h: Residual, delta: Float[Tensor, "#batch #seq d_model"]) -> Residual:
     """`h + c·v`, where `delta = c·v` is already in the dtype of `h`: one rounding, the dtype's own."""
     return h + delta

@@ -3,12 +3,10 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.interventions.projection import wide
+from steering.interventions.projection import Residual, wide
 
 
-def add_keeping_norm(
-    h: Float[Tensor, "batch seq d_model"], delta: Float[Tensor, "#batch #seq d_model"]
-) -> Float[Tensor, "batch seq d_model"]:
+def add_keeping_norm(h: Residual, delta: Float[Tensor, "#batch #seq d_model"]) -> Residual:
     """`(h + c·v) ‖h‖ / ‖h + c·v‖`: the activation turns towards the direction and stays as long as it was."""
     activations = wide(h)
     moved = activations + delta.to(activations.dtype)

@@ -1,17 +1,9 @@
 """Addition by a linear map of the activation itself (AlphaSteer, Sheng et al., arXiv 2506.07022)."""
 
-from jaxtyping import Float
-from torch import Tensor
-
-from steering.interventions.projection import wide
+from steering.interventions.projection import Direction, Factor, Residual, wide
 
 
-def add_mapped(
-    h: Float[Tensor, "batch seq d_model"],
-    direction: Float[Tensor, " d_model"],
-    reader: Float[Tensor, " d_model"],
-    coefficient: float | Float[Tensor, "#batch 1 1"],
-) -> Float[Tensor, "batch seq d_model"]:
+def add_mapped(h: Residual, direction: Direction, reader: Direction, coefficient: Factor) -> Residual:
     """`h + c (w·h) v`: the push is as large as the reader `w` finds the activation to ask for.
 
     AlphaSteer's `h + c Δ P̂ h` is this, with `Δ P̂ = v wᵀ` of rank one: see `steering.recipes.null_space`.

@@ -1,4 +1,4 @@
-"""Gates: how far a slider acts on each prompt, read from the prompt's own state.
+"""Gates: how far a slider acts on each prompt, read from the prompt's own activations.
 
 A gate is read once, at the last prompt token of every batch row, when the prompt passes; it holds for that row while
 the answer is written. The reading itself is kept by the dial: a gate is plain data.
@@ -27,7 +27,7 @@ CURVES: dict[str, Curve] = {
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """`clip(curve(Σ direction·h + bias))` of the states h of some of the prompt's tokens at the output of one block.
+    """`clip(curve(Σ direction·h + bias))` of the activations h at some of the prompt's tokens after one block.
 
     With `cosine`, h is taken at norm 1: CAST (arXiv 2409.05907) compares the angle, not the length.
     """
@@ -57,10 +57,9 @@ class Gate:
             )
         if not tokens or min(self.tokens) < 1 or len(set(self.tokens)) < tokens:
             raise SteeringError(f"Expected different tokens from 1, the prompt's last, found {list(self.tokens)}.")
-        if not (self.low <= self.high and all(torch.tensor([self.bias, self.low, self.high]).isfinite())):
-            raise SteeringError(
-                f"Expected a gate's finite bias and bounds in order, found bias {self.bias}, {self.low} to {self.high}."
-            )
+        if not (self.low <= self.high and torch.tensor([self.bias, self.low, self.high]).isfinite().all()):
+            found = f"bias {self.bias}, {self.low} to {self.high}"
+            raise SteeringError(f"Expected a gate's finite bias and bounds in order, found {found}.")
         object.__setattr__(self, "direction", direction)
 
     @property
@@ -69,7 +68,7 @@ class Gate:
         return self.direction.shape[-1]
 
     def factors(self, activations: Float[Tensor, "rows tokens d_model"]) -> Float[Tensor, " rows"]:
-        """How far each prompt opens the gate, from the activations at its tokens.
+        """How far each prompt opens the gate.
 
         Args:
             activations: at the gate's tokens, in their order.
@@ -77,11 +76,10 @@ class Gate:
         Returns:
             The factor on the slider's strength for each row, in float32 at least.
         """
-        wide_activations = wide(activations)
-        if self.cosine:
-            wide_activations = torch.nn.functional.normalize(wide_activations, dim=-1)
-        direction = self.direction.to(wide_activations.device, wide_activations.dtype)
-        return self.opened(einsum(wide_activations, direction, "rows tokens d, tokens d -> rows") + self.bias)
+        h = wide(activations)
+        h = torch.nn.functional.normalize(h, dim=-1) if self.cosine else h
+        direction = self.direction.to(h.device, h.dtype)
+        return self.opened(einsum(h, direction, "rows tokens d, tokens d -> rows") + self.bias)
 
     def opened(self, score: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
         """The factor of each prompt's score, which has the bias in it; 0 for a score that isn't a number."""
@@ -89,23 +87,23 @@ class Gate:
 
 
 def threshold_gate(
-    layer: int, direction: Tensor, positive: Float[Tensor, "states d_model"], negative: Float[Tensor, "states d_model"]
+    layer: int, direction: Tensor, positive: Float[Tensor, "rows d_model"], negative: Float[Tensor, "rows d_model"]
 ) -> Gate:
     """Open where the cosine with a condition direction is above the threshold of the best F1 (CAST, arXiv 2409.05907).
 
-    `positive` are states on which the slider is to act. The threshold is searched on the given states.
+    `positive` are activations on which the slider is to act; the threshold is searched on the given ones.
     """
     from sklearn.metrics import precision_recall_curve
 
     unit = torch.nn.functional.normalize(direction.float(), dim=-1)
-    states = torch.nn.functional.normalize(torch.cat([positive, negative]).float(), dim=-1)
+    activations = torch.nn.functional.normalize(torch.cat([positive, negative]).float(), dim=-1)
     labels = [1] * len(positive) + [0] * len(negative)
-    scores = (states @ unit).double().numpy()
+    scores = (activations @ unit).double().numpy()
     precision, recall, thresholds = precision_recall_curve(labels, scores)
     f1 = 2 * precision * recall / (precision + recall).clip(min=1e-12)
     best = int(f1[:-1].argmax())
     below = scores[scores < thresholds[best]]
-    # Half-way to the next state below: the step is open above its threshold, not at it.
+    # Half-way to the next activation below: the step is open above its threshold, not at it.
     threshold = (thresholds[best] + below.max()) / 2 if len(below) else thresholds[best] - 1e-3
     return Gate(layer, unit, bias=-float(threshold), cosine=True)
 
@@ -113,18 +111,16 @@ def threshold_gate(
 def linear_gate(
     layer: int,
     direction: Tensor,
-    full: Float[Tensor, "states d_model"],
-    none: Float[Tensor, "states d_model"],
+    full: Float[Tensor, "rows d_model"],
+    none: Float[Tensor, "rows d_model"],
     low: float = 0.0,
     high: float = 1.0,
 ) -> Gate:
-    """Linear in the projection on a direction, clipped (AdaSteer, arXiv 2504.09466).
+    """Linear in the projection on a direction, clipped: 1 at the mean of `full`, 0 at that of `none`.
 
-    1 at the mean projection of the states `full`, 0 at that of the states `none`.
-
-    Raises SteeringError where both means have the same projection.
+    This is AdaSteer's (arXiv 2504.09466). Raises SteeringError where both means have the same projection.
     """
-    one, zero = ((states.double() @ direction.double()).mean().item() for states in (full, none))
+    one, zero = ((side.double() @ direction.double()).mean().item() for side in (full, none))
     if one == zero:
-        raise SteeringError(f"Both kinds of states have the mean projection {one:g}; no line goes through them.")
+        raise SteeringError(f"Both kinds of prompts have the mean projection {one:g}; no line goes through them.")
     return Gate(layer, direction / (one - zero), bias=-zero / (one - zero), curve="line", low=low, high=high)

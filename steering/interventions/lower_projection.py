@@ -1,17 +1,9 @@
 """Lowering what is too high: ablation down to a level, and of nothing that lies below it."""
 
-from jaxtyping import Float
-from torch import Tensor
-
-from steering.interventions.projection import unit, wide
+from steering.interventions.projection import Direction, Factor, Residual, unit, wide
 
 
-def lower_projection(
-    h: Float[Tensor, "batch seq d_model"],
-    direction: Float[Tensor, " d_model"],
-    ceiling: float | Float[Tensor, "#batch 1 1"],
-    strength: float | Float[Tensor, "#batch 1 1"] = 1.0,
-) -> Float[Tensor, "batch seq d_model"]:
+def lower_projection(h: Residual, direction: Direction, ceiling: Factor, strength: Factor = 1.0) -> Residual:
     """`h - λ max(0, r̂ᵀh - t) r̂`: at strength λ = 1 no activation's projection on the direction is above the ceiling t.
 
     What lies below the ceiling stays as it is, so that a direction of refusal is taken from what leans to refuse and

@@ -4,27 +4,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.interventions.projection import unit, wide
+from steering.interventions.projection import Direction, Residual, unit, wide
 
 
 def rotate(
-    h: Float[Tensor, "batch seq d_model"],
-    first: Float[Tensor, " d_model"],
-    second: Float[Tensor, " d_model"],
+    h: Residual,
+    first: Direction,
+    second: Direction,
     angle: float | Float[Tensor, "#batch #seq 1"],
     adaptive: bool = False,
-) -> Float[Tensor, "batch seq d_model"]:
+) -> Residual:
     """`h - P h + ‖P h‖ (cos θ b₁ + sin θ b₂)`: the part in the plane points at angle θ from the first direction.
 
     `b₁` is the first direction at norm 1, `b₂` what is left of the second when made orthogonal to it, and `P` the
-    projection onto their plane. The norm of every activation stays.
-
-    Args:
-        h: what is turned.
-        first: direction from which the angle is counted.
-        second: direction towards which it grows.
-        angle: θ in radians.
-        adaptive: turn only where `h·b₁ > 0`, and leave the rest untouched.
+    projection onto their plane; θ is in radians. The norm of every activation stays.
+    With `adaptive` it turns only where `h·b₁ > 0`, and leaves the rest untouched.
     """
     activations = wide(h)
     b1, b2 = plane(first, second, h)
@@ -35,9 +29,7 @@ def rotate(
     return (torch.where(x > 0, turned, activations) if adaptive else turned).to(h.dtype)
 
 
-def angle_in_plane(
-    h: Float[Tensor, "batch seq d_model"], first: Float[Tensor, " d_model"], second: Float[Tensor, " d_model"]
-) -> Float[Tensor, "batch seq 1"]:
+def angle_in_plane(h: Residual, first: Direction, second: Direction) -> Float[Tensor, "batch seq 1"]:
     """Angle of each activation's part in the plane, in radians from the first direction, -π to π."""
     activations = wide(h)
     b1, b2 = plane(first, second, h)

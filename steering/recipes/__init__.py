@@ -5,7 +5,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from steering.data.contrast import ContrastSet
 from steering.errors import SteeringError, quoted
@@ -23,7 +22,6 @@ from steering.recipes.persona import persona
 from steering.recipes.refusal_direction import refusal_direction
 from steering.recipes.repe import repe
 from steering.recipes.surgical import surgical
-from steering.vectors.provenance import Origin
 from steering.vectors.slider import Slider
 
 
@@ -80,9 +78,7 @@ def from_inputs(inputs: RecipeInputs, name: str) -> Slider:
         raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
     inputs.sources.clear()
     slider = RECIPES[name].make(inputs)
-    recipe = {"recipe": name, "citation": RECIPES[name].citation, "sources": tuple(inputs.sources.values())}
-    return slider.along(lambda vector: replace(vector, origin=_recorded(vector.origin, recipe)))
-
-
-def _recorded(origin: Origin | None, recipe: dict[str, Any]) -> Origin | None:
-    return origin and origin.model_copy(update=recipe)
+    recipe = {"recipe": name, "citation": RECIPES[name].citation, "sources": tuple(inputs.sources)}
+    return slider.along(
+        lambda vector: replace(vector, origin=vector.origin and vector.origin.model_copy(update=recipe))
+    )

@@ -20,7 +20,7 @@ def adasteer(inputs: RecipeInputs) -> Slider:
     paper fits its lines on validation sets and sorts prompts by the answers; here the first token's refusal sorts them.
     """
     vector = inputs.vector("safety")
-    harmful, ordinary = inputs.states("safety")[0], inputs.prompts("helpfulness")
+    harmful, ordinary = inputs.activations("safety")[0], inputs.prompt_activations("helpfulness")
     pairs = inputs.contrast_set("safety").split()[0]
     order = refusal_score(inputs.lm, [pair.positive for pair in pairs]).argsort()
     count = max(1, round(SHARE * len(order)))

@@ -7,7 +7,7 @@ towards engaged answers. Between the probe's two thresholds neither turns a refu
 both at 1 keep what each does alone. What was tried and measured: docs/experiments.md.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -88,9 +88,7 @@ def balanced(lm: LanguageModel, progress: bool = True) -> dict[str, Slider]:
     pushed = tuple(range(first, max(first + 1, push_end)))
     prompts = _read(lm, layers, progress)
     probe = fit_prompt_probe(prompts.probed, prompts.harmful, prompts.pairs)
-    safe_above, help_below = (
-        probe.threshold(positive=False, quantile=q) for q in (SAFETY_QUANTILE, HELPFULNESS_QUANTILE)
-    )
+    safe_above, help_below = (probe.threshold(False, share) for share in (SAFETY_QUANTILE, HELPFULNESS_QUANTILE))
     tokens = probed_tokens(lm)
 
     harmful, harmless = prompts.of(harmful=True), prompts.of(harmful=False)
@@ -101,7 +99,8 @@ def balanced(lm: LanguageModel, progress: bool = True) -> dict[str, Slider]:
     refusal = SteeringVector((refused - complied).float(), layers, pushed, origin=origin)
     turned = harmful[prompts.refusal[harmful] < 0] if (prompts.refusal[harmful] < 0).any() else harmful
     push = Push(refusal, tokens="answer")
-    strength = _strength(lm, push, [prompts.chats[place] for place in _spread(turned)])
+    spread = torch.linspace(0, len(turned) - 1, min(PROBED_PROMPTS, len(turned))).round().long()
+    strength = _strength(lm, push, [prompts.chats[place] for place in turned[spread]])
 
     answers = extract(lm, ContrastSet.builtin("helpfulness"), layers=layers, progress=progress)
     assert answers.origin is not None
@@ -113,68 +112,41 @@ def balanced(lm: LanguageModel, progress: bool = True) -> dict[str, Slider]:
         tokens="last_prompt_token",
         gate=probe.gate_below(help_below, first, tokens),
     )
-    engaging = Push(
-        replace(answers, profile=None),
-        pushed,
-        strength=ENGAGED_STRENGTH,
-        tokens="generated",
-        gate=probe.gate_below(safe_above, first, tokens),
-    )
+    no_refusal = probe.gate_below(safe_above, first, tokens)
+    engaging = Push(replace(answers, profile=None), pushed, ENGAGED_STRENGTH, tokens="generated", gate=no_refusal)
     refusing = replace(push, strength=strength, gate=probe.gate_above(safe_above, first, tokens))
     return {"safety": Slider((refusing,), (0.0, 1.0)), "helpfulness": Slider((lowering, engaging), (0.0, 1.0))}
 
 
-def _spread(places: Tensor) -> Tensor:
-    """At most `PROBED_PROMPTS` of them, evenly over their order."""
-    return places[torch.linspace(0, len(places) - 1, min(PROBED_PROMPTS, len(places))).round().long()]
-
-
 def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
     """The prompts of all pairs: cross-validation sets the thresholds, and a fifth fewer pairs make a worse probe."""
+    sets = [ContrastSet.builtin(name) for name in (*INTENT_SETS, LOOK_ALIKE_SET)]
     chats: list[Chat] = []
     harmful: list[bool] = []
     pairs: list[int] = []
-    sources = []
-    for name in (*INTENT_SETS, LOOK_ALIKE_SET):
-        whole = ContrastSet.builtin(name)
-        for pair in whole:
-            number = len(set(pairs))
-            sides = (
-                [(pair.positive, True), (pair.negative, False)]
-                if name in INTENT_SETS
-                else [(pair.positive[:-1], False)]
-            )
-            for chat, wish in sides:
-                chats.append(without_end_mark(chat) if number % 2 else chat)
-                harmful.append(wish)
-                pairs.append(number)
-        sources.append(
-            Source(
-                contrast_set=name,
-                fingerprint=whole.fingerprint,
-                pairs=len(whole),
-                held_out_pairs=0,
-                method="prompt probe and refused - complied",
-                position="template tokens after the user's text",
-            )
-        )
+    for number, pair in enumerate(pair for whole in sets for pair in whole):
+        is_answered = pair.positive[-1].role == "assistant"
+        sides = [(pair.positive[:-1], False)] if is_answered else [(pair.positive, True), (pair.negative, False)]
+        for chat, wish in sides:
+            chats.append(without_end_mark(chat) if number % 2 else chat)
+            harmful.append(wish)
+            pairs.append(number)
+    method, position = "prompt probe and refused - complied", "template tokens after the user's text"
+    sources = tuple(Source.of(whole, whole, method, position) for whole in sets)
     positions = [f"prompt_end:{token}" for token in probed_tokens(lm)]
     with tqdm(total=2 * len(chats), desc="reading prompts", unit="prompt", disable=not progress) as bar:
-        states = record_positions(lm, chats, [*positions, "prompt_end:1"], layers=layers, progress=bar.update)
-        check_finite(states[-1])
-        refusal = torch.cat([_refusal(lm, chats[start : start + 64], bar.update) for start in range(0, len(chats), 64)])
-    return _Prompts(chats, harmful, pairs, states[:-1, :, 0], states[-1], refusal, tuple(sources))
+        read = record_positions(lm, chats, [*positions, "prompt_end:1"], layers=layers, progress=bar.update)
+        check_finite(read[-1])
+        refusal = []
+        for start in range(0, len(chats), 64):
+            refusal.append(refusal_score(lm, chats[start : start + 64]))
+            bar.update(len(refusal[-1]))
+    return _Prompts(chats, harmful, pairs, read[:-1, :, 0], read[-1], torch.cat(refusal), sources)
 
 
 def without_end_mark(chat: Chat) -> Chat:
     """The chat without the mark that its last turn ends with."""
     return (*chat[:-1], Message(role=chat[-1].role, content=chat[-1].content.rstrip(END_MARKS)))
-
-
-def _refusal(lm: LanguageModel, chats: Sequence[Chat], done: Callable[[int], object]) -> Float[Tensor, " chats"]:
-    found = refusal_score(lm, chats)
-    done(len(chats))
-    return found
 
 
 def _strength(lm: LanguageModel, push: Push, chats: Sequence[Chat]) -> float:

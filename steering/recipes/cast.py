@@ -1,31 +1,30 @@
 """Conditional activation steering."""
 
-from steering.interventions.gates import threshold_gate
+from steering.interventions.gates import Gate, threshold_gate
 from steering.recipes.inputs import RecipeInputs
 from steering.vectors.slider import Push, Slider
 
 
 def cast(inputs: RecipeInputs) -> Slider:
-    """A refusal vector that is added only where the prompt's state is close to a harmfulness condition.
+    """A refusal vector that is added only where the prompt's activation is close to a harmfulness condition.
 
-    Both vectors are pairwise-centred PCA, of refusing and complying answers and of harmful and harmless prompts. The
+    Both vectors are pairwise-centered PCA, of refusing and complying answers and of harmful and harmless prompts. The
     condition's layer and threshold are those of the best F1, searched below the layers that are moved; those are at the
-    depths that the paper moves (15 to 23 of 32). The paper's own code compares the state with its projection's tanh and
-    reads the mean over the prompt's tokens; here it is the cosine at the last one.
+    depths that the paper moves (15 to 23 of 32). The paper's own code compares the activation with its projection's
+    tanh and reads the mean over the prompt's tokens; here it is the cosine at the last one.
     """
     moved = inputs.layers(15 / 32, 24 / 32)
     behavior = inputs.vector("safety-response", "pairwise_centered_pca")
     condition = inputs.vector("safety", "pairwise_centered_pca")
-    positive, negative = inputs.states("safety")
+    positive, negative = inputs.activations("safety")
     gates = [
         threshold_gate(layer, condition[layer], positive[:, layer], negative[:, layer])
         for layer in range(min(1, moved[0]), moved[0] + 1)
     ]
 
-    def f1(index: int) -> float:
-        gate = gates[index]
+    def f1(gate: Gate) -> float:
         hits = gate.factors(positive[:, [gate.layer]]).sum()
         wrong = gate.factors(negative[:, [gate.layer]]).sum()
         return float(2 * hits / (hits + wrong + len(positive)))
 
-    return Slider((Push(behavior, moved, gate=gates[max(range(len(gates)), key=f1)]),))
+    return Slider((Push(behavior, moved, gate=max(gates, key=f1)),))

@@ -19,28 +19,23 @@ def iti(inputs: RecipeInputs) -> Slider:
     """The heads that tell refusing from complying answers best are shifted between the means, from the prompt's end on.
 
     Every head gets a logistic probe on four fifths of the pairs; the accuracy on the rest ranks the heads. A chosen
-    head's output moves by `α σ θ`: θ the unit difference in means, σ the states' deviation along it, α 15 at slider 1.
+    head's output moves by `α σ θ`: θ the unit difference in means, σ the outputs' deviation along it, α 15 at slider 1.
     The heads' outputs go through one linear map into the stream, so all shifts of a layer are one vector there.
     """
     lm = inputs.lm
     heads = lm.model.config.get_text_config(decoder=True).num_attention_heads
-    sides = inputs.states("safety-response", hook_point="z")
+    sides = inputs.activations("safety-response", hook_point="z")
     by_head = "pairs layers (heads width) -> pairs layers heads width"
     positive, negative = (rearrange(side, by_head, heads=heads) for side in sides)
     accuracy = _held_out_accuracy(positive, negative)
-    chosen = torch.zeros_like(accuracy, dtype=torch.bool).flatten()
-    chosen[accuracy.flatten().topk(max(1, round(HEAD_SHARE * accuracy.numel()))).indices] = True
-    chosen = chosen.reshape(accuracy.shape)
+    best = accuracy.flatten().topk(max(1, round(HEAD_SHARE * accuracy.numel()))).indices
+    chosen = torch.zeros(accuracy.numel(), dtype=torch.bool).index_fill(0, best, True).reshape(accuracy.shape)
 
     theta = torch.nn.functional.normalize(positive.mean(0) - negative.mean(0), dim=-1)
     sigma = (torch.cat([positive, negative]) * theta).sum(-1).std(0)
     shifts = theta * (sigma * chosen).unsqueeze(-1)
-    directions = torch.stack(
-        [
-            projection_weight(output_projection(block)) @ shift.flatten()
-            for block, shift in zip(lm.blocks, shifts, strict=True)
-        ]
-    )
+    projections = [projection_weight(output_projection(block)) for block in lm.blocks]
+    directions = torch.stack([weight @ shift.flatten() for weight, shift in zip(projections, shifts, strict=True)])
     layers = tuple(chosen.any(1).nonzero().flatten().tolist())
     vector = with_directions(inputs.vector("safety-response"), directions)
     return Slider((Push(vector, layers, ALPHA, hook_point="attn_out", tokens="answer"),))
@@ -53,16 +48,12 @@ def _held_out_accuracy(
     fitted = torch.cat([positive[:cut], negative[:cut]]).double()
     tested = torch.cat([positive[cut:], negative[cut:]]).double()
     deviation = fitted.std(0).clamp_min(1e-8)
-    fitted, tested = ((states - fitted.mean(0)) / deviation for states in (fitted, tested))
-    labels = [1] * cut + [0] * cut
-    held_out_labels = [1] * (len(positive) - cut) + [0] * (len(negative) - cut)
-    scores = [
-        [
-            LogisticRegression(max_iter=1000)
-            .fit(fitted[:, layer, head].numpy(), labels)
-            .score(tested[:, layer, head].numpy(), held_out_labels)
-            for head in range(fitted.shape[2])
-        ]
-        for layer in range(fitted.shape[1])
-    ]
-    return torch.tensor(scores)
+    fitted, tested = ((side - fitted.mean(0)) / deviation for side in (fitted, tested))
+    labels, held_out_labels = ([1] * pairs + [0] * pairs for pairs in (cut, len(positive) - cut))
+
+    def accuracy(layer: int, head: int) -> float:
+        probe = LogisticRegression(max_iter=1000).fit(fitted[:, layer, head].numpy(), labels)
+        return float(probe.score(tested[:, layer, head].numpy(), held_out_labels))
+
+    _, layers, heads, _ = fitted.shape
+    return torch.tensor([[accuracy(layer, head) for head in range(heads)] for layer in range(layers)])

@@ -57,11 +57,7 @@ def fit_prompt_probe(
     """The mean of one ridge regression (scikit-learn) a token on standardized activations, both sides weighing alike.
 
     One regression on the tokens side by side does worse than the mean of two, and less regularization than this too.
-
-    Args:
-        activations: at the probed tokens of each chat.
-        positive: which side each chat is of.
-        pairs: number of the pair that each chat belongs to, so that cross-validation keeps pairs together.
+    `pairs` numbers the pair that each chat belongs to: cross-validation keeps pairs together.
     """
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import GroupKFold, cross_val_predict

@@ -25,19 +25,11 @@ def refusal_direction(inputs: RecipeInputs) -> Slider:
 
 def search(inputs: RecipeInputs, criterion: Criterion = "arditi") -> Selection:
     """The search behind the recipe, on prompts that were held out of the vectors: the table of all candidates."""
-    whole = inputs.contrast_set("safety")
-    rest, held_out = whole.split()
-    few = rest.spread(PAIRS)
-    validation = held_out.spread(inputs.validation_pairs)
-    lm = inputs.lm
-    return select_direction(
-        lm,
-        {
-            position: extract(lm, few, position=position, progress=inputs.progress, read=inputs.read)
-            for position in read_positions(lm)
-        },
-        [pair.positive for pair in validation],
-        [pair.negative for pair in validation],
-        criterion=criterion,
-        progress=inputs.progress,
-    )
+    rest, held_out = inputs.contrast_set("safety").split()
+    few, validation = rest.spread(PAIRS), held_out.spread(inputs.validation_pairs)
+    vectors = {
+        position: extract(inputs.lm, few, position=position, progress=inputs.progress, read=inputs.read)
+        for position in read_positions(inputs.lm)
+    }
+    harmful, harmless = [pair.positive for pair in validation], [pair.negative for pair in validation]
+    return select_direction(inputs.lm, vectors, harmful, harmless, criterion=criterion, progress=inputs.progress)

@@ -4,8 +4,9 @@ Every candidate is tried on a few validation prompts, without generating, and th
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
@@ -29,10 +30,9 @@ MAX_KL = 0.1
 MAX_DEPTH = 0.8
 """Share of the layers from which on no candidate is taken."""
 COSMIC_LAYERS = 0.1
-"""Share of the layers, those whose states of harmful and harmless prompts are least alike, that COSMIC compares at."""
+"""Share of the layers, those whose activations of both kinds of prompts are least alike, that COSMIC compares at."""
 Criterion: TypeAlias = Literal["arditi", "cosmic"]
 PICTURES = (".png", ".svg", ".pdf")
-"""File endings that `Selection.plot` writes."""
 
 
 class Candidate(BaseModel, frozen=True, extra="forbid"):
@@ -42,10 +42,10 @@ class Candidate(BaseModel, frozen=True, extra="forbid"):
     layer: int
     bypass: float
     """Arditi: refusal log odds on harmful prompts with the direction ablated everywhere; less is better.
-    COSMIC: mean cosine of those prompts' states with bare harmless ones; more is better."""
+    COSMIC: mean cosine of those prompts' activations with bare harmless ones; more is better."""
     induce: float
     """Arditi: refusal log odds on harmless prompts with the direction added at its layer.
-    COSMIC: mean cosine of those prompts' states with bare harmful ones."""
+    COSMIC: mean cosine of those prompts' activations with bare harmful ones."""
     kl: float
     """Mean KL of the next token on harmless prompts, ablated at all blocks' outputs against bare, in nats."""
     passes: bool
@@ -61,22 +61,18 @@ class Selection(BaseModel, frozen=True, extra="forbid"):
 
     def rank(self, candidate: Candidate) -> tuple[bool, float]:
         """Sorts the best candidate first, and those that don't pass last."""
-        return not candidate.passes, _ranking(self.criterion)(candidate)
+        return _rank(self.criterion, candidate)
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, whole or not at all."""
         with atomic_write(path) as temporary:
-            Path(temporary).write_text(self.model_dump_json(indent=2), encoding="utf-8")
+            temporary.write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
     def plot(self, path: str | Path) -> None:
-        """Write a picture: the scores of every candidate by layer, a line a position, the best one marked.
-
-        Raises SteeringError for a file ending that isn't in `PICTURES`.
-        """
+        """Write a picture: the scores of every candidate by layer, a line a position, the best one marked."""
         from matplotlib.figure import Figure
 
         check_picture(path)
-
         score = "refusal (log odds, nats)" if self.criterion == "arditi" else "likeness (cosine)"
         titles = {
             "bypass": ("harmful prompts, ablated", score),
@@ -85,16 +81,15 @@ class Selection(BaseModel, frozen=True, extra="forbid"):
         }
         figure = Figure(figsize=(12, 3.8), layout="constrained")
         panels = figure.subplots(1, 3)
-        positions = list(dict.fromkeys(candidate.position for candidate in self.candidates))
+        positions = list(dict.fromkeys(one.position for one in self.candidates))
         for axes, (name, (title, label)) in zip(panels, titles.items(), strict=True):
             for position, color in zip(positions, itertools.cycle(COLORS), strict=False):
-                line = [candidate for candidate in self.candidates if candidate.position == position]
-                layers = [candidate.layer for candidate in line]
-                values = [getattr(candidate, name) for candidate in line]
-                axes.plot(layers, values, marker=".", color=color, label=position)
+                tried = [one for one in self.candidates if one.position == position]
+                values = [getattr(one, name) for one in tried]
+                axes.plot([one.layer for one in tried], values, marker=".", color=color, label=position)
             axes.plot(self.best.layer, getattr(self.best, name), "k*", markersize=12, label="chosen")
             axes.set(title=title, ylabel=label, xlabel="layer (output of block)")
-        panels[2].axhline(MAX_KL, color="grey", linestyle=":")
+        panels[2].axhline(MAX_KL, color="gray", linestyle=":")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(positions) + 1)
         with atomic_write(path) as temporary:
             figure.savefig(temporary)
@@ -108,9 +103,10 @@ class _Bare:
     harmless: Sequence[ChatLike]
     next_token: torch.Tensor
     """Log-probabilities after the harmless prompts."""
-    layers: tuple[int, ...]
-    harmful_states: Activations
-    harmless_states: Activations
+    layers: list[int]
+    """Where the activations of the two kinds of prompts are least alike."""
+    harmful_activations: Activations
+    harmless_activations: Activations
 
 
 def read_positions(lm: LanguageModel) -> list[str]:
@@ -135,13 +131,7 @@ def select_direction(
     largest sum of two cosines, of harmful prompts' activations under ablation with bare harmless ones, and of harmless
     prompts' under addition with bare harmful ones, at the layers where the two are least alike.
 
-    Args:
-        lm: the model.
-        vectors: by the position that each was read at.
-        harmful: validation prompts that made no vector.
-        harmless: the same of the other kind.
-        criterion: which of the two searches.
-        progress: show a bar.
+    `vectors` are by the position that each was read at; no prompt given here made one of them.
 
     Raises:
         SteeringError: for an unknown criterion, or when no candidate passes.
@@ -150,34 +140,29 @@ def select_direction(
     if not harmful or not harmless:
         raise SteeringError(f"Expected prompts of both kinds, found {len(harmful)} harmful, {len(harmless)} harmless.")
     bare = _read_bare(lm, harmful, harmless)
-    tried = [
-        (position, vector, layer)
-        for position, vector in vectors.items()
-        for layer in vector.layers
-        if layer < MAX_DEPTH * lm.n_layers
-    ]
+    places = ((position, vector, layer) for position, vector in vectors.items() for layer in vector.layers)
+    tried = [place for place in places if place[2] < MAX_DEPTH * lm.n_layers]
     bar = tqdm(tried, desc="trying directions", unit="direction", disable=not progress)
-    candidates = _filtered(
-        [_try(lm, bare, position, vector, layer, criterion) for position, vector, layer in bar],
-        criterion,
-        refusal_log_odds(bare.next_token, refusal_tokens(lm)).mean().item() if criterion == "arditi" else -torch.inf,
-    )
-    if not candidates:
+    found = [_try(lm, bare, position, vector, layer, criterion) for position, vector, layer in bar]
+    if not found:
         raise SteeringError(f"Expected directions at layers below {MAX_DEPTH:g} of the depth, found none to try.")
-    passing = [candidate for candidate in candidates if candidate.passes]
-    if not passing:
+    least = -torch.inf
+    if criterion == "arditi":
+        bare_refusal = refusal_log_odds(bare.next_token, refusal_tokens(lm)).mean().item()
+        least = 0.0 if any(one.induce > 0 for one in found if one.kl <= MAX_KL) else bare_refusal
+    candidates = tuple(one.model_copy(update={"passes": one.kl <= MAX_KL and one.induce > least}) for one in found)
+    best = min(candidates, key=partial(_rank, criterion))
+    if not best.passes:
         raise SteeringError(
             f"None of {len(candidates)} candidates has KL at most {MAX_KL} and induces refusal; the least KL is "
-            f"{min(candidate.kl for candidate in candidates):.3f}: choose a layer by hand, with select()."
+            f"{min(one.kl for one in candidates):.3f}: choose a layer by hand, with select()."
         )
-    return Selection(criterion=criterion, candidates=candidates, best=min(passing, key=_ranking(criterion)))
+    return Selection(criterion=criterion, candidates=candidates, best=best)
 
 
-def _ranking(criterion: Criterion) -> Callable[[Candidate], float]:
-    """Less is better."""
-    if criterion == "arditi":
-        return lambda candidate: candidate.bypass
-    return lambda candidate: -(candidate.bypass + candidate.induce)
+def _rank(criterion: Criterion, candidate: Candidate) -> tuple[bool, float]:
+    score = candidate.bypass if criterion == "arditi" else -(candidate.bypass + candidate.induce)
+    return not candidate.passes, score
 
 
 def check_picture(path: str | Path) -> None:
@@ -194,14 +179,12 @@ def check_criterion(criterion: str) -> Criterion:
 
 
 def _read_bare(lm: LanguageModel, harmful: Sequence[ChatLike], harmless: Sequence[ChatLike]) -> _Bare:
-    states = [record(lm, prompts) for prompts in (harmful, harmless)]
-    means = [torch.nn.functional.normalize(side.mean(0), dim=-1) for side in states]
+    activations = [record(lm, prompts) for prompts in (harmful, harmless)]
+    means = [torch.nn.functional.normalize(side.mean(0), dim=-1) for side in activations]
     alike = (means[0] * means[1]).sum(-1)
-    count = max(1, round(COSMIC_LAYERS * lm.n_layers))
-    layers = tuple(sorted(alike.topk(count, largest=False).indices.tolist()))
-    rows = list(layers)
+    layers = sorted(alike.topk(max(1, round(COSMIC_LAYERS * lm.n_layers)), largest=False).indices.tolist())
     next_token = next_token_log_probabilities(lm, harmless)
-    return _Bare(harmful, harmless, next_token, layers, states[0][:, rows], states[1][:, rows])
+    return _Bare(harmful, harmless, next_token, layers, *(side[:, layers] for side in activations))
 
 
 def _try(
@@ -212,22 +195,10 @@ def _try(
     with attach(sliders, lm) as dial:
         dial.set(ablate=1.0)
         kl = kl_divergence(bare.next_token, next_token_log_probabilities(lm, bare.harmless)).mean().item()
-        bypass = _score(lm, bare.harmful, bare, bare.harmless_states, criterion)
+        bypass = _score(lm, bare.harmful, bare, bare.harmless_activations, criterion)
         dial.set(ablate=0.0, add=1.0)
-        induce = _score(lm, bare.harmless, bare, bare.harmful_states, criterion)
+        induce = _score(lm, bare.harmless, bare, bare.harmful_activations, criterion)
     return Candidate(position=position, layer=layer, bypass=bypass, induce=induce, kl=kl, passes=False)
-
-
-def _filtered(tried: Sequence[Candidate], criterion: Criterion, bare_refusal: float) -> tuple[Candidate, ...]:
-    """The candidates with their verdicts: see `select_direction`."""
-    low_kl = [candidate for candidate in tried if candidate.kl <= MAX_KL]
-    least = -torch.inf
-    if criterion == "arditi":
-        least = 0.0 if any(candidate.induce > 0 for candidate in low_kl) else bare_refusal
-    return tuple(
-        candidate.model_copy(update={"passes": candidate.kl <= MAX_KL and candidate.induce > least})
-        for candidate in tried
-    )
 
 
 def _score(
@@ -235,5 +206,5 @@ def _score(
 ) -> float:
     if criterion == "arditi":
         return refusal_log_odds(next_token_log_probabilities(lm, prompts), refusal_tokens(lm)).mean().item()
-    states = record(lm, prompts, layers=bare.layers)
-    return torch.nn.functional.cosine_similarity(states.mean(0), wanted.mean(0), dim=-1).mean().item()
+    activations = record(lm, prompts, layers=bare.layers)
+    return torch.nn.functional.cosine_similarity(activations.mean(0), wanted.mean(0), dim=-1).mean().item()

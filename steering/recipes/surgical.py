@@ -4,9 +4,6 @@ from steering.recipes.inputs import RecipeInputs, with_directions
 from steering.vectors.geometry import orthogonalize
 from steering.vectors.slider import Push, Slider
 
-STRENGTH = 1.0
-"""λ of `w' = w - λ r̂ r̂ᵀ w`."""
-
 
 def surgical(inputs: RecipeInputs) -> Slider:
     """The false-refusal direction, made orthogonal to true refusal, is ablated at every layer: a helpfulness slider.
@@ -16,9 +13,9 @@ def surgical(inputs: RecipeInputs) -> Slider:
     away inside the blocks.
     """
     true_refusal = inputs.vector("safety")
-    look_alikes, ordinary = inputs.prompts("over-refusal"), inputs.prompts("helpfulness")
-    false_refusal = with_directions(true_refusal, look_alikes.double().mean(0) - ordinary.double().mean(0))
-    cleaned = orthogonalize(false_refusal, true_refusal, STRENGTH)
+    look_alikes, ordinary = (inputs.prompt_activations(role).double() for role in ("over-refusal", "helpfulness"))
+    false_refusal = with_directions(true_refusal, look_alikes.mean(0) - ordinary.mean(0))
+    cleaned = orthogonalize(false_refusal, true_refusal)
     direction = cleaned[true_refusal.recommended_layers[0]]
     everywhere = with_directions(cleaned, direction.expand_as(cleaned.directions))
     return Slider((Push(everywhere, everywhere.layers, intervention="ablate"),))

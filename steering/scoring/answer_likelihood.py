@@ -1,7 +1,6 @@
 """How likely a model finds answers that are given, by teacher forcing: no text is generated and no judge asked.
 
-All functions read the model as it is, so an attached dial is in force. Pass the dial too where a scope or gate depends
-on where answers begin.
+An attached dial is in force; pass it too where moved tokens or a gate depend on where answers begin.
 """
 
 from collections.abc import Iterator, Sequence

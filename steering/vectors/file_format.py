@@ -101,10 +101,7 @@ def write_file(path: str | Path, record: FileRecord, tensors: Mapping[str, Tenso
 
 
 def read_file(path: str | Path) -> tuple[FileRecord, dict[str, Tensor]]:
-    """What a file of either format holds, its parts checked against each other.
-
-    Raises SteeringError that says what is wrong with it.
-    """
+    """What a file of either format holds. Raises SteeringError that says what is wrong with it."""
     path = Path(path)
     if not path.is_file():
         raise SteeringError(f"There is no vector file {str(path)!r}; make one with: trimtab extract")
@@ -113,35 +110,15 @@ def read_file(path: str | Path) -> tuple[FileRecord, dict[str, Tensor]]:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
-        raise SteeringError(
-            f"{str(path)!r} is not a safetensors file that can be read ({error}); get a fresh copy."
-        ) from error
+        problem = f"is not a safetensors file that can be read ({error})"
+        raise SteeringError(f"{str(path)!r} {problem}; get a fresh copy.") from error
     try:
         record, tensors = _parsed(header, tensors, path)
     except ValidationError as error:
-        raise SteeringError(
-            f"{str(path)!r} has damaged metadata ({first_problem(error)}); get a fresh copy."
-        ) from error
-    expected = list(record.tensor_names())
-    if sorted(tensors) != sorted(expected):
-        raise SteeringError(
-            f"{str(path)!r} should hold the tensors {quoted(expected)}, found {quoted(tensors)}; get a fresh copy."
-        )
-    for name, tensor in tensors.items():
-        if tensor.dtype != torch.float32 or tensor.ndim != 2:
-            raise SteeringError(
-                f"{str(path)!r} should hold float32 {name} of 2 dimensions, found {tensor.dtype} of shape "
-                f"{tuple(tensor.shape)}; get a fresh copy."
-            )
-    for number, vector in enumerate(record.vectors):
-        _check_vector(vector, tensors[f"vectors.{number}.directions"], path)
-    if record.slider is None and len(record.vectors) != 1:
-        raise SteeringError(
-            f"{str(path)!r} is damaged: expected one vector in a file without a slider, found {len(record.vectors)}; "
-            "get a fresh copy."
-        )
-    if record.slider and not all(0 <= push.vector < len(record.vectors) for push in record.slider.pushes):
-        raise SteeringError(f"{str(path)!r} is damaged: a push names a vector that isn't there; get a fresh copy.")
+        problem = f"has damaged metadata ({first_problem(error)})"
+        raise SteeringError(f"{str(path)!r} {problem}; get a fresh copy.") from error
+    for problem in _problems(record, tensors):
+        raise SteeringError(f"{str(path)!r} is damaged: {problem}; get a fresh copy.")
     return record, tensors
 
 
@@ -158,36 +135,42 @@ def _parsed(header: dict[str, str], tensors: dict[str, Tensor], path: Path) -> t
     """The record of a file of either format, and its tensors under the names of format 2."""
     key = next((key for key in (METADATA_KEY, format_1.METADATA_KEY) if key in header), None)
     if key is None:
-        raise SteeringError(
-            f"{str(path)!r} is a safetensors file but not a Trimtab vector: its metadata lack {METADATA_KEY!r}, have "
-            f"{quoted(header)}; make one with: trimtab extract"
-        )
+        found = f"its metadata lack {METADATA_KEY!r}, have {quoted(header)}"
+        raise SteeringError(f"{str(path)!r} is not a Trimtab vector: {found}; make one with: trimtab extract")
     version = _Version.model_validate_json(header[key]).format_version
     if version != (FORMAT_VERSION if key == METADATA_KEY else format_1.FORMAT_VERSION):
-        raise SteeringError(
-            f"{str(path)!r} has format version {version!r}, this Trimtab reads {FORMAT_VERSION!r} and "
-            f"{format_1.FORMAT_VERSION!r}; upgrade Trimtab or extract the vector anew."
-        )
+        known = f"{FORMAT_VERSION!r} and {format_1.FORMAT_VERSION!r}"
+        raise SteeringError(f"{str(path)!r} has format version {version!r}, this Trimtab reads {known}; upgrade it.")
     if key == METADATA_KEY:
         return FileRecord.model_validate_json(header[key]), tensors
     content, renamed = format_1.converted(header[key], tensors)
     return FileRecord.model_validate(content), renamed
 
 
-def _check_vector(record: VectorRecord, directions: Tensor, path: Path) -> None:
-    rows = {"layers": len(record.layers)}
-    if record.profile:
-        rows |= {name: len(values) for name, values in record.profile.model_dump().items()}
-    problem = next((f"{name} has {count} entries" for name, count in rows.items() if count != len(directions)), "")
-    model = record.origin.model if record.origin else None
-    if problem:
-        problem += f" for {len(directions)} directions"
-    elif not record.layers or not record.recommended_layers:
-        problem = "it has no layers, or no recommended layers"
-    elif model and (model.d_model != directions.shape[1] or model.n_layers <= max(record.layers)):
-        problem = (
-            f"its directions have width {directions.shape[1]} for layers up to {max(record.layers)}, "
-            f"its metadata speak of width {model.d_model} and {model.n_layers} layers"
-        )
-    if problem:
-        raise SteeringError(f"{str(path)!r} is damaged: {problem}; get a fresh copy.")
+def _problems(record: FileRecord, tensors: dict[str, Tensor]) -> Iterator[str]:
+    """How the parts of a file don't fit each other; each check relies on those before."""
+    expected = list(record.tensor_names())
+    if sorted(tensors) != sorted(expected):
+        yield f"it should hold the tensors {quoted(expected)}, found {quoted(tensors)}"
+    for name, tensor in tensors.items():
+        if tensor.dtype != torch.float32 or tensor.ndim != 2:
+            found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+            yield f"it should hold float32 {name} of 2 dimensions, found {found}"
+    for number, vector in enumerate(record.vectors):
+        count, width = tensors[f"vectors.{number}.directions"].shape
+        profile = vector.profile.model_dump() if vector.profile else {}
+        for name, values in {"layers": vector.layers, **profile}.items():
+            if len(values) != count:
+                yield f"{name} has {len(values)} entries for {count} directions"
+        if not vector.layers or not vector.recommended_layers:
+            yield "it has no layers, or no recommended layers"
+        model, last = vector.origin and vector.origin.model, max(vector.layers)
+        if model and (model.d_model != width or model.n_layers <= last):
+            yield (
+                f"its directions have width {width} for layers up to {last}, "
+                f"its metadata speak of width {model.d_model} and {model.n_layers} layers"
+            )
+    if record.slider is None and len(record.vectors) != 1:
+        yield f"expected one vector in a file without a slider, found {len(record.vectors)}"
+    if record.slider and not all(0 <= push.vector < len(record.vectors) for push in record.slider.pushes):
+        yield "a push names a vector that isn't there"

@@ -60,14 +60,14 @@ def converted(metadata: str, tensors: dict[str, Tensor]) -> tuple[dict[str, Any]
     for number, part in enumerate(parts):
         prefix = f"companions.{number - 1}." if number else ""
         name = _REFERENCES.get(part.intervention, "reference")
-        names = {"directions": f"vectors.{number}.directions", "reference": f"pushes.{number}.{name}"}
-        for old, new in {**names, "gate": f"pushes.{number}.gate"}.items():
+        vector, push = f"vectors.{number}", f"pushes.{number}"
+        new_names = {"directions": f"{vector}.directions", "reference": f"{push}.{name}", "gate": f"{push}.gate"}
+        for old, new in new_names.items():
             if prefix + old in renamed:
                 renamed[new] = renamed.pop(prefix + old)
-        if part.gate and (gate := renamed.get(f"pushes.{number}.gate")) is not None and gate.ndim == 1:
-            renamed[f"pushes.{number}.gate"] = gate.unsqueeze(0)
-        fields = ("layers", "recommended_layers", "origin", "profile")
-        vectors.append({field: getattr(part, field) for field in fields})
+        if part.gate and (gate := renamed.get(f"{push}.gate")) is not None and gate.ndim == 1:
+            renamed[f"{push}.gate"] = gate.unsqueeze(0)
+        vectors.append(part.model_dump(include={"layers", "recommended_layers", "origin", "profile"}))
         pushes.append(
             {
                 "vector": number,
@@ -80,12 +80,11 @@ def converted(metadata: str, tensors: dict[str, Tensor]) -> tuple[dict[str, Any]
                 "gate": part.gate and {"tokens": [1], **part.gate},
             }
         )
-    plain = {"strength": 1.0, "intervention": "add", "hook_point": "resid_post", "tokens": "all", "gate": None}
-    is_plain = len(pushes) == 1 and pushes[0].items() >= plain.items() and not file.has_reference
-    slider = {"pushes": pushes, "range": file.range, "calibration": file.calibration and _renamed(file.calibration)}
-    if is_plain and file.range == (-1.0, 1.0) and file.calibration is None:
+    plain = _Part(**vectors[0], unit=1.0, range=(-1.0, 1.0))
+    if not file.companions and file.model_dump(exclude={"format_version", "companions"}) == plain.model_dump():
         return {"vectors": vectors}, renamed
-    return {"vectors": vectors, "slider": slider}, renamed
+    calibration = file.calibration and _renamed(file.calibration)
+    return {"vectors": vectors, "slider": {"pushes": pushes, "range": file.range, "calibration": calibration}}, renamed
 
 
 def _renamed(calibration: _Calibration) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steering.errors import SteeringError, quoted
 from steering.vectors.slider import Slider, as_slider
-from steering.vectors.steering_vector import SteeringVector, combined_origin
+from steering.vectors.steering_vector import SteeringVector, check_same_layers, combined_origin
 
 
 def orthogonalize(vector: SteeringVector, against: SteeringVector, strength: float = 1.0) -> SteeringVector:
@@ -25,7 +25,7 @@ def orthogonalize(vector: SteeringVector, against: SteeringVector, strength: flo
     Raises:
         SteeringError: for vectors of other layers or widths.
     """
-    _check_same_layers([vector, against])
+    check_same_layers(vector, against)
     unit = against.normalized().directions.double()
     directions = vector.directions.double()
     overlap = reduce(directions * unit, "layers d -> layers 1", "sum")
@@ -53,31 +53,24 @@ def dual_basis(
     Raises:
         SteeringError: where the axes are linearly dependent.
     """
-    _check_same_layers(vectors)
+    check_same_layers(*vectors)
     axes = torch.stack([vector.directions.double() for vector in vectors], dim=1)  # (layers, axes, d_model)
     for layer, rank in zip(vectors[0].layers, torch.linalg.matrix_rank(axes), strict=True):
         if rank < len(vectors):
-            raise SteeringError(
-                f"The axes are linearly dependent at layer {layer}; leave one out or select other layers."
-            )
+            raise SteeringError(f"The axes are linearly dependent at layer {layer}; leave one out or select others.")
     if covariance is not None and covariance.shape != (len(axes), axes.shape[-1], axes.shape[-1]):
-        raise SteeringError(
-            f"Expected a covariance for each of {len(axes)} layers of width {axes.shape[-1]}, "
-            f"found shape {tuple(covariance.shape)}; gather it at the axes' layers."
-        )
+        wanted = f"a covariance for each of {len(axes)} layers of width {axes.shape[-1]}"
+        raise SteeringError(f"Expected {wanted}, found {tuple(covariance.shape)}; gather it at the axes' layers.")
     measured = axes if covariance is None else axes @ covariance.double()
     try:
         duals = torch.linalg.solve(measured @ axes.mT, measured) * axes.pow(2).sum(-1, keepdim=True)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         raise SteeringError("The axes can't be told apart in this metric; leave one out or add pairs.") from error
+    names = ", ".join(["{}"] * len(vectors))
+    origins = [combined_origin(f"dual of axis {index + 1} of {names}", *vectors) for index in range(len(vectors))]
     return [
-        replace(
-            vector,
-            directions=duals[:, index],
-            origin=combined_origin(f"dual of axis {index + 1} of {', '.join(['{}'] * len(vectors))}", *vectors),
-            profile=None,
-        )
-        for index, vector in enumerate(vectors)
+        replace(vector, directions=dual, origin=origin, profile=None)
+        for vector, dual, origin in zip(vectors, duals.unbind(1), origins, strict=True)
     ]
 
 
@@ -120,20 +113,7 @@ def geometry(axes: Mapping[str, Slider | SteeringVector], read: Mapping[str, Ste
     readers = torch.nn.functional.normalize(readers, dim=-1)
     strengths = torch.tensor([[p.strength * (layer in p.layers) for p in pushes.values()] for layer in layers])
     pairs = "layers moved d, layers read d -> layers moved read"
-    return Geometry(
-        axes=tuple(axes),
-        layers=tuple(layers),
-        cosines=_as_tuples(einsum(torch.nn.functional.normalize(directions, dim=-1), readers, pairs)),
-        readouts=_as_tuples(einsum(directions * strengths.double().unsqueeze(-1), readers, pairs)),
-    )
-
-
-def _as_tuples(values: Float[Tensor, "layers rows columns"]) -> tuple[tuple[tuple[float, ...], ...], ...]:
-    return tuple(tuple(tuple(row) for row in layer) for layer in values.tolist())
-
-
-def _check_same_layers(vectors: Sequence[SteeringVector]) -> None:
-    found = {(vector.layers, vector.d_model) for vector in vectors}
-    if len(found) != 1:
-        shapes = "; ".join(f"layers {list(layers)} of width {width}" for layers, width in found)
-        raise SteeringError(f"Expected axes of the same layers and width, found {shapes}; select() the same layers.")
+    cosines = einsum(torch.nn.functional.normalize(directions, dim=-1), readers, pairs)
+    readouts = einsum(directions * strengths.double().unsqueeze(-1), readers, pairs)
+    found = {"cosines": cosines.tolist(), "readouts": readouts.tolist()}
+    return Geometry.model_validate({"axes": tuple(axes), "layers": layers, **found})

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel
 
+from steering.data.contrast import ContrastSet
 from steering.models.identity import ModelIdentity
 
 
@@ -16,6 +17,18 @@ class Source(BaseModel, frozen=True, extra="forbid"):
     """Pairs that the figures of the profile were measured on; none of them made the direction."""
     method: str
     position: str
+
+    @staticmethod
+    def of(contrast_set: ContrastSet, used: ContrastSet, method: str, position: str) -> "Source":
+        """A set of which some pairs were used, and the rest held out."""
+        return Source(
+            contrast_set=contrast_set.name,
+            fingerprint=contrast_set.fingerprint,
+            pairs=len(used),
+            held_out_pairs=len(contrast_set) - len(used),
+            method=method,
+            position=position,
+        )
 
 
 class Origin(BaseModel, frozen=True, extra="forbid"):
@@ -64,7 +77,7 @@ class Profile(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """Figures of every layer, in the order of the vector's layers."""
 
     residual_norm: tuple[float, ...]
-    """Mean norm of the states that the direction was made from."""
+    """Mean norm of the activations that the direction was made from."""
     auroc: tuple[float, ...]
     """Held-out AUROC of positive against negative sides by their projection on the direction."""
     pair_cosine: tuple[float, ...]

@@ -14,18 +14,11 @@ from steering.interventions import INTERVENTIONS, tensor_names
 from steering.interventions.gates import Gate
 from steering.models.identity import ModelIdentity
 from steering.models.token_positions import token_choice
-from steering.vectors.file_format import (
-    FileRecord,
-    GateRecord,
-    PushRecord,
-    SliderRecord,
-    naming_file,
-    read_file,
-    write_file,
-)
+from steering.vectors import file_format
+from steering.vectors.file_format import FileRecord, GateRecord, PushRecord, SliderRecord
 from steering.vectors.provenance import Calibration, Origin
 from steering.vectors.steering_vector import SteeringVector
-from steering.vectors.summary import GateSummary, PushSummary, SliderSummary
+from steering.vectors.summary import PushSummary, SliderSummary
 
 if TYPE_CHECKING:
     from steering.models.language_model import LanguageModel
@@ -41,8 +34,7 @@ class Push:
     """One thing that a slider does: an intervention along a vector, at some layers, on some tokens.
 
     Raises:
-        SteeringError: for layers that the vector doesn't have, an unknown intervention, tensors that it doesn't take,
-            and a gate that doesn't fit.
+        SteeringError: for layers, an intervention, tensors or a gate that don't fit the vector or each other.
 
     Example:
         >>> Push(vector, strength=0.5, tokens="generated").layers == vector.recommended_layers
@@ -67,53 +59,42 @@ class Push:
     def __post_init__(self) -> None:
         vector, layers = self.vector, tuple(self.layers) or self.vector.recommended_layers
         if not set(layers) <= set(vector.layers) or list(layers) != sorted(set(layers)):
-            raise SteeringError(
-                f"Expected ascending layers out of {list(vector.layers)} to move, found {list(layers)}."
-            )
+            known = list(vector.layers)
+            raise SteeringError(f"Expected ascending layers out of {known} to move, found {list(layers)}.")
         if not (vector.directions * self.strength).isfinite().all():
-            raise SteeringError(
-                f"Expected a strength that keeps the directions finite, found {self.strength!r}; use another."
-            )
+            raise SteeringError(f"Expected a strength that keeps the directions finite, found {self.strength!r}.")
         if self.intervention not in INTERVENTIONS:
             raise SteeringError(f"There is no intervention {self.intervention!r}; choose from {quoted(INTERVENTIONS)}.")
-        if self.hook_point not in get_args(MovedHookPoint):
-            raise SteeringError(
-                f"There is no hook point {self.hook_point!r} to move; choose from {quoted(get_args(MovedHookPoint))}."
-            )
+        check_moved(self.hook_point)
         token_choice(self.tokens)
         object.__setattr__(self, "layers", layers)
         object.__setattr__(self, "tensors", self._checked_tensors())
-        self._check_gate()
+        if self.gate is not None:
+            self._check_gate(self.gate)
 
     def _checked_tensors(self) -> dict[str, Tensor]:
-        found = {
-            name: torch.as_tensor(tensor).detach().to("cpu", torch.float32) for name, tensor in self.tensors.items()
-        }
-        wanted, shape = tensor_names(self.intervention), self.vector.directions.shape
-        if sorted(found) != sorted(wanted):
+        found = {name: torch.as_tensor(one).detach().to("cpu", torch.float32) for name, one in self.tensors.items()}
+        wanted, shape = quoted(tensor_names(self.intervention)), tuple(self.vector.directions.shape)
+        if sorted(found) != sorted(tensor_names(self.intervention)):
             raise SteeringError(
-                f"The intervention {self.intervention!r} takes the tensors {quoted(wanted)}, found {quoted(found)}."
+                f"The intervention {self.intervention!r} takes the tensors {wanted}, found {quoted(found)}."
             )
         for name, tensor in found.items():
             if tensor.shape != shape or not tensor.isfinite().all():
                 raise SteeringError(
-                    f"Expected a finite {name} of the directions' shape {tuple(shape)}, found shape "
-                    f"{tuple(tensor.shape)}; give one row a layer."
+                    f"Expected a finite {name} of the directions' shape {shape}, found shape {tuple(tensor.shape)}."
                 )
         return found
 
-    def _check_gate(self) -> None:
-        if self.gate is None:
-            return
-        if self.gate.d_model != self.vector.d_model:
+    def _check_gate(self, gate: Gate) -> None:
+        if gate.d_model != self.vector.d_model:
             raise SteeringError(
-                f"Expected a gate of the directions' width {self.vector.d_model}, found {self.gate.d_model}."
+                f"Expected a gate of the directions' width {self.vector.d_model}, found {gate.d_model}."
             )
         last = self.layers[0] - (self.hook_point == "attn_out")  # attention comes before its block's output
-        if not 0 <= self.gate.layer <= last:
+        if not 0 <= gate.layer <= last:
             raise SteeringError(
-                f"Expected a gate at layer {last} or below, before the first move, found it at {self.gate.layer}; "
-                "read an earlier layer or move later ones."
+                f"Expected a gate at layer {last} or below, before the first move, found it at {gate.layer}; move it."
             )
 
     @property
@@ -134,9 +115,7 @@ class Push:
 
     def summary(self) -> PushSummary:
         """What it does, as text or JSON."""
-        same = {name: getattr(self, name) for name in ("intervention", "hook_point", "layers", "strength", "tokens")}
-        gate = GateSummary.model_validate(self.gate, from_attributes=True) if self.gate else None
-        return PushSummary(vector=self.vector.summary(), gate=gate, **same)
+        return PushSummary.model_validate(self, from_attributes=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -159,10 +138,8 @@ class Slider:
 
     def __post_init__(self) -> None:
         if not self.pushes or len({push.vector.d_model for push in self.pushes}) > 1:
-            raise SteeringError(
-                f"Expected one push or several of the same width, found widths "
-                f"{[push.vector.d_model for push in self.pushes]}; make a slider of vectors of one model."
-            )
+            widths = [push.vector.d_model for push in self.pushes]
+            raise SteeringError(f"Expected one push or several of the same width, found widths {widths}.")
         if not -torch.inf < self.range[0] <= self.range[1] < torch.inf:
             raise SteeringError(f"Expected a finite range in order, found {self.range[0]!r} to {self.range[1]!r}.")
 
@@ -185,28 +162,19 @@ class Slider:
         """Width of the residual stream that is moved."""
         return self.pushes[0].vector.d_model
 
-    @property
-    def is_gated(self) -> bool:
-        """Whether prompts decide how far it acts."""
-        return any(push.gate for push in self.pushes)
-
     def scaled(self, factor: float) -> "Slider":
         """The slider with all pushes so many times as strong."""
         return self._with(lambda push: replace(push, strength=push.strength * factor))
 
     def on_tokens(self, tokens: str | None) -> "Slider":
-        """The slider with all pushes on these tokens; as it is for None.
-
-        Raises:
-            SteeringError: for a name that `steering.models.token_positions` doesn't know.
-        """
+        """The slider with all pushes on these tokens (`steering.models.token_positions`); as it is for None."""
         return self if tokens is None else self._with(lambda push: replace(push, tokens=tokens))
 
     def at_layers(self, layers: Iterable[int]) -> "Slider":
         """The slider with its one push at these layers; how it was calibrated no longer holds.
 
         Raises:
-            SteeringError: for a slider of several pushes, and for layers that its vector doesn't have.
+            SteeringError: for several pushes, and for layers that the vector doesn't have.
         """
         if len(self.pushes) > 1:
             raise SteeringError(f"{self.title!r} moves by {len(self.pushes)} pushes; choose layers for each of them.")
@@ -240,29 +208,21 @@ class Slider:
 
     def summary(self) -> SliderSummary:
         """All of the slider but its tensors, as text, HTML or JSON."""
-        return SliderSummary(
-            title=self.title,
-            range=self.range,
-            calibration=self.calibration,
-            pushes=tuple(push.summary() for push in self.pushes),
-        )
+        return SliderSummary.model_validate(self, from_attributes=True)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all; that of a plain slider is its vector's.
-
-        Args:
-            path: file to write; one that is there is replaced.
-        """
+        """Write one safetensors file, whole or not at all; that of a plain slider is its vector's."""
         vectors = list(dict.fromkeys(push.vector for push in self.pushes))
         record = self._record(vectors)
-        if record == as_slider(vectors[0])._record(vectors[:1]):
+        if record == as_slider(vectors[0])._record(vectors):
             return vectors[0].save(path)
         tensors = {f"vectors.{number}.directions": vector.directions for number, vector in enumerate(vectors)}
         for number, push in enumerate(self.pushes):
             tensors |= {f"pushes.{number}.{name}": tensor for name, tensor in push.tensors.items()}
             if push.gate:
                 tensors[f"pushes.{number}.gate"] = push.gate.direction
-        write_file(path, FileRecord(vectors=tuple(vector.record() for vector in vectors), slider=record), tensors)
+        whole = FileRecord(vectors=tuple(vector.record() for vector in vectors), slider=record)
+        file_format.write_file(path, whole, tensors)
 
     def _record(self, vectors: list[SteeringVector]) -> SliderRecord:
         pushes = tuple(push.record(vectors.index(push.vector)) for push in self.pushes)
@@ -280,24 +240,28 @@ class Slider:
         Raises:
             SteeringError: for a file that isn't such an artifact, or belongs to another model.
         """
-        record, tensors = read_file(path)
-        with naming_file(path):
-            vectors = [
-                SteeringVector(tensors[f"vectors.{number}.directions"], **dict(part))
-                for number, part in enumerate(record.vectors)
-            ]
-            slider = _slider_of(record.slider, vectors, tensors)
+        record, tensors = file_format.read_file(path)
+        with file_format.naming_file(path):
+            numbered = enumerate(record.vectors)
+            vectors = [SteeringVector(tensors[f"vectors.{n}.directions"], **dict(part)) for n, part in numbered]
+            slider = as_slider(vectors[0]) if record.slider is None else _slider_of(record.slider, vectors, tensors)
         if lm is not None:
             slider.check(lm.identity, allow_mismatch)
         return slider
 
     def __repr__(self) -> str:
-        count = len(self.pushes)
-        shown = f"{count} push{'es' * (count > 1)}, range {self.range[0]:g} to {self.range[1]:g}"
-        return f"Slider({self.title!r}, {shown})"
+        count, (low, high) = len(self.pushes), self.range
+        return f"Slider({self.title!r}, {count} push{'es' * (count > 1)}, range {low:g} to {high:g})"
 
     def _repr_html_(self) -> str:
         return self.summary().html()
+
+
+def check_moved(hook_point: str) -> None:
+    """Raise SteeringError unless layers can be moved at a hook point."""
+    if hook_point not in get_args(MovedHookPoint):
+        known = quoted(get_args(MovedHookPoint))
+        raise SteeringError(f"There is no hook point {hook_point!r} to move; choose from {known}.")
 
 
 def as_slider(slider: SteeringVector | Slider) -> Slider:
@@ -312,16 +276,11 @@ def check_axes(names: Iterable[str], known: Iterable[str]) -> None:
             raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(known)}.")
 
 
-def _slider_of(record: SliderRecord | None, vectors: list[SteeringVector], tensors: Mapping[str, Tensor]) -> Slider:
+def _slider_of(record: SliderRecord, vectors: list[SteeringVector], tensors: Mapping[str, Tensor]) -> Slider:
     """The parts as a slider, once they fit each other."""
-    if record is None:
-        return as_slider(vectors[0])
     pushes = []
     for number, part in enumerate(record.pushes):
-        fields = dict(part) | {
-            "vector": vectors[part.vector],
-            "tensors": {name: tensors[f"pushes.{number}.{name}"] for name in part.tensors},
-            "gate": part.gate and Gate(direction=tensors[f"pushes.{number}.gate"], **dict(part.gate)),
-        }
-        pushes.append(Push(**fields))
+        gate = part.gate and Gate(direction=tensors[f"pushes.{number}.gate"], **dict(part.gate))
+        extra = {name: tensors[f"pushes.{number}.{name}"] for name in part.tensors}
+        pushes.append(Push(**dict(part) | {"vector": vectors[part.vector], "tensors": extra, "gate": gate}))
     return Slider(tuple(pushes), record.range, record.calibration)

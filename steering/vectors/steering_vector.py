@@ -14,7 +14,6 @@ from steering.errors import SteeringError, quoted
 from steering.models.identity import ALLOWABLE, ModelIdentity, mismatches
 from steering.vectors.file_format import FileRecord, VectorRecord, naming_file, read_file, write_file
 from steering.vectors.provenance import Origin, Profile
-from steering.vectors.sparsity import keep_largest
 from steering.vectors.summary import VectorSummary
 
 if TYPE_CHECKING:
@@ -50,16 +49,14 @@ class SteeringVector:
     def __post_init__(self) -> None:
         directions = torch.as_tensor(self.directions).detach().to("cpu", torch.float32)
         if directions.ndim != 2 or not len(directions) or not directions.isfinite().all():
-            raise SteeringError(
-                f"Expected finite directions of shape (layers, d_model), found shape {tuple(directions.shape)}"
-                f"{'' if directions.isfinite().all() else ' with infinite or undefined values'}; give one row a layer."
-            )
+            found = f"shape {tuple(directions.shape)}"
+            found += "" if directions.isfinite().all() else " with infinite or undefined values"
+            raise SteeringError(f"Expected finite directions of shape (layers, d_model), found {found}.")
         layers = tuple(self.layers) or tuple(range(len(directions)))
         recommended = tuple(self.recommended_layers) or layers
         if len(layers) != len(directions) or list(layers) != sorted(set(layers)) or min(layers) < 0:
-            raise SteeringError(
-                f"Expected {len(directions)} ascending layers, one a row of the directions, found {list(layers)}."
-            )
+            rows = len(directions)
+            raise SteeringError(f"Expected {rows} ascending layers, one a row of the directions, found {list(layers)}.")
         if not set(recommended) <= set(layers):
             raise SteeringError(f"Expected recommended layers out of {list(layers)}, found {list(recommended)}.")
         for name, value in (("directions", directions), ("layers", layers), ("recommended_layers", recommended)):
@@ -93,9 +90,7 @@ class SteeringVector:
             SteeringError: for a vector without a profile.
         """
         if self.profile is None:
-            raise SteeringError(
-                f"The vector {self.title!r} has no profile: it was not extracted but combined or given."
-            )
+            raise SteeringError(f"The vector {self.title!r} has no profile: it was combined or given, not extracted.")
         return self.profile.auroc[self.layers.index(layer)]
 
     def select(self, layers: Iterable[int]) -> "SteeringVector":
@@ -160,11 +155,7 @@ class SteeringVector:
     def _combined(
         self, other: "SteeringVector", expression: str, combine: Callable[[Tensor, Tensor], Tensor]
     ) -> "SteeringVector":
-        if self.layers != other.layers or self.d_model != other.d_model:
-            raise SteeringError(
-                f"Expected two vectors of the same layers and width, found layers {list(self.layers)} of width "
-                f"{self.d_model} and {list(other.layers)} of width {other.d_model}; select() the same layers."
-            )
+        check_same_layers(self, other)
         if self.origin and other.origin and (found := mismatches(self.origin.model, other.origin.model)):
             raise SteeringError(f"Expected two vectors of the same model: {'; '.join(found.values())}.")
         recommended = tuple(sorted({*self.recommended_layers, *other.recommended_layers}))
@@ -176,16 +167,12 @@ class SteeringVector:
         return replace(self, directions=directions, origin=combined_origin(expression, self, *others), profile=None)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all.
-
-        Args:
-            path: file to write; one that is there is replaced.
-        """
+        """Write one safetensors file, whole or not at all."""
         write_file(path, FileRecord(vectors=(self.record(),)), {"vectors.0.directions": self.directions})
 
     def record(self) -> VectorRecord:
         """The part of the vector that its file holds as JSON."""
-        return VectorRecord(**{name: getattr(self, name) for name in VectorRecord.model_fields})
+        return VectorRecord.model_validate(self, from_attributes=True)
 
     @staticmethod
     def load(
@@ -227,16 +214,12 @@ class SteeringVector:
                 f"The vector {self.title!r} has width {self.d_model} and layers up to {self.layers[-1]}, "
                 f"{model.name!r} has width {model.d_model} and {model.n_layers} layers; use the model it was made on."
             )
-        if self.origin is None:
-            return
         allowed = set(allow_mismatch)
-        if unknown := allowed - {*ALLOWABLE}:
+        if self.origin and (unknown := allowed - {*ALLOWABLE}):
             raise SteeringError(f"There is no mismatch {quoted(unknown)} to allow; choose from {quoted(ALLOWABLE)}.")
-        for name, difference in mismatches(self.origin.model, model).items():
+        for name, difference in mismatches(self.origin.model, model).items() if self.origin else ():
             if name not in allowed:
-                override = (
-                    "" if name == "architecture" else f", or pass allow_mismatch=[{name!r}] if you know they agree"
-                )
+                override = f", or pass allow_mismatch=[{name!r}] if you know they agree" if name in ALLOWABLE else ""
                 raise SteeringError(
                     f"The vector {self.title!r} doesn't belong here: {difference}; load the model it was made on or "
                     f"extract it anew{override}."
@@ -244,8 +227,7 @@ class SteeringVector:
 
     def summary(self) -> VectorSummary:
         """All of the vector but its directions, as text, HTML or JSON."""
-        same = {name: getattr(self, name) for name in VectorSummary.model_fields}
-        return VectorSummary(**same)
+        return VectorSummary.model_validate(self, from_attributes=True)
 
     def __repr__(self) -> str:
         return f"SteeringVector({self.title!r}, layers {layer_spans(self.layers)} of width {self.d_model})"
@@ -254,14 +236,28 @@ class SteeringVector:
         return self.summary().html()
 
 
+def keep_largest(directions: Float[Tensor, "layers d_model"], share: float = 0.05) -> Float[Tensor, "layers d_model"]:
+    """`d ⊙ m`, with `m` the mask of each layer's `round(share · d_model)` largest coordinates, at least one."""
+    count = max(1, round(share * directions.shape[-1]))
+    kept = directions.abs().topk(count, dim=-1).indices
+    return torch.zeros_like(directions).scatter(-1, kept, directions.gather(-1, kept))
+
+
+def check_same_layers(*vectors: SteeringVector) -> None:
+    """Raise SteeringError unless all vectors have the same layers and width."""
+    found = {(vector.layers, vector.d_model) for vector in vectors}
+    if len(found) != 1:
+        shapes = "; ".join(f"layers {list(layers)} of width {width}" for layers, width in found)
+        raise SteeringError(f"Expected vectors of the same layers and width, found {shapes}; select() the same layers.")
+
+
 def combined_origin(expression: str, *vectors: SteeringVector) -> Origin | None:
     """The origin of a combination; unknown as soon as one part's is."""
-    origins = [vector.origin for vector in vectors]
-    if not all(origins):
+    origins = [vector.origin for vector in vectors if vector.origin]
+    if len(origins) < len(vectors):
         return None
-    known = [origin for origin in origins if origin]
     return Origin(
-        model=known[0].model,
-        sources=tuple(source for origin in known for source in origin.sources),
-        expression=expression.format(*(origin.expression for origin in known)),
+        model=origins[0].model,
+        sources=tuple(source for origin in origins for source in origin.sources),
+        expression=expression.format(*(origin.expression for origin in origins)),
     )

@@ -37,14 +37,12 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
         if self.origin:
             model = self.origin.model
             lines += [f"recipe: {self.origin.recipe}"] if self.origin.recipe else []
+            lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights}")
+            lines.append(f"system prompt: {model.system_prompt!r}, chat template {model.chat_template}")
             lines += [
-                f"model: {model.name}, {model.model_type}, weights {model.weights}",
-                f"system prompt: {model.system_prompt!r}, chat template {model.chat_template}",
-                *(
-                    f"source: {source.contrast_set} ({source.pairs} pairs, {source.held_out_pairs} held out, "
-                    f"{source.fingerprint}), {source.method} at {source.position}"
-                    for source in self.origin.sources
-                ),
+                f"source: {source.contrast_set} ({source.pairs} pairs, {source.held_out_pairs} held out, "
+                f"{source.fingerprint}), {source.method} at {source.position}"
+                for source in self.origin.sources
             ]
         if self.profile:
             row = self.layers.index(self.best_layer)
@@ -59,14 +57,9 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
         """The curves by layer, with the layers that are moved; None for a vector without a profile."""
         if self.profile is None:
             return None
-        relative = zip(self.norms, self.profile.residual_norm, strict=True)
-        return LayerFigures(
-            layers=self.layers,
-            moved=self.recommended_layers if moved is None else moved,
-            auroc=self.profile.auroc,
-            pair_cosine=self.profile.pair_cosine,
-            relative_norm=tuple(norm / residual for norm, residual in relative),
-        )
+        moved = self.recommended_layers if moved is None else moved
+        relative = tuple(norm / residual for norm, residual in zip(self.norms, self.profile.residual_norm, strict=True))
+        return LayerFigures(self.layers, moved, self.profile.auroc, self.profile.pair_cosine, relative)
 
     def html(self) -> str:
         """The same for a notebook, with the curves as a picture."""
@@ -118,9 +111,8 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
     @property
     def interventions(self) -> str:
         """What its pushes do, each kind once."""
-        return " and ".join(
-            dict.fromkeys(f"{push.intervention}{' (gated)' if push.gate else ''}" for push in self.pushes)
-        )
+        kinds = (f"{push.intervention} (gated)" if push.gate else push.intervention for push in self.pushes)
+        return " and ".join(dict.fromkeys(kinds))
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -131,12 +123,8 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
     def range_text(self) -> str:
         """`-1 to 1, plain default`, or what found it."""
         origin = self.pushes[0].vector.origin
-        if self.calibration:
-            found_by = "calibrated"
-        elif origin and origin.recipe:
-            found_by = f"from the recipe {origin.recipe}"
-        else:
-            found_by = "plain default"
+        found_by = f"from the recipe {origin.recipe}" if origin and origin.recipe else "plain default"
+        found_by = "calibrated" if self.calibration else found_by
         return f"{self.range[0]:g} to {self.range[1]:g}, {found_by}"
 
     @property
@@ -144,8 +132,7 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
         """What it does and where it comes from, a line each."""
         title, *vector = self.pushes[0].vector.text.splitlines()
         lines = [title, f"range: {self.range_text}", *(f"push: {push.text}" for push in self.pushes), *vector]
-        if self.calibration:
-            found = self.calibration
+        if found := self.calibration:
             lines.append(
                 f"calibrated: {found.score!r} on {found.prompts} prompts, KL at most {found.kl_budget:g} nats on "
                 f"{found.ordinary_prompts} ordinary ones, {len(found.spans)} spans of layers tried"

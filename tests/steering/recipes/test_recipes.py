@@ -120,7 +120,7 @@ def test_the_parts_are_those_of_the_paper(inputs: RecipeInputs) -> None:
 def test_casts_gate_tells_the_two_kinds_of_prompts_apart(inputs: RecipeInputs) -> None:
     gate = from_inputs(inputs, "cast").pushes[0].gate
     assert gate is not None
-    positive, negative = inputs.states("safety")
+    positive, negative = inputs.activations("safety")
     assert gate.factors(positive[:, [gate.layer]]).mean() == 1.0
     assert gate.factors(negative[:, [gate.layer]]).mean() == 0.0
 
@@ -147,7 +147,7 @@ def test_aces_ends_are_the_two_means(inputs: RecipeInputs) -> None:
     slider = from_inputs(inputs, "ace")
     (layer,) = slider.pushes[0].layers
     axis = torch.nn.functional.normalize(slider.pushes[0].vector[layer], dim=0)
-    for value, states in zip((1.0, -1.0), inputs.states("safety"), strict=True):
+    for value, states in zip((1.0, -1.0), inputs.activations("safety"), strict=True):
         target = (states[:, layer] @ axis).mean()
         found = readout_under(inputs, slider, value, layer)
         torch.testing.assert_close(found, target.expand(3), rtol=1e-3, atol=1e-3)
@@ -173,7 +173,7 @@ def test_adasteers_lines_fall_along_refusal_and_along_harmfulness(inputs: Recipe
     assert more.gate is not None
     assert less.gate is not None
     refusal, away, layer = more.vector, less.vector, more.gate.layer
-    states = inputs.states("safety")[0][:, [layer]]
+    states = inputs.activations("safety")[0][:, [layer]]
     against = states - 0.1 * refusal[layer]
     assert (more.gate.factors(against) >= more.gate.factors(states)).all()
     assert more.gate.factors(against).mean() > more.gate.factors(states).mean()

@@ -6,7 +6,7 @@ import torch
 from steering import Push, Slider, SteeringError, SteeringVector
 from steering.interventions.ablate import ablate
 from steering.vectors.geometry import dual_basis, geometry, orthogonalize
-from steering.vectors.sparsity import keep_largest
+from steering.vectors.steering_vector import keep_largest
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector
 
 

@@ -105,6 +105,6 @@ def test_the_summary_says_what_each_push_does_and_how_the_range_was_found(lm: La
     assert "range: -0.5 to 2, plain default" in replace(slider, calibration=None).summary().text
     assert slider.summary().interventions == "add and ablate (gated)"
     assert slider.summary().layers == (1, 2, 3)
-    assert (slider.is_gated, as_slider(vector).is_gated) == (True, False)
+    assert (slider.summary().is_gated, as_slider(vector).summary().is_gated) == (True, False)
     assert slider.title == "toy"
     assert slider.origin == vector.origin

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from steering import LanguageModel, Sliders, SteeringError, SteeringVector, extract
-from steering.vectors.sparsity import keep_largest
+from steering.vectors.steering_vector import keep_largest
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
