@@ -35,7 +35,7 @@ def smollm2() -> LanguageModel:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def example_names(doctest_namespace: dict[str, Any], lm: LanguageModel) -> None:
+def example_names(doctest_namespace: dict[str, Any]) -> None:
     """What the examples in docstrings use without an import."""
-    vector, pairs = random_vector(), prompt_pairs(20)
-    doctest_namespace.update(torch=torch, lm=lm, vector=vector, pairs=pairs, Sliders=Sliders)
+    names = {"lm": tiny_lm(), "vector": random_vector(), "pairs": prompt_pairs(20), "Sliders": Sliders, "torch": torch}
+    doctest_namespace.update(names)
