@@ -13,6 +13,7 @@ from .directions import DIRECTIONS as DIRECTIONS
 from .errors import SteeringError as SteeringError
 from .explore.answer_stream import stream_answers as stream_answers
 from .explore.logit_lens import LayerTokens as LayerTokens
+from .explore.logit_lens import LogitLens as LogitLens
 from .explore.logit_lens import logit_lens as logit_lens
 from .explore.patching import PatchingProfile as PatchingProfile
 from .explore.patching import patching_profile as patching_profile

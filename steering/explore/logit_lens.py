@@ -13,15 +13,18 @@ the norm's scale is held, and it is the limit of `½ [f(h + s d) - f(h - s d)]` 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from steering.display.html import table
 from steering.errors import SteeringError
 from steering.models.decoder_blocks import block_output, with_block_output
 from steering.models.language_model import LanguageModel
 from steering.vectors.steering_vector import SteeringVector
+from steering.vectors.summary import VectorSummary
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,26 @@ class LayerTokens:
         return str(self.layer), written, suppressed
 
 
+@dataclass(frozen=True)
+class LogitLens(Sequence[LayerTokens]):
+    """What `logit_lens` found, a layer each. A notebook shows the vector, its figures, and a table of the tokens."""
+
+    vector: VectorSummary
+    layers: tuple[LayerTokens, ...]
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.layers[place]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def _repr_html_(self) -> str:
+        return self.vector.html() + table(["layer", "writes", "suppresses"], [layer.row for layer in self.layers])
+
+
 def logit_lens(
     lm: LanguageModel, vector: SteeringVector, layers: Sequence[int] | None = None, count: int = 8
-) -> list[LayerTokens]:
+) -> LogitLens:
     """The tokens that a vector writes and suppresses at each layer, through the model's final norm and unembedding.
 
     Args:
@@ -75,10 +95,11 @@ def logit_lens(
     layers = vector.layers if layers is None else layers
     differences = logit_differences(lm, torch.stack([vector[layer] for layer in layers]))
     count = min(count, differences.shape[1])
-    return [
+    found = (
         LayerTokens(layer, _tokens(lm, row.topk(count)), _tokens(lm, row.topk(count, largest=False)))
         for layer, row in zip(layers, differences, strict=True)
-    ]
+    )
+    return LogitLens(vector.summary(), tuple(found))
 
 
 @torch.inference_mode()

@@ -75,7 +75,7 @@ def print_slider(axis: "steering.Slider | steering.SteeringVector") -> None:
     console.print(table)
 
 
-def _logit_lens(slider: "steering.Slider", model: str) -> "list[steering.LayerTokens]":
+def _logit_lens(slider: "steering.Slider", model: str) -> "steering.LogitLens":
     """The tokens that its first vector writes and suppresses, in the model that it was made on."""
     lm = ModelOptions(model).load()
     slider.check(lm.identity)

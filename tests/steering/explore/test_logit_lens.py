@@ -158,3 +158,12 @@ def test_what_can_not_be_looked_at_is_refused() -> None:
         logit_lens(lm, SteeringVector(torch.eye(LAYERS, WIDTH).mul(torch.tensor([[1.0], [0], [1], [1]]))))
     with pytest.raises(SteeringError, match="no layer 9"):
         logit_lens(lm, random_vector(), layers=[9])
+
+
+def test_a_notebook_shows_the_vector_and_its_tokens_escaped(lm: LanguageModel) -> None:
+    found = logit_lens(lm, random_vector(), count=10_000)
+    page = found._repr_html_()
+    assert page.startswith(random_vector().summary().html())
+    assert page.count("<tr>") == random_vector().summary().html().count("<tr>") + 1 + LAYERS
+    assert "&#x27;&lt;|end|&gt;&#x27;" in page
+    assert "<|" not in page
