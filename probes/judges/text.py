@@ -42,7 +42,7 @@ def prompt_file(name: str) -> str:
 
 
 def pattern_file(name: str) -> dict[str, re.Pattern[str]]:
-    """Patterns by section of a file beside this one, found where any line is; `{NAME}` stands for a section in capitals."""
+    """Patterns by section of a text file of this folder, a line an alternative; `{NAME}` is a section in capitals."""
     text = files("probes.judges").joinpath(f"{name}.txt").read_text(encoding="utf-8")
     _, *sections = re.split(r"^\[(\w+)\]\n", text, flags=re.MULTILINE)
     found: dict[str, str] = {}
