@@ -83,10 +83,8 @@ class Candidates:
             raise SteeringError(f"Expected finite weights, found {dict(weights)}; 0 leaves a scorer out.")
         best = []
         for place, answers in enumerate(self.answers):
-            totals = [
-                sum(weight * self.scores[name][place][row] for name, weight in weights.items())
-                for row in range(len(answers))
-            ]
+            scores = [(weight, self.scores[name][place]) for name, weight in weights.items()]
+            totals = [sum(weight * some[row] for weight, some in scores) for row in range(len(answers))]
             best.append(answers[totals.index(max(totals))] if totals else "")
         return best
 

@@ -128,20 +128,20 @@ def dose_response(report: "Report") -> str:
 
 def _examples(reports: "Mapping[str, Report]") -> list[dict[str, Any]]:
     """A few prompts of every kind, with the bare answer and those where all axes stand at their ends."""
-    shown = []
     first = next(iter(reports.values()))
+    shown = {"bare": (first, first.bare)}
+    for method, report in reports.items():
+        for setting in _corners(report):
+            label = setting_label(report.settings[setting])
+            shown[label if len(reports) == 1 else f"{method}: {label}"] = report, setting
+    examples = []
     for name, benchmark in first.benchmarks.items():
         for kind in dict.fromkeys(prompt.kind for prompt in benchmark.prompts):
-            places = [place for place, prompt in enumerate(benchmark.prompts) if prompt.kind == kind][:EXAMPLES]
-            for place in places:
-                columns = [("bare", *_answer(first, name, first.bare, place))]
-                for method, report in reports.items():
-                    for setting in _corners(report):
-                        label = setting_label(report.settings[setting])
-                        title = label if len(reports) == 1 else f"{method}: {label}"
-                        columns.append((title, *_answer(report, name, setting, place)))
-                shown.append({"kind": kind, "prompt": benchmark.prompts[place].text, "columns": columns})
-    return shown
+            places = [place for place, prompt in enumerate(benchmark.prompts) if prompt.kind == kind]
+            for place in places[:EXAMPLES]:
+                columns = [(title, *_answer(*where, name, place)) for title, where in shown.items()]
+                examples.append({"kind": kind, "prompt": benchmark.prompts[place].text, "columns": columns})
+    return examples
 
 
 def _corners(report: "Report") -> Sequence[int]:
@@ -151,7 +151,7 @@ def _corners(report: "Report") -> Sequence[int]:
     return list(dict.fromkeys(place for place, setting in enumerate(report.settings) if setting in wanted))
 
 
-def _answer(report: "Report", benchmark: str, setting: int, place: int) -> tuple[str, str]:
+def _answer(report: "Report", setting: int, benchmark: str, place: int) -> tuple[str, str]:
     """The first run's answer, and the first judge's label for it."""
     verdict = next(iter(report.verdicts.values()))[benchmark][setting][0][place]
     return report.answers[benchmark][setting][0][place], f"{verdict.label.replace('_', ' ')}: {verdict.reason}"
