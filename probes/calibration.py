@@ -90,12 +90,13 @@ def calibrate(
     if kl_budget <= 0:
         raise SteeringError(f"Expected a KL budget above 0 nats, found {kl_budget!r}.")
     spans = default_spans(slider) if spans is None else spans
+    tried = [slider if len(slider.pushes) > 1 else slider.at_layers(span) for span in spans]
     bare = next_token_log_probabilities(lm, ordinary)
     found = [
-        _measure(lm, _at(slider, span), own, ordinary, bare, kl_budget)
-        for span in tqdm(spans, desc="calibrating", unit="span", disable=not progress)
+        _measure(lm, one, own, ordinary, bare, kl_budget)
+        for one in tqdm(tried, desc="calibrating", unit="span", disable=not progress)
     ]
-    best = max(found, key=lambda span: span.gain)
+    best, chosen = max(zip(found, tried, strict=True), key=lambda pair: pair[0].gain)
     if best.gain <= 0:
         raise SteeringError(
             f"The slider of {slider.title!r} raises {own.name!r} in none of {len(found)} spans of layers; "
@@ -110,12 +111,7 @@ def calibrate(
         spans=tuple(found),
     )
     low = -min(1.0, best.lowest / best.strength)
-    return replace(_at(slider, best.layers).scaled(best.strength), range=(low, 1.0), calibration=record)
-
-
-def _at(slider: Slider, layers: Sequence[int]) -> Slider:
-    """The slider at other layers; one of several pushes as it is."""
-    return slider if len(slider.pushes) > 1 else slider.at_layers(layers)
+    return replace(chosen.scaled(best.strength), range=(low, 1.0), calibration=record)
 
 
 def default_spans(slider: Slider) -> list[tuple[int, ...]]:

@@ -33,9 +33,9 @@ class Agreement(BaseModel, frozen=True, extra="forbid"):
 def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -> Agreement:
     """Compare the labels that two judges, or a judge and people, gave to the same answers.
 
-    Where only one of the two gives partial refusals, they count as refusals in `share` and `kappa`. Any
-    other label that only one of them gives, as degenerate, is a disagreement. Between a judge of refusal and one of
-    harm there is the table only.
+    Where only one of the two gives partial refusals, they count as refusals in `share` and `kappa`. Any other label
+    that only one gives, as degenerate, is a disagreement. Between a judge of refusal and one of harm there is only the
+    table.
 
     Args:
         first: verdicts of a judge, or labels that people gave, one an answer.
@@ -49,9 +49,8 @@ def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -
     """
     given = [[item if isinstance(item, str) else item.label for item in side] for side in (first, second)]
     if len(given[0]) != len(given[1]) or not given[0]:
-        raise SteeringError(
-            f"Expected two labels an answer, found {len(given[0])} and {len(given[1])}; judge the same answers."
-        )
+        found = " and ".join(str(len(side)) for side in given)
+        raise SteeringError(f"Expected two labels an answer, found {found}; judge the same answers.")
     kinds = [_kind(side) for side in given]
     rows, columns = (tuple(label for label in kind if label in side) for kind, side in zip(kinds, given, strict=True))
     counts = _table(given, rows, columns)

@@ -6,7 +6,8 @@ import re
 from probes.judges.acts import acts
 from probes.judges.text import ITEM, normalize, pattern_file, sentences
 
-_REQUESTS = pattern_file("requests")
+REQUESTS = pattern_file("requests")
+"""What each thing that a prompt can ask for is told by."""
 _NO_TOPIC = frozenset(
     {"what", "where", "best", "good", "ways", "some", "with", "shoul", "could", "steps", "take", "does"}
 )
@@ -23,10 +24,10 @@ def prompt_features(prompt: str) -> dict[str, bool]:
     `defines`: what a word means; `harm`: how to do harm.
     """
     prompt = prompt.lower()
-    asks = {name: bool(pattern.search(prompt)) for name, pattern in _REQUESTS.items()}
+    asks = {name: bool(pattern.search(prompt)) for name, pattern in REQUESTS.items()}
     why = asks["why"]
-    subject = _REQUESTS["subject"].search(prompt) if why else None
-    of_people = subject is not None and bool(_REQUESTS["people"].search(subject[1]))
+    subject = REQUESTS["subject"].search(prompt) if why else None
+    of_people = subject is not None and bool(REQUESTS["people"].search(subject[1]))
     loaded = asks["justifies"] or (of_people and asks["judges"] and not asks["elsewhere"])
     private = not why and asks["private"]
     return {
