@@ -1,6 +1,5 @@
 from .answers import Decoding as Decoding
 from .baselines import Candidates as Candidates
-from .baselines import best_of_n as best_of_n
 from .baselines import candidates as candidates
 from .baselines import level_prompt as level_prompt
 from .baselines import probe_scorer as probe_scorer

@@ -16,10 +16,6 @@ def is_right(prompt: BenchmarkPrompt, answer: str) -> bool:
     A letter is right where it is the first option that the answer names (MMLU), a number where it is the last number in
     the answer (GSM8K's convention), thousands separators left out.
 
-    Args:
-        prompt: A prompt with a right answer.
-        answer: What the model wrote.
-
     Example:
         >>> is_right(BenchmarkPrompt(text="Two and two?", kind="ability", answer="4"), "That makes 4.")
         True

@@ -1,7 +1,7 @@
 """What steering has to beat: asking in a system prompt, picking the best of several answers, a random direction.
 
 The first two are the training-free methods of Tuan et al. 2024 (arXiv 2404.01295). Reranking looks strong under the
-scorer that it optimises and weaker under others: never report it by the scorer that picked.
+scorer that it optimizes and weaker under others: never report it by the scorer that picked.
 """
 
 import json
@@ -9,13 +9,14 @@ import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 
+from probes.answers import Decoding
 from probes.linear import LinearProbe
 from steering import LanguageModel, SteeringVector, record
-from steering.data.chats import Chat, ChatLike, Message, as_chat
+from steering.data.chats import ChatLike, Message, as_chat
 from steering.directions.random import random
 from steering.errors import SteeringError, quoted
 from steering.vectors.steering_vector import combined_origin
@@ -27,7 +28,8 @@ Scorer: TypeAlias = Callable[[ChatLike, str], float]
 def level_prompt(safety: float, helpfulness: float) -> str:
     """A system prompt that asks for a level of both attributes, 0 to 1, as scores out of 10.
 
-    Raises SteeringError for a level outside.
+    Raises:
+        SteeringError: for a level outside.
     """
     for name, level in (("safety", safety), ("helpfulness", helpfulness)):
         if not 0 <= level <= 1:
@@ -46,7 +48,8 @@ def at_levels(lm: LanguageModel, safety: float, helpfulness: float) -> LanguageM
 
     Chats that have a system turn keep it. Weights and hooks are shared with `lm`.
 
-    Raises SteeringError for a chat template that can't hold a system turn, or drops it.
+    Raises:
+        SteeringError: for a chat template that can't hold a system turn, or drops it.
     """
     prompted = replace(lm, system_prompt=level_prompt(safety, helpfulness))
     if prompted.tokenize("Hi").ids == replace(lm, system_prompt="Be brief.").tokenize("Hi").ids:
@@ -69,7 +72,10 @@ class Candidates:
         """For every prompt the answer of the highest `Σ weight · score`, the first where several have it.
 
         Weights are in the scores' own units; a scorer that they don't name counts for nothing. An empty answer stands
-        where no other was sampled. Raises SteeringError for a weight of no scorer, or one that isn't finite.
+        where no other was sampled.
+
+        Raises:
+            SteeringError: for a weight of no scorer, or one that isn't finite.
         """
         if unknown := [name for name in weights if name not in self.scores]:
             raise SteeringError(f"There is no scorer {quoted(unknown)} to weigh; choose from {quoted(self.scores)}.")
@@ -77,10 +83,8 @@ class Candidates:
             raise SteeringError(f"Expected finite weights, found {dict(weights)}; 0 leaves a scorer out.")
         best = []
         for place, answers in enumerate(self.answers):
-            totals = [
-                sum(weight * self.scores[name][place][row] for name, weight in weights.items())
-                for row in range(len(answers))
-            ]
+            scores = [(weight, self.scores[name][place]) for name, weight in weights.items()]
+            totals = [sum(weight * some[row] for weight, some in scores) for row in range(len(answers))]
             best.append(answers[totals.index(max(totals))] if totals else "")
         return best
 
@@ -89,66 +93,55 @@ def candidates(
     lm: LanguageModel,
     prompts: Sequence[ChatLike],
     scorers: Mapping[str, Scorer],
-    n: int = 16,
-    *,
+    n: int,
+    decoding: Decoding,
     seed: int = 0,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    max_new_tokens: int = 128,
-    **options: Any,
 ) -> Candidates:
     """Sample n answers a prompt, in one batch, and score them.
 
-    A prompt's samples depend on the seed and the prompt, not on the other prompts; torch's own generator is left as it
-    was. A dial that is attached to `lm`, at one value for all rows, steers the samples, and the states that a
+    A dial that is attached to `lm`, at one value for all rows, steers the samples, and the activations that a
     `probe_scorer` of `lm` reads.
 
     Args:
-        options: more of those of `LanguageModel.generate`. All tokens are sampled from unless top_k says otherwise.
+        lm: the model.
+        prompts: what is answered.
+        scorers: by the names that weights are given to.
+        n: samples of each prompt.
+        decoding: how they are written; its own seeds play no part.
+        seed: decides a prompt's samples together with the prompt, whatever the other prompts.
 
-    Raises SteeringError for n below 1, or a score that isn't finite.
+    Raises:
+        SteeringError: for n below 1, or a score that isn't finite.
     """
     if n < 1:
         raise SteeringError(f"Expected at least one sample a prompt, found n = {n}; ask for more.")
-    chats = [as_chat(prompt) for prompt in prompts]
-    sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0} | options
     answers = []
-    for chat in chats:
-        with torch.random.fork_rng(_cuda(lm)):
-            torch.manual_seed(_seed(seed, chat))
-            sampled = lm.generate([chat], max_new_tokens, num_return_sequences=n, **sampling)
+    for chat in map(as_chat, prompts):
+        with torch.random.fork_rng():  # torch's own generator is left as it was
+            torch.manual_seed(zlib.crc32(json.dumps([seed, *(message.model_dump() for message in chat)]).encode()))
+            sampled = lm.generate([chat], decoding.max_new_tokens, num_return_sequences=n, **decoding.sampling)
         answers.append(tuple(answer for answer in sampled if answer))
-    scores = {
-        name: tuple(
-            tuple(_finite(name, scorer(prompt, answer)) for answer in some)
+    scores = {}
+    for name, scorer in scorers.items():
+        scores[name] = tuple(
+            tuple(float(scorer(prompt, answer)) for answer in some)
             for prompt, some in zip(prompts, answers, strict=True)
         )
-        for name, scorer in scorers.items()
-    }
+        if bad := [score for some in scores[name] for score in some if not math.isfinite(score)]:
+            raise SteeringError(f"Expected finite scores, found {bad[0]!r} from {name!r}; mend the scorer.")
     return Candidates(tuple(answers), scores)
 
 
-def best_of_n(
-    lm: LanguageModel,
-    prompts: Sequence[ChatLike],
-    scorers: Mapping[str, Scorer],
-    weights: Mapping[str, float],
-    n: int = 16,
-    **options: Any,
-) -> list[str]:
-    """The best of n sampled answers to each prompt: `candidates()`, with its options and errors, reranked once."""
-    return candidates(lm, prompts, scorers, n, **options).rerank(weights)
-
-
 def probe_scorer(lm: LanguageModel, probe: LinearProbe) -> Scorer:
-    """Log odds, in nats, of the probe's positive side for the mean state of an answer, at the probe's best layer.
+    """Log odds, in nats, of the probe's positive side for the mean activation of an answer, at the probe's best layer.
 
-    Raises SteeringError unless the probe was fitted to answers' mean states of as many layers as wide.
+    Raises:
+        SteeringError: unless the probe was fitted to answers' mean activations of a model as deep and as wide.
     """
     positions = {source.position for source in probe.origin.sources}
     if positions != {"generated"}:
         raise SteeringError(
-            f"Expected a probe of answers' mean states, found one read at {quoted(sorted(positions))}; "
+            f"Expected a probe of answers' mean activations, found one read at {quoted(sorted(positions))}; "
             "fit it with position='generated'."
         )
     if max(probe.layers) >= lm.n_layers or probe.weights.shape[1] != lm.d_model:
@@ -180,17 +173,3 @@ def random_like(vector: SteeringVector) -> SteeringVector:
         origin=combined_origin("random({})", vector),
         profile=None,
     )
-
-
-def _seed(seed: int, chat: Chat) -> int:
-    return zlib.crc32(json.dumps([seed, *(message.model_dump() for message in chat)]).encode())
-
-
-def _cuda(lm: LanguageModel) -> list[torch.device]:
-    return [lm.model.device] if lm.model.device.type == "cuda" else []
-
-
-def _finite(name: str, score: float) -> float:
-    if not math.isfinite(score):
-        raise SteeringError(f"Expected finite scores, found {score!r} from {name!r}; mend the scorer.")
-    return float(score)

@@ -82,10 +82,9 @@ class Benchmark:
         return BenchmarkPrompt.model_validate(plain | self.fields(row))
 
 
-def _listed(cell: Any) -> list[str]:
+def _listed(cell: Any) -> Any:
     """A list, which a CSV file holds as JSON."""
-    found: list[str] = json.loads(cell) if isinstance(cell, str) else cell
-    return found
+    return json.loads(cell) if isinstance(cell, str) else cell
 
 
 def _harmbench(row: Row) -> dict[str, Any]:
@@ -95,9 +94,8 @@ def _harmbench(row: Row) -> dict[str, Any]:
 
 def _mmlu(row: Row) -> dict[str, Any]:
     choices = _listed(row["choices"])
-    letters = "ABCD"[: len(choices)]
-    options = [f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True)]
-    return {"text": "\n".join([row["question"], *options]), "answer": letters[int(row["answer"])]}
+    options = [f"{letter}. {choice}" for letter, choice in zip("ABCD"[: len(choices)], choices, strict=True)]
+    return {"text": "\n".join([row["question"], *options]), "answer": options[int(row["answer"])][0]}
 
 
 def _or_bench(config: str, kind: Kind) -> Benchmark:
@@ -146,15 +144,15 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
     """Load a public benchmark: from a local file in its published column layout, or from the Hub.
 
     Args:
-        name: One of `BENCHMARKS`.
-        path: A `.csv`, `.json`, `.jsonl`, `.parquet` or (one prompt a line) `.txt` file. Without it the Hub is asked,
+        name: one of `BENCHMARKS`.
+        path: a `.csv`, `.json`, `.jsonl`, `.parquet` or (one prompt a line) `.txt` file. Without it the Hub is asked,
             through the `datasets` library.
 
     Returns:
         All of its prompts in their order; `spread` takes some of them.
 
     Raises:
-        SteeringError: For an unknown name, a file that can't be read or lacks a column, or an empty one.
+        SteeringError: for an unknown name, a file that can't be read or lacks a column, or an empty one.
 
     Example:
         >>> xstest = load_benchmark("xstest", "xstest_prompts.csv")  # doctest: +SKIP
@@ -163,53 +161,43 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
     """
     if name not in BENCHMARKS:
         raise SteeringError(f"There is no benchmark {name!r}; choose from {quoted(BENCHMARKS)}.")
-    benchmark = BENCHMARKS[name]
-    if path is None and not benchmark.hub_id:
-        raise SteeringError(f"The benchmark {name!r} has no home on the Hub; pass the path of a local file.")
-    if path is None:
+    benchmark, prompts = BENCHMARKS[name], []
+    if path is None and benchmark.hub_id:
         where, rows = f"The benchmark {name!r}", rows_from_hub(benchmark.hub_id, benchmark.config, benchmark.split)
-    else:
+    elif path is not None:
         where, rows = repr(str(path)), read_rows(path, benchmark.text)
-    prompts = []
+    else:
+        raise SteeringError(f"The benchmark {name!r} has no home on the Hub; pass the path of a local file.")
     for number, row in enumerate(rows, start=1):
         try:
             prompts.append(benchmark.prompt(row))
         except KeyError as error:
-            raise SteeringError(
-                f"{where}, row {number}, lacks the column {error} of {name!r}, has {quoted(row)}; "
-                "name another benchmark."
-            ) from error
+            lacks = f"lacks the column {error} of {name!r}, has {quoted(row)}; name another benchmark"
+            raise SteeringError(f"{where}, row {number}, {lacks}.") from error
         except (IndexError, TypeError, ValueError) as error:
-            raise SteeringError(
-                f"{where}, row {number}, is not one of {name!r}: {first_line(error)}; mend or drop it."
-            ) from error
+            reason = first_line(error)
+            raise SteeringError(f"{where}, row {number}, is not one of {name!r}: {reason}; mend or drop it.") from error
     if not prompts:
         raise SteeringError(f"{where} holds no row; get a fresh copy.")
     return LoadedBenchmark(name, tuple(prompts), benchmark.license, benchmark.citation)
-
-
-_BUILTIN: tuple[tuple[str, Kind, int], ...] = (
-    ("safety", "harmful", -1),
-    ("over-refusal", "look-alike", -2),
-    ("helpfulness", "ordinary", -2),
-)
-"""Contrast set, kind of its prompts, and the positive side's turn that is the prompt: in two sets an answer follows."""
 
 
 def builtin_benchmark(count: int = 48) -> LoadedBenchmark:
     """Prompts that come with the package: those of the pairs of the built-in sets that `extract` held out.
 
     Args:
-        count: How many of each kind (harmful, look-alike, ordinary) at most.
+        count: how many of each kind (harmful, look-alike, ordinary) at most.
 
     Example:
         >>> len(builtin_benchmark(8))
         24
     """
-    prompts: list[BenchmarkPrompt] = []
-    for name, kind, turn in _BUILTIN:
-        pairs = ContrastSet.builtin(name).split()[1].pairs
-        prompts += [BenchmarkPrompt(text=p.positive[turn].content, kind=kind, category=p.group) for p in pairs]
+    sets: dict[str, Kind] = {"safety": "harmful", "over-refusal": "look-alike", "helpfulness": "ordinary"}
+    prompts = []
+    for name, kind in sets.items():
+        for pair in ContrastSet.builtin(name).split()[1]:
+            prompt = [message for message in pair.positive if message.role == "user"][-1]  # an answer may follow
+            prompts.append(BenchmarkPrompt(text=prompt.content, kind=kind, category=pair.group))
     return LoadedBenchmark("built-in", tuple(prompts), "Apache-2.0", "Trimtab's contrast sets").spread(count)
 
 
@@ -230,21 +218,19 @@ def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmar
     """A benchmark's harmful prompts in jailbreak templates of the user's, every prompt in every template.
 
     Args:
-        benchmark: Its prompts of other kinds are left out.
-        path: A `.csv`, `.json`, `.jsonl`, `.parquet` or (one template a line) `.txt` file, with a column `template`
+        benchmark: its prompts of other kinds are left out.
+        path: a `.csv`, `.json`, `.jsonl`, `.parquet` or (one template a line) `.txt` file, with a column `template`
             that holds `{prompt}` or `[INSERT PROMPT HERE]`, and optionally a column `name`.
 
     Raises:
-        SteeringError: For a file without templates, or a template without a place for the prompt.
+        SteeringError: for a file without templates, or a template without a place for the prompt.
     """
-    prompts = []
-    rows = read_rows(path, "template")
+    rows, prompts = read_rows(path, "template"), []
     for number, row in enumerate(rows, start=1):
         template = str(row.get("template") or "")
         if not any(place in template for place in PROMPT_PLACES):
-            raise SteeringError(
-                f"Expected {quoted(PROMPT_PLACES)} in every template of {str(path)!r}, found none in row {number}."
-            )
+            places = quoted(PROMPT_PLACES)
+            raise SteeringError(f"Expected {places} in every template of {str(path)!r}, found none in row {number}.")
         name = str(row.get("name") or f"template {number}")
         for prompt in benchmark.of_kind("harmful"):
             text = template.replace(PROMPT_PLACES[0], prompt.text).replace(PROMPT_PLACES[1], prompt.text)

@@ -5,19 +5,17 @@ prompts has changed by a budget of KL divergence. That edge becomes slider value
 their edges, so at like damage, by how far the own score has risen there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import torch
 from scipy.optimize import bisect
-from sklearn.model_selection import ParameterGrid
 from tqdm.auto import tqdm
 
-from probes.grid_scores import FIRST_TOKEN_SCORES, Score
-from probes.scores import preference_margin, refusal_score
+from probes.grid_scores import Score, own_score
 from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError, quoted
@@ -35,30 +33,29 @@ SMALLEST = LARGEST / 256
 STEPS = 6
 """Values between 0 and the KL edge at which the own score is asked whether it still rises."""
 TOLERANCE = 0.02
-"""Of the edge, relative."""
+"""Relative, for the edge."""
 DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Middles of the spans that are tried, as shares of the model's depth: where steering works in the literature."""
 WIDTHS = (1, 3)
-AXES: Mapping[str, tuple[str, Callable[..., torch.Tensor]]] = {
-    "safety": ("safety", lambda lm, prompts, _dial: refusal_score(lm, prompts)),
-    "helpfulness": ("helpfulness", preference_margin),
-}
+AXES = ("safety", "helpfulness")
 
 
 def tuning_data(axis: str, count: int = 24) -> tuple[Score, list[ChatLike]]:
     """The score and the ordinary prompts that an axis is calibrated on: pairs that no report uses.
 
     They are of the part of the built-in sets that vectors are made from; what `evaluate` reports on is of the other.
-    Raises SteeringError for an axis other than safety and helpfulness.
+
+    Args:
+        axis: `safety` or `helpfulness`.
+        count: number of pairs at most.
+
+    Raises:
+        SteeringError: for another axis.
     """
     if axis not in AXES:
         raise SteeringError(f"There is no built-in tuning data for {axis!r}, only for {quoted(AXES)}; pass your own.")
-    name, measure = AXES[axis]
-    pairs = ContrastSet.builtin(name).split()[0].spread(count)
-    items = [pair.positive for pair in pairs] if axis == "safety" else pairs
-    label = FIRST_TOKEN_SCORES["harmful"] if axis == "safety" else "engaged over evasive"
-    ordinary = ContrastSet.builtin("helpfulness").split()[0].spread(count)
-    return Score(label, items, measure, axis), [pair.positive[:-1] for pair in ordinary]
+    pairs, ordinary = (ContrastSet.builtin(name).split()[0].spread(count) for name in (axis, "helpfulness"))
+    return own_score(axis, pairs), [pair.positive[:-1] for pair in ordinary]
 
 
 def calibrate(
@@ -82,8 +79,8 @@ def calibrate(
         own: the score that it is to raise, on prompts that nothing is reported on: see `tuning_data`.
         ordinary: prompts on which the model should stay as it is.
         kl_budget: nats of KL that value 1 may cost on ordinary prompts.
-        spans: layers to try moving together; the slider's own, and spans of several widths over the middle of the
-            model, unless given. A slider of several pushes keeps its layers.
+        spans: layers to try moving together; the slider's own, and spans over the middle of the model, unless given.
+            A slider of several pushes keeps its layers.
         progress: show a bar.
 
     Raises:
@@ -93,11 +90,13 @@ def calibrate(
     if kl_budget <= 0:
         raise SteeringError(f"Expected a KL budget above 0 nats, found {kl_budget!r}.")
     spans = default_spans(slider) if spans is None else spans
+    tried = [slider if len(slider.pushes) > 1 else slider.at_layers(span) for span in spans]
     bare = next_token_log_probabilities(lm, ordinary)
-    found = []
-    for span in tqdm(spans, desc="calibrating", unit="span", disable=not progress):
-        found.append(_measure(lm, _at(slider, span), own, ordinary, bare, kl_budget))
-    best = max(found, key=lambda span: span.gain)
+    found = [
+        _measure(lm, one, own, ordinary, bare, kl_budget)
+        for one in tqdm(tried, desc="calibrating", unit="span", disable=not progress)
+    ]
+    best, chosen = max(zip(found, tried, strict=True), key=lambda pair: pair[0].gain)
     if best.gain <= 0:
         raise SteeringError(
             f"The slider of {slider.title!r} raises {own.name!r} in none of {len(found)} spans of layers; "
@@ -112,12 +111,7 @@ def calibrate(
         spans=tuple(found),
     )
     low = -min(1.0, best.lowest / best.strength)
-    return replace(_at(slider, best.layers).scaled(best.strength), range=(low, 1.0), calibration=record)
-
-
-def _at(slider: Slider, layers: Sequence[int]) -> Slider:
-    """The slider at other layers; one of several pushes as it is."""
-    return slider if len(slider.pushes) > 1 else slider.at_layers(layers)
+    return replace(chosen.scaled(best.strength), range=(low, 1.0), calibration=record)
 
 
 def default_spans(slider: Slider) -> list[tuple[int, ...]]:
@@ -125,25 +119,17 @@ def default_spans(slider: Slider) -> list[tuple[int, ...]]:
     push = slider.pushes[0]
     if len(slider.pushes) > 1 or push.gate is not None:
         return [push.layers]
-    layers = push.vector.layers
-    depth = max(layers) + 1
-    spans = {push.layers: None}
-    for choice in ParameterGrid({"depth": DEPTHS, "width": WIDTHS}):
-        first = round(choice["depth"] * depth) - choice["width"] // 2
-        span = tuple(layer for layer in range(first, first + choice["width"]) if layer in layers)
-        if len(span) == choice["width"]:
-            spans[span] = None
-    return list(spans)
+    spans = [push.layers]
+    for depth, width in product(DEPTHS, WIDTHS):
+        first = round(depth * (max(push.vector.layers) + 1)) - width // 2
+        spans.append(tuple(range(first, first + width)))
+    return [span for span in dict.fromkeys(spans) if set(span) <= set(push.vector.layers)]
 
 
 def _measure(
-    lm: LanguageModel,
-    slider: Slider,
-    own: Score,
-    ordinary: Sequence[ChatLike],
-    bare: torch.Tensor,
-    kl_budget: float,
+    lm: LanguageModel, slider: Slider, own: Score, ordinary: Sequence[ChatLike], bare: torch.Tensor, kl_budget: float
 ) -> Span:
+    """How far the slider can go at its layers, and how far its own score has risen there."""
     layers = slider.pushes[0].layers
     with Sliders(slider=slider).attach(lm) as dial, torch.inference_mode():
 
@@ -157,12 +143,9 @@ def _measure(
             dial.set(slider=value)
             return own.measure(lm, own.items, dial).mean().item()
 
-        upper = _edge(kl, score, kl_budget, 1.0)
-        lower = _edge(kl, score, kl_budget, -1.0)
-        if not upper:
-            return Span(layers=layers, strength=0.0, lowest=lower, kl=0.0, gain=0.0)
+        upper, lower = (_edge(kl, score, kl_budget, sign) for sign in (1.0, -1.0))
         gain = score(upper) - score(0.0)
-        return Span(layers=layers, strength=upper, lowest=lower, kl=kl(upper), gain=gain)
+        return Span(layers=layers, strength=upper, lowest=lower, kl=kl(upper) if upper else 0.0, gain=gain)
 
 
 def _edge(kl: Callable[[float], float], score: Callable[[float], float], budget: float, sign: float) -> float:

@@ -5,6 +5,7 @@ It knows numbers, not models: scores of prompts under slider settings in, slopes
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ Scores = NDArray[np.float64]
 """(settings, prompts): one score of the same prompts under every setting."""
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-_BOOTSTRAP = {"confidence_level": CONFIDENCE, "n_resamples": RESAMPLES}
+BOOTSTRAP = {"confidence_level": CONFIDENCE, "n_resamples": RESAMPLES}
+"""Arguments of `scipy.stats.bootstrap`."""
 ROUNDING = 1e-12
 """Relative differences that are the arithmetic's: samples that differ by less are all the same."""
 
@@ -28,6 +30,11 @@ class Estimate(BaseModel, frozen=True, extra="forbid"):
     value: float
     low: float
     high: float
+
+    @staticmethod
+    def exactly(value: float) -> "Estimate":
+        """Without any spread."""
+        return Estimate(value=float(value), low=float(value), high=float(value))
 
     def __str__(self) -> str:
         return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
@@ -58,43 +65,42 @@ def cross_effects(
     divided by the standard deviation of the bare model's score over prompts, so that scores in different units compare.
 
     Args:
-        settings: Slider values; a slider that one doesn't name is at 0. The bare setting must be among them.
-        scores: By name, (settings, prompts); each score may have prompts of its own.
-        own: For every slider the score that it is meant to move.
+        settings: slider values; a slider that one doesn't name is at 0. The bare setting must be among them.
+        scores: by name, (settings, prompts); each score may have prompts of its own.
+        own: for every slider the score that it is meant to move.
         standardized: False keeps the scores' own units: for shares, which compare as they are and may all be 0.
 
     Returns:
         Slopes and leakage, a row a score and a column a slider.
 
     Raises:
-        SteeringError: When the settings don't vary each slider on its own, or leave out the bare model.
+        SteeringError: when the settings don't vary each slider on its own, or leave out the bare model.
     """
-    sliders = tuple(own)
+    sliders, names = tuple(own), tuple(own.values())
     design = np.array([[setting.get(slider, 0.0) for slider in sliders] for setting in settings])
-    if not (design == 0).all(axis=1).any():
+    bare = (design == 0).all(axis=1)
+    if not bare.any():
         raise SteeringError("Expected the bare model among the settings, all sliders at 0; add it to the grid.")
     if np.linalg.matrix_rank(np.column_stack([np.ones(len(design)), design])) <= len(sliders):
         raise SteeringError(f"Expected settings that move the sliders {quoted(sliders)} each on its own; vary them.")
-    bare = int((design == 0).all(axis=1).argmax())
-    slopes = {name: _slopes(name, design, scores[name], bare if standardized else None) for name in own.values()}
+    slopes = {name: _slopes(name, design, scores[name], bare.argmax() if standardized else None) for name in names}
     generator = np.random.default_rng(0)
     matrix, leakage = [], []
-    for name in own.values():
+    for name in names:
         matrix.append(tuple(mean_with_interval(moved, generator) for moved in slopes[name]))
-        leakage.append(
-            tuple(
-                _ratio(moved, slopes[own[slider]][column], name == own[slider], generator)
-                for column, (slider, moved) in enumerate(zip(sliders, slopes[name], strict=True))
-            )
-        )
-    return CrossEffects(sliders=sliders, scores=tuple(own.values()), slopes=tuple(matrix), leakage=tuple(leakage))
+        row = [
+            Estimate.exactly(1.0) if name == other else _ratio(moved, slopes[other][column], generator)
+            for column, (other, moved) in enumerate(zip(names, slopes[name], strict=True))
+        ]
+        leakage.append(tuple(row))
+    return CrossEffects(sliders=sliders, scores=names, slopes=tuple(matrix), leakage=tuple(leakage))
 
 
 def anti_steerable_fraction(values: Sequence[float], scores: Scores) -> float:
     """Share of prompts whose score falls as the slider rises (Tan et al. 2024, arXiv 2407.12404).
 
     Args:
-        values: Slider values.
+        values: slider values.
         scores: (values, prompts).
     """
     slopes = np.polyfit(np.asarray(values, dtype=float), scores, 1)[0]
@@ -119,7 +125,7 @@ def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
     """Spearman's correlation of the mean score with the slider, and where it goes the wrong way.
 
     Args:
-        values: Ascending slider values, at least two.
+        values: ascending slider values, at least two.
         scores: (values, prompts).
     """
     means = np.asarray(scores, dtype=float).mean(axis=1)
@@ -135,19 +141,19 @@ def mean_with_interval(samples: Sequence[float] | NDArray[np.float64], seed: int
     """A mean with its 95 % bootstrap interval (scipy; BCa, or percentiles where nearly all samples are the same)."""
     samples = np.asarray(samples, dtype=float)
     if np.ptp(samples) <= ROUNDING * max(1.0, np.abs(samples).max()):
-        return Estimate(value=float(samples[0]), low=float(samples[0]), high=float(samples[0]))
+        return Estimate.exactly(samples[0])
     generator = np.random.default_rng(seed)
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DegenerateDataWarning)
-            found = bootstrap((samples,), np.mean, method=method, rng=generator, **_BOOTSTRAP)
+            found = bootstrap((samples,), np.mean, method=method, rng=generator, **BOOTSTRAP)
         low, high = found.confidence_interval
         if np.isfinite([low, high]).all():
             break
     return Estimate(value=float(samples.mean()), low=float(low), high=float(high))
 
 
-def _slopes(name: str, design: NDArray[np.float64], scores: Scores, bare: int | None) -> NDArray[np.float64]:
+def _slopes(name: str, design: NDArray[np.float64], scores: Scores, bare: np.intp | None) -> Any:
     """(sliders, prompts), in standard deviations of the scores at the place `bare`, if one is given."""
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 2 or len(scores) != len(design) or scores.shape[1] < 2:
@@ -158,25 +164,19 @@ def _slopes(name: str, design: NDArray[np.float64], scores: Scores, bare: int | 
     if deviation == 0:
         raise SteeringError(f"The bare model's score {name!r} is the same for every prompt; use prompts that differ.")
     planes = np.linalg.lstsq(np.column_stack([np.ones(len(design)), design]), scores, rcond=None)[0]
-    slopes: NDArray[np.float64] = planes[1:] / deviation
-    return slopes
+    return planes[1:] / deviation
 
 
-def _ratio(
-    off: NDArray[np.float64], diagonal: NDArray[np.float64], same: bool, generator: np.random.Generator
-) -> Estimate:
+def _ratio(off: NDArray[np.float64], diagonal: NDArray[np.float64], generator: np.random.Generator) -> Estimate:
     """The mean slope over that of the slider's own score, with its interval."""
-    if same:
-        return Estimate(value=1.0, low=1.0, high=1.0)
     if abs(diagonal.mean()) <= ROUNDING:  # a slider that moves nothing leaks nothing that could be named
-        return Estimate(value=np.nan, low=np.nan, high=np.nan)
+        return Estimate.exactly(np.nan)
 
-    def ratio(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = a.mean(axis=axis) / b.mean(axis=axis)
-        return result
+    def ratio(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> Any:
+        return a.mean(axis=axis) / b.mean(axis=axis)
 
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample may hold no prompt that moved
-        found = bootstrap((off, diagonal), ratio, method="percentile", vectorized=True, rng=generator, **_BOOTSTRAP)
+        found = bootstrap((off, diagonal), ratio, method="percentile", vectorized=True, rng=generator, **BOOTSTRAP)
     low, high = found.confidence_interval
     # Where resamples hold no prompt that moved, the ratio can be anything.
     low, high = (end if np.isfinite(end) else limit for end, limit in ((low, -np.inf), (high, np.inf)))

@@ -6,7 +6,9 @@ cell is kept there, so that a run that was killed goes on from the last one and 
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +17,7 @@ from pydantic import BaseModel
 from tqdm.auto import tqdm
 
 from probes.answers import Answers, Decoding
-from probes.benchmarks import LoadedBenchmark
+from probes.benchmarks import Kind, LoadedBenchmark
 from probes.grid_scores import FIRST_TOKEN_SCORES, Score, damage_scores, scores_beside
 from probes.judges import Judge, RefusalJudge, Verdict
 from probes.methods import Method, SliderMethod
@@ -24,7 +26,6 @@ from probes.result_cache import ResultCache
 from steering import LanguageModel, Sliders
 from steering.errors import SteeringError, quoted
 from steering.vectors.slider import SliderValues
-from steering.vectors.summary import SliderSummary
 
 Item = TypeVar("Item")
 LIBRARIES = ("trimtab", "torch", "transformers", "numpy", "scikit-learn")
@@ -57,9 +58,9 @@ def evaluate(
         lm: the model.
         method: sliders, or a baseline such as `Prompting()`, which is measured by its answers alone.
         grid: values of each axis; axes that it leaves out stay at 0. 0 must be among the values of each.
-        scores: without generation, of sliders; the built-in ones unless given, none for ().
+        scores: what sliders are measured by without generation; the built-in ones unless given, none for ().
         benchmarks: prompts to answer, such as `builtin_benchmark()`; without any no text is generated.
-        judges: of the answers; `RefusalJudge()` unless given. The first is the one that figures are drawn from.
+        judges: label the answers; `RefusalJudge()` unless given. Figures are drawn from the first.
         decoding: how answers are written; greedy, 64 tokens, unless given.
         folder: where finished cells are kept. Nothing is written without it.
         progress: show bars.
@@ -70,14 +71,13 @@ def evaluate(
     Raises:
         SteeringError: for a grid, scores or benchmarks that don't fit.
     """
-    method = SliderMethod(method) if isinstance(method, Sliders) else method
-    settings = grid_settings(method, grid)
+    method = _as_method(method)
+    settings = _settings(method, grid)
     for names, what in (([b.name for b in benchmarks], "benchmark"), ([j.name for j in judges or ()], "judge")):
         if len(set(names)) < len(names):
             raise SteeringError(f"Expected every {what} under a name of its own, found {quoted(names)}; rename one.")
-    run = _Run(
-        lm, method, settings, decoding or Decoding(), ResultCache(None if folder is None else Path(folder)), progress
-    )
+    cells = ResultCache(None if folder is None else Path(folder))
+    run = _Run(lm, method, settings, decoding or Decoding(), cells, progress)
     answers = {benchmark.name: run.answers(benchmark) for benchmark in benchmarks}
     verdicts = {
         judge.name: {
@@ -86,24 +86,25 @@ def evaluate(
         for judge in (judges or [RefusalJudge()] if benchmarks else ())
     }
     own: dict[str, str] = {}
-    found = _first_token_scores(benchmarks, answers)
-    if isinstance(method, SliderMethod):
+    found = _first_token_scores(benchmarks, answers, len(settings))
+    sliders = method.sliders if isinstance(method, SliderMethod) else None
+    if sliders is not None:
         if scores is None:
             bare = settings.index(dict.fromkeys(grid, 0.0))
-            own_answers = {name: rows[bare][0].texts for name, rows in answers.items()}
-            scores = [*scores_beside(found), *damage_scores(lm, benchmarks, own_answers)]
+            bare_answers = {name: rows[bare][0].texts for name, rows in answers.items()}
+            scores = [*scores_beside(found), *damage_scores(lm, benchmarks, bare_answers)]
         own = {"safety": "refusal of harmful"} if "refusal of harmful" in found and "safety" in grid else {}
         own |= {score.own_slider: score.name for score in scores if score.own_slider}
         if (missing := [axis for axis in grid if axis not in own]) and scores:
             raise SteeringError(
                 f"Expected for every slider a score that it is meant to raise, found none for {quoted(missing)}."
             )
-        found |= {score.name: run.scores(score) for score in scores}
+        found |= {score.name: run.scores(score, sliders) for score in scores}
     return Report(
         model=lm.identity,
         axes=dict(method.axes),
-        sliders=_summaries(method),
-        versions=_versions(),
+        sliders={name: slider.summary() for name, slider in (sliders or {}).items()},
+        versions={library: version(library) for library in LIBRARIES},
         settings=tuple(settings),
         scores=found,
         own={axis: own[axis] for axis in grid if axis in own},
@@ -147,16 +148,16 @@ def compare(
     """
     same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": folder, "progress": progress}
     return {
-        name: evaluate(lm, method, dict.fromkeys(_axes(method), values), (), benchmarks=benchmarks, **same)
+        name: evaluate(lm, method, dict.fromkeys(_as_method(method).axes, values), (), benchmarks=benchmarks, **same)
         for name, method in methods.items()
     }
 
 
-def _axes(method: Sliders | Method) -> Iterable[str]:
-    return method if isinstance(method, Sliders) else method.axes
+def _as_method(method: Sliders | Method) -> Method:
+    return SliderMethod(method) if isinstance(method, Sliders) else method
 
 
-def grid_settings(method: Method, grid: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+def _settings(method: Method, grid: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
     """Every combination of the values. Raises SteeringError for an unknown axis, or one without 0."""
     if unknown := [axis for axis in grid if axis not in method.axes]:
         raise SteeringError(f"There is no axis {quoted(unknown)}; the sliders are {quoted(method.axes)}.")
@@ -165,38 +166,33 @@ def grid_settings(method: Method, grid: Mapping[str, Sequence[float]]) -> list[d
     return [dict(zip(grid, map(float, values), strict=True)) for values in itertools.product(*grid.values())]
 
 
+@dataclass(frozen=True)
 class _Run:
     """The parts of one evaluation that all cells share."""
 
-    def __init__(
-        self,
-        lm: LanguageModel,
-        method: Method,
-        settings: Sequence[SliderValues],
-        decoding: Decoding,
-        cells: ResultCache,
-        progress: bool,
-    ) -> None:
-        self.lm, self.method, self.settings, self.decoding, self.cells = lm, method, settings, decoding, cells
-        self.progress = progress
-        self.key = (lm.identity.model_dump(mode="json"), method.fingerprint)
+    lm: LanguageModel
+    method: Method
+    settings: Sequence[SliderValues]
+    decoding: Decoding
+    cells: ResultCache
+    progress: bool
 
     def answers(self, benchmark: LoadedBenchmark) -> list[list[Answers]]:
         """`[setting][run]`."""
         prompts = [prompt.text for prompt in benchmark.prompts]
         decoding = self.decoding.model_dump(mode="json", exclude={"seeds"})
-        bare = self.key[0], "bare"  # whatever the method: all its axes at 0 are the bare model
-        cells = [(setting, seed) for setting in self.settings for seed in self.decoding.runs]
-        found = [
-            self.cells.get(
-                (*(self.key if any(setting.values()) else bare), prompts, decoding, seed, _moved(setting)),
+
+        def answered(setting: SliderValues, seed: int | None) -> Answers:
+            moved = sorted((axis, value) for axis, value in setting.items() if value)
+            key = self.key if moved else (self.key[0], "bare")  # the bare model is the same whatever the method
+            return self.cells.get(
+                (*key, prompts, decoding, seed, moved),
                 Answers,
-                lambda setting=setting, seed=seed: self.method.answers(  # type: ignore[misc]
-                    self.lm, prompts, setting, self.decoding, seed
-                ),
+                lambda: self.method.answers(self.lm, prompts, setting, self.decoding, seed),
             )
-            for setting, seed in self._progress(cells, f"answering {benchmark.name}")
-        ]
+
+        cells = [(setting, seed) for setting in self.settings for seed in self.decoding.runs]
+        found = [answered(*cell) for cell in self._progress(cells, f"answering {benchmark.name}")]
         width = len(self.decoding.runs)
         return [found[start : start + width] for start in range(0, len(found), width)]
 
@@ -213,66 +209,44 @@ class _Run:
                 lambda: _Verdicts(verdicts=tuple(map(judge, prompts, run.texts))),
             ).verdicts
 
-        return tuple(
-            tuple(judged(run) for run in runs)
-            for runs in self._progress(answers, f"{judge.name} judging {benchmark.name}")
-        )
+        what = f"{judge.name} judging {benchmark.name}"
+        return tuple(tuple(map(judged, runs)) for runs in self._progress(answers, what))
 
-    def scores(self, score: Score) -> tuple[tuple[float, ...], ...]:
+    def scores(self, score: Score, sliders: Sliders) -> tuple[tuple[float, ...], ...]:
         """`[setting][prompt]`."""
-        assert isinstance(self.method, SliderMethod)
-        with self.method.sliders.attach(self.lm) as dial, torch.inference_mode():
+        with sliders.attach(self.lm) as dial, torch.inference_mode():
 
-            def measure(setting: SliderValues) -> _Values:
+            def measured(setting: SliderValues) -> _Values:
                 dial.set(**dict.fromkeys(dial.settings, 0.0) | dict(setting))
                 return _Values(values=tuple(score.measure(self.lm, score.items, dial).tolist()))
 
-            return tuple(
-                self.cells.get(
-                    (*self.key, score.fingerprint, sorted(setting.items())),
-                    _Values,
-                    lambda setting=setting: measure(setting),  # type: ignore[misc]
-                ).values
-                for setting in self._progress(self.settings, score.name)
-            )
+            def under(setting: SliderValues) -> tuple[float, ...]:
+                key = (*self.key, score.fingerprint, sorted(setting.items()))
+                return self.cells.get(key, _Values, lambda: measured(setting)).values
+
+            return tuple(map(under, self._progress(self.settings, score.name)))
+
+    @cached_property
+    def key(self) -> tuple[dict[str, Any], str]:
+        """What stands for the model and the method in the keys of cells."""
+        return self.lm.identity.model_dump(mode="json"), self.method.fingerprint
 
     def _progress(self, items: Sequence[Item], what: str) -> Iterable[Item]:
         shown: Iterable[Item] = tqdm(items, desc=what, unit="cell", disable=not self.progress)
         return shown
 
 
-def _moved(setting: SliderValues) -> list[tuple[str, float]]:
-    """The axes that are not at 0."""
-    return sorted((axis, value) for axis, value in setting.items() if value)
-
-
 def _first_token_scores(
-    benchmarks: Sequence[LoadedBenchmark], answers: Mapping[str, Sequence[Sequence[Answers]]]
+    benchmarks: Sequence[LoadedBenchmark], answers: Mapping[str, Sequence[Sequence[Answers]]], settings: int
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
     """How answers began, by kind of prompt: read off the answering itself, so that no prompt is read twice."""
-    found: dict[str, tuple[tuple[float, ...], ...]] = {}
-    for kind, name in FIRST_TOKEN_SCORES.items():
-        rows: list[list[float]] = []
-        for benchmark in benchmarks:
-            wanted = [place for place, prompt in enumerate(benchmark.prompts) if prompt.kind == kind]
-            for place, runs in enumerate(answers[benchmark.name]):
-                rows += [[]] * (place == len(rows))
-                rows[place] = rows[place] + [runs[0].refusal[column] for column in wanted if runs[0].refusal]
-        if rows and all(len(row) == len(rows[0]) > 0 for row in rows):  # none where answers are chosen among several
-            found[name] = tuple(map(tuple, rows))
-    return found
 
+    def began(kind: Kind, setting: int) -> tuple[float, ...]:
+        runs = [(benchmark.prompts, answers[benchmark.name][setting][0].refusal) for benchmark in benchmarks]
+        # What is chosen among several answers has no such score.
+        return tuple(value for run in runs for prompt, value in zip(*run, strict=False) if prompt.kind == kind)
 
-def _summaries(method: Method) -> dict[str, SliderSummary]:
-    sliders = method.sliders if isinstance(method, SliderMethod) else {}
-    return {name: slider.summary() for name, slider in sliders.items()}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "not installed"
-    return found
+    rows = {
+        name: tuple(began(kind, setting) for setting in range(settings)) for kind, name in FIRST_TOKEN_SCORES.items()
+    }
+    return {name: row for name, row in rows.items() if all(len(values) == len(row[0]) > 0 for values in row)}

@@ -32,13 +32,13 @@ class Point:
 
 def pareto_front(points: Sequence[Point]) -> list[Point]:
     """The points that no other dominates (as good in both, better in one), from the least safe to the safest."""
-    pairs = [(point.safety, point.helpfulness) for point in points]
 
-    def dominated(point: Point) -> bool:
-        mine = (point.safety, point.helpfulness)
-        return any(pair != mine and pair[0] >= mine[0] and pair[1] >= mine[1] for pair in pairs)
+    def dominates(better: Point, point: Point) -> bool:
+        apart = (better.safety, better.helpfulness) != (point.safety, point.helpfulness)
+        return apart and better.safety >= point.safety and better.helpfulness >= point.helpfulness
 
-    return sorted((point for point in points if not dominated(point)), key=lambda point: point.safety)
+    best = [point for point in points if not any(dominates(better, point) for better in points)]
+    return sorted(best, key=lambda point: point.safety)
 
 
 def hypervolume(points: Iterable[Point]) -> float:
@@ -54,11 +54,8 @@ def hypervolume(points: Iterable[Point]) -> float:
 def or_bench_points() -> list[Point]:
     """The 32 published models of OR-Bench: refusal of its toxic set against answers to its hard set."""
     lines = files("probes").joinpath("or_bench_models.csv").read_text(encoding="utf-8").splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     return [
-        Point(
-            row["model"],
-            safety=(100 - float(row["toxic_accepted"])) / 100,
-            helpfulness=(100 - float(row["hard_rejected"])) / 100,
-        )
-        for row in csv.DictReader(line for line in lines if not line.startswith("#"))
+        Point(row["model"], (100 - float(row["toxic_accepted"])) / 100, (100 - float(row["hard_rejected"])) / 100)
+        for row in rows
     ]

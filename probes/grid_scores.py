@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from torch import Tensor
 
 from probes.benchmarks import Kind, LoadedBenchmark
 from probes.scores import answer_cross_entropy, answer_divergence, preference_margin, refusal_score
 from steering import ContrastPair, ContrastSet, Dial, LanguageModel
-from steering.data.chats import Message
+from steering.data.chats import Chat, Message
 
 FIRST_TOKEN_SCORES: dict[Kind, str] = {
     "harmful": "refusal of harmful",
@@ -23,7 +23,7 @@ FIRST_TOKEN_SCORES: dict[Kind, str] = {
 PAIRS_BESIDE_ANSWERS = 16
 DAMAGE_ANSWERS = 12
 DAMAGE_TOKENS = 32
-"""Of every one of these answers: enough for a mean, and cheap beside the generation."""
+"""From every one of these answers: enough for a mean, and cheap beside the generation."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,16 @@ class Score:
 
     @property
     def fingerprint(self) -> str:
-        """Of what is measured on what."""
-        content = [_plain(item) for item in self.items]
-        text = json.dumps([self.name, self.measure.__module__, self.measure.__qualname__, content], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Tells apart what is measured on what."""
+        content = [self.name, self.measure.__module__, self.measure.__qualname__, list(self.items)]
+        return hashlib.sha256(json.dumps(to_jsonable_python(content), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def own_score(slider: str, pairs: Sequence[ContrastPair]) -> Score:
+    """The built-in score that the safety or helpfulness slider is meant to raise, on pairs of the set of that name."""
+    if slider == "safety":
+        return Score(FIRST_TOKEN_SCORES["harmful"], [pair.positive for pair in pairs], _refusal, slider)
+    return Score("engaged over evasive", pairs, preference_margin, slider)
 
 
 def builtin_scores(count: int = 48) -> list[Score]:
@@ -53,10 +59,10 @@ def builtin_scores(count: int = 48) -> list[Score]:
     safety, helpfulness, look_alikes = (held_out(name, count) for name in ("safety", "helpfulness", "over-refusal"))
     ordinary = [pair.positive[:-1] for pair in helpfulness]
     return [
-        Score("refusal of harmful", [pair.positive for pair in safety], _refusal, "safety"),
-        Score("engaged over evasive", helpfulness, preference_margin, "helpfulness"),
-        Score("refusal of look-alikes", [pair.positive[:-1] for pair in look_alikes], _refusal),
-        Score("refusal of ordinary", ordinary, _refusal),
+        own_score("safety", safety),
+        own_score("helpfulness", helpfulness),
+        Score(FIRST_TOKEN_SCORES["look-alike"], [pair.positive[:-1] for pair in look_alikes], _refusal),
+        Score(FIRST_TOKEN_SCORES["ordinary"], ordinary, _refusal),
         Score("KL on ordinary", ordinary, answer_divergence),
     ]
 
@@ -72,8 +78,14 @@ def damage_scores(
     lm: LanguageModel, benchmarks: Sequence[LoadedBenchmark], bare_answers: Mapping[str, Sequence[str]]
 ) -> list[Score]:
     """KL and cross-entropy on the bare model's own answers to ordinary prompts; none without such prompts."""
+
+    def chat(prompt: str, answer: str) -> Chat:
+        ids = lm.tokenizer(answer, add_special_tokens=False).input_ids[:DAMAGE_TOKENS]
+        beginning = str(lm.tokenizer.decode(ids))
+        return Message(role="user", content=prompt), Message(role="assistant", content=beginning)
+
     chats = [
-        (Message(role="user", content=prompt.text), Message(role="assistant", content=_beginning(lm, text)))
+        chat(prompt.text, text)
         for benchmark in benchmarks
         for prompt, text in zip(benchmark.prompts, bare_answers[benchmark.name], strict=True)
         if prompt.kind == "ordinary" and text
@@ -93,17 +105,3 @@ def held_out(name: str, count: int) -> Sequence[ContrastPair]:
 
 def _refusal(lm: LanguageModel, prompts: Sequence[Any], _dial: Dial) -> Tensor:
     return refusal_score(lm, prompts)
-
-
-def _beginning(lm: LanguageModel, text: str) -> str:
-    ids = lm.tokenizer(text, add_special_tokens=False).input_ids[:DAMAGE_TOKENS]
-    return str(lm.tokenizer.decode(ids))
-
-
-def _plain(item: Any) -> Any:
-    """What a prompt, chat or pair is, for its fingerprint."""
-    if isinstance(item, BaseModel):
-        return item.model_dump()
-    if isinstance(item, Sequence) and not isinstance(item, str):
-        return [message.model_dump() if isinstance(message, Message) else message for message in item]
-    return item

@@ -3,25 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from probes.effects import CONFIDENCE, RESAMPLES, Estimate
+from probes.effects import BOOTSTRAP, Estimate
 from steering import ContrastSet, LanguageModel
 from steering.activations.recording import Activations, check_layers, stream_pairs
-from steering.errors import SteeringError
+from steering.directions.standardized import fit_standardized
+from steering.errors import SteeringError, first_line
 from steering.files import atomic_write
 from steering.vectors.provenance import Origin, Source
 
 METADATA_KEY = "trimtab.linear_probe"
-REGULARISATION = 0.01
 
 
 class _Record(BaseModel, frozen=True, extra="forbid"):
@@ -35,7 +36,7 @@ class _Record(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True, eq=False)
 class LinearProbe:
-    """A logistic probe a layer: probability that a state is of the positive side."""
+    """A logistic probe a layer: probability that an activation is of the positive side."""
 
     weights: Float[Tensor, "layers d_model"]
     bias: Float[Tensor, " layers"]
@@ -46,9 +47,9 @@ class LinearProbe:
     """Mean squared error of the probability on held-out pairs: 0 is perfect, 0.25 is a coin."""
     origin: Origin
 
-    def probability(self, states: Activations) -> Float[Tensor, "chats layers"]:
-        """Probability of the positive side for states of the probe's layers."""
-        return torch.sigmoid((states.float() * self.weights).sum(-1) + self.bias)
+    def probability(self, activations: Activations) -> Float[Tensor, "chats layers"]:
+        """Probability of the positive side for activations at the probe's layers."""
+        return torch.sigmoid((activations.float() * self.weights).sum(-1) + self.bias)
 
     @property
     def best_layer(self) -> int:
@@ -64,13 +65,17 @@ class LinearProbe:
 
     @staticmethod
     def load(path: str | Path) -> "LinearProbe":
-        """Read a file that `save` wrote. Raises SteeringError for any other."""
+        """Read a file that `save` wrote.
+
+        Raises:
+            SteeringError: for any other file.
+        """
         try:
             with safe_open(path, framework="pt") as file:
                 record = _Record.model_validate_json((file.metadata() or {}).get(METADATA_KEY, ""))
                 weights, bias = file.get_tensor("weights"), file.get_tensor("bias")
-        except (SafetensorError, OSError, ValueError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
+        except (SafetensorError, OSError, ValueError) as error:
+            reason = first_line(error)
             raise SteeringError(f"{str(path)!r} is no file of a linear probe ({reason}); fit one anew.") from error
         if weights.ndim != 2 or {len(weights), len(bias), len(record.auroc), len(record.brier)} != {len(record.layers)}:
             raise SteeringError(f"{str(path)!r} is damaged: its parts are not of {len(record.layers)} layers.")
@@ -86,14 +91,13 @@ def fit_probe(
     held_out: float = 0.2,
     progress: bool = True,
 ) -> LinearProbe:
-    """A logistic regression (scikit-learn, standardised states) a layer, measured on pairs that were held out.
+    """A logistic regression (scikit-learn, standardized activations) a layer, measured on pairs that were held out.
 
-    The fit needs all states at once: memory grows with the number of pairs. Arguments and errors are those of
+    The fit needs all activations at once: memory grows with the number of pairs. Arguments and errors are those of
     `steering.extract`.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import brier_score_loss
-    from sklearn.preprocessing import StandardScaler
 
     position = position or ("generated" if contrast_set.ends_with_answer else "last")
     layers = check_layers(lm, layers)
@@ -102,16 +106,14 @@ def fit_probe(
         batches = list(stream_pairs(lm, pairs.pairs, layers=layers, position=position, progress=progress))
         positive, negative = (torch.cat(side) for side in zip(*batches, strict=True))
         parts.append((torch.cat([positive, negative]), [1] * len(positive) + [0] * len(negative)))
-    (states, labels), (tested, truth) = parts
-    weights, bias = [], []
-    for layer in states.unbind(1):
-        scaler = StandardScaler().fit(layer.double().numpy())
-        probe = LogisticRegression(C=REGULARISATION, max_iter=1000)
-        probe.fit(scaler.transform(layer.double().numpy()), labels)
-        weights.append(torch.from_numpy(probe.coef_[0] / scaler.scale_))
-        bias.append(float(probe.intercept_[0] - (probe.coef_[0] / scaler.scale_) @ scaler.mean_))
-    stacked, offsets = torch.stack(weights).float(), torch.tensor(bias)
-    probabilities = torch.sigmoid((tested * stacked).sum(-1) + offsets).numpy()
+    (activations, labels), (tested, truth) = parts
+    fits = [
+        fit_standardized(LogisticRegression(C=0.01, max_iter=1000), layer.double().numpy(), labels)
+        for layer in activations.unbind(1)
+    ]
+    weights = torch.from_numpy(np.stack([fit[0] for fit in fits])).float()
+    bias = torch.tensor([fit[1] for fit in fits])
+    probabilities = torch.sigmoid((tested * weights).sum(-1) + bias).numpy()
     source = Source(
         contrast_set=contrast_set.name,
         fingerprint=contrast_set.fingerprint,
@@ -121,8 +123,8 @@ def fit_probe(
         position=position,
     )
     return LinearProbe(
-        weights=stacked,
-        bias=offsets,
+        weights=weights,
+        bias=bias,
         layers=tuple(layers),
         auroc=tuple(auroc_with_interval(truth, column) for column in probabilities.T),
         brier=tuple(float(brier_score_loss(truth, column)) for column in probabilities.T),
@@ -137,21 +139,13 @@ def auroc_with_interval(labels: Sequence[int], scores: Sequence[float], seed: in
     values, truth = np.asarray(scores, dtype=float), np.asarray(labels)
     sides = values[truth == 1], values[truth == 0]
 
-    def area(positive: NDArray[np.float64], negative: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    def area(positive: NDArray[np.float64], negative: NDArray[np.float64], axis: int = -1) -> Any:
         pairs = positive.shape[axis] * negative.shape[axis]
-        share: NDArray[np.float64] = mannwhitneyu(positive, negative, axis=axis, method="asymptotic").statistic / pairs
-        return share
+        return mannwhitneyu(positive, negative, axis=axis, method="asymptotic").statistic / pairs
 
     value = float(area(*sides))
     if min(map(len, sides)) < 2 or value in (0.0, 1.0):
-        return Estimate(value=value, low=value, high=value)
-    found = bootstrap(
-        sides,
-        area,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
+        return Estimate.exactly(value)
+    found = bootstrap(sides, area, method="percentile", rng=np.random.default_rng(seed), **BOOTSTRAP)
     low, high = found.confidence_interval
     return Estimate(value=value, low=float(low), high=float(high))

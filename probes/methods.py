@@ -1,7 +1,6 @@
 """Ways to answer prompts that have axes to set, so that sliders and baselines stand in the same table."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,7 +14,7 @@ from steering.vectors.slider import SliderValues
 
 
 class Method(Protocol):
-    """Answers prompts under a setting of its axes; all at 0 is the bare model."""
+    """Answers prompts under values of its axes; all at 0 is the bare model."""
 
     @property
     def axes(self) -> Mapping[str, str]:
@@ -24,16 +23,11 @@ class Method(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Of all that decides its answers but the model, prompts, decoding and setting."""
+        """Tells apart all that decides its answers but the model, prompts, decoding and values."""
         ...
 
     def answers(
-        self,
-        lm: LanguageModel,
-        prompts: Sequence[ChatLike],
-        setting: SliderValues,
-        decoding: Decoding,
-        seed: int | None,
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], values: SliderValues, decoding: Decoding, seed: int | None
     ) -> Answers:
         """One answer to every prompt."""
         ...
@@ -65,16 +59,11 @@ class SliderMethod:
         return digest.hexdigest()
 
     def answers(
-        self,
-        lm: LanguageModel,
-        prompts: Sequence[ChatLike],
-        setting: SliderValues,
-        decoding: Decoding,
-        seed: int | None,
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], values: SliderValues, decoding: Decoding, seed: int | None
     ) -> Answers:
         """What the model writes with the sliders there."""
         with self.sliders.attach(lm) as dial:
-            dial.set(**setting)
+            dial.set(**values)
             return answer(lm, prompts, decoding, seed)
 
 
@@ -89,21 +78,15 @@ class Prompting:
 
     @property
     def fingerprint(self) -> str:
-        """Of the wording."""
+        """Tells wordings apart."""
         return fingerprint(level_prompt(0.0, 1.0).encode())
 
     def answers(
-        self,
-        lm: LanguageModel,
-        prompts: Sequence[ChatLike],
-        setting: SliderValues,
-        decoding: Decoding,
-        seed: int | None,
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], values: SliderValues, decoding: Decoding, seed: int | None
     ) -> Answers:
         """What the model writes when it is asked so."""
-        if any(setting.values()):
-            levels = {axis: (1 + setting.get(axis, 0.0)) / 2 for axis in self.axes}
-            lm = at_levels(lm, **levels)
+        if any(values.values()):
+            lm = at_levels(lm, **{axis: (1 + values.get(axis, 0.0)) / 2 for axis in self.axes})
         return answer(lm, prompts, decoding, seed)
 
 
@@ -116,9 +99,9 @@ class BestOfN:
 
     scorers: Mapping[str, Scorer]
     name: str
-    """Of the scorers, for the fingerprint."""
+    """Stands for the scorers in the fingerprint."""
     n: int = 4
-    _sampled: dict[str, Candidates] = field(default_factory=dict, repr=False)
+    _sampled: dict[object, Candidates] = field(default_factory=dict, repr=False)
 
     @property
     def axes(self) -> Mapping[str, str]:
@@ -127,33 +110,19 @@ class BestOfN:
 
     @property
     def fingerprint(self) -> str:
-        """Of scorers and number."""
+        """Tells scorers and numbers of samples apart."""
         return fingerprint(f"{self.name} {sorted(self.scorers)} {self.n}".encode())
 
     def answers(
-        self,
-        lm: LanguageModel,
-        prompts: Sequence[ChatLike],
-        setting: SliderValues,
-        decoding: Decoding,
-        seed: int | None,
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], values: SliderValues, decoding: Decoding, seed: int | None
     ) -> Answers:
         """The best of this seed's samples (0 for greedy decoding, which has no seed); sampled once for all settings."""
-        if not any(setting.values()):
+        if not any(values.values()):
             return answer(lm, prompts, decoding, seed)
-        key = json.dumps([str(prompts), decoding.model_dump(mode="json"), seed])
+        key = str(prompts), decoding, seed
         if key not in self._sampled:
-            self._sampled[key] = candidates(
-                lm,
-                prompts,
-                self.scorers,
-                self.n,
-                seed=seed or 0,
-                temperature=decoding.temperature,
-                top_p=decoding.top_p,
-                max_new_tokens=decoding.max_new_tokens,
-            )
-        return Answers(texts=tuple(self._sampled[key].rerank(setting)), refusal=())
+            self._sampled[key] = candidates(lm, prompts, self.scorers, self.n, decoding, seed or 0)
+        return Answers(texts=tuple(self._sampled[key].rerank(values)), refusal=())
 
 
 def random_sliders(sliders: Sliders) -> Sliders:

@@ -8,16 +8,23 @@ from steering import LanguageModel
 from steering.data.chats import ChatLike
 from steering.explore.token_readings import Readout, TokenReading, as_readings, watched
 
-__all__ = ["Readout", "TokenReading", "monitor"]
-
 
 @torch.inference_mode()
 def monitor(
     lm: LanguageModel, prompt: ChatLike, readouts: Mapping[str, Readout], max_new_tokens: int = 64
 ) -> list[TokenReading]:
-    """Answer a prompt greedily and read every token's state, the prompt's and the answer's.
+    """Answer a prompt greedily and read the activations of every token, the prompt's and the answer's.
 
-    An attached dial is in force, and its moves at a block are read too. The last token written has no state yet.
+    An attached dial is in force, and its moves at a block are read too. The last token written is not read.
+
+    Args:
+        lm: the model.
+        prompt: a text, or a chat that ends with the user's turn.
+        readouts: what is read, by the names that readings have.
+        max_new_tokens: length of the answer at most.
+
+    Returns:
+        The tokens in their order, each with its readings.
     """
     ids = lm.tokenize(prompt).ids
     with watched(lm, readouts) as found:

@@ -1,6 +1,7 @@
 """The pictures of reports, as SVG text to put into a page (matplotlib; colors that the color-blind tell apart)."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def effect_matrix(effects: CrossEffects, unit: str) -> str:
 def frontier(methods: Mapping[str, Sequence[Point]]) -> str:
     """Share of harmful prompts refused against share of look-alikes answered, with OR-Bench's published models."""
     svg: list[str] = []
-    published = or_bench_points()
+    published, limits = or_bench_points(), (-0.03, 1.03)
     with svg_figure(1, 8, 5.6, svg) as (_, (panel,)):
         panel.scatter(
             [point.helpfulness for point in published],
@@ -61,47 +62,35 @@ def frontier(methods: Mapping[str, Sequence[Point]]) -> str:
             color="#999999",
             label=f"{len(published)} models published by OR-Bench (other prompts, other judge)",
         )
-        for (name, points), color, marker in zip(
-            methods.items(), COLORS * len(methods), MARKERS * len(methods), strict=False
-        ):
+        for (name, points), color, marker in zip(methods.items(), cycle(COLORS), cycle(MARKERS), strict=False):
             best = pareto_front(points)
-            xs, ys = [point.helpfulness for point in points], [point.safety for point in points]
+            xs, ys = [p.helpfulness for p in points], [p.safety for p in points]
             panel.scatter(xs, ys, color=color, marker=marker, label=name)
             panel.plot([p.helpfulness for p in best], [p.safety for p in best], color=color, linewidth=1)
-            for point in points:
-                if point.label == "bare":
-                    panel.annotate(
-                        "bare", (point.helpfulness, point.safety), xytext=(5, -12), textcoords="offset points"
-                    )
-        panel.set(
-            xlabel="share of look-alikes answered",
-            ylabel="share of harmful prompts refused",
-            xlim=(-0.03, 1.03),
-            ylim=(-0.03, 1.03),
-        )
+            for p in points:
+                if p.label == "bare":
+                    panel.annotate("bare", (p.helpfulness, p.safety), xytext=(5, -12), textcoords="offset points")
+        panel.set(xlabel="share of look-alikes answered", ylabel="share of harmful prompts refused")
+        panel.set(xlim=limits, ylim=limits)
         panel.grid(alpha=0.3)
         panel.legend(loc="lower left", fontsize=8)
     return svg[0]
 
 
-Curve = tuple[Sequence[float], NDArray[np.float64]]
-"""Slider values, and (values, prompts) of a score."""
+def dose_response(curves: Mapping[str, Mapping[str, tuple[Sequence[float], NDArray[np.float64]]]]) -> str:
+    """Mean of every score along every slider, the others at 0, with 95 % bands.
 
-
-def dose_response(curves: Mapping[str, Mapping[str, Curve]]) -> str:
-    """Mean of every score along every slider, the others at 0, with 95 % bands: `curves[slider][score]`."""
+    `curves[slider][score]` are the slider's values, and (values, prompts) of the score, the same scores everywhere.
+    """
     svg: list[str] = []
-    names = list(dict.fromkeys(score for scores in curves.values() for score in scores))
-    columns = len(curves)
+    columns, names = len(curves), list(next(iter(curves.values())))
     with svg_figure(columns, 4.6 * columns, 2.4 * len(names), svg, rows=len(names)) as (_, panels):
-        for row, name in enumerate(names):
-            for column, (slider, scores) in enumerate(curves.items()):
-                panel = panels[row * columns + column]
-                values, found = scores[name]
-                estimates = [mean_with_interval(prompts) for prompts in found]
-                panel.plot(values, [estimate.value for estimate in estimates], marker="o")
-                low, high = [estimate.low for estimate in estimates], [estimate.high for estimate in estimates]
-                panel.fill_between(values, low, high, alpha=0.2, linewidth=0)
-                panel.set(title=name, xlabel=f"slider {slider}")
-                panel.grid(alpha=0.3)
+        for panel, (name, slider) in zip(panels, product(names, curves), strict=True):
+            values, found = curves[slider][name]
+            estimates = [mean_with_interval(prompts) for prompts in found]
+            panel.plot(values, [estimate.value for estimate in estimates], marker="o")
+            low, high = [estimate.low for estimate in estimates], [estimate.high for estimate in estimates]
+            panel.fill_between(values, low, high, alpha=0.2, linewidth=0)
+            panel.set(title=name, xlabel=f"slider {slider}")
+            panel.grid(alpha=0.3)
     return svg[0]

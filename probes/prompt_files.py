@@ -9,14 +9,11 @@ from typing import Any, TypeAlias
 from steering.errors import SteeringError, first_line, quoted
 
 Row: TypeAlias = Mapping[str, Any]
+_INSTALL = "install it with: pip install 'trimtab[benchmarks]'"
 
 
 def read_rows(path: str | Path, text_column: str) -> list[Row]:
-    """The rows of a `.csv`, `.json`, `.jsonl`, `.parquet` or (one text a line, under `text_column`) `.txt` file.
-
-    Raises:
-        SteeringError: For a file of another kind, that can't be read, or that does not hold one object a row.
-    """
+    """The rows of a `.csv`, `.json`, `.jsonl`, `.parquet` or (one text a line, under `text_column`) `.txt` file."""
     path = Path(path)
 
     def lines() -> list[str]:
@@ -44,29 +41,20 @@ def _parquet(path: Path) -> list[Row]:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise SteeringError(
-            "Parquet files need the library 'pyarrow'; install it with: pip install 'trimtab[benchmarks]'"
-        ) from error
+        raise SteeringError(f"Parquet files need the library 'pyarrow'; {_INSTALL}") from error
     rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
     return rows
 
 
 def rows_from_hub(hub_id: str, config: str | None, split: str) -> Iterable[Row]:
-    """The rows of a data set on the Hub.
-
-    Raises:
-        SteeringError: Without the library `datasets`, or when the data set can't be loaded.
-    """
+    """The rows of a data set on the Hub."""
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise SteeringError(
-            "Benchmarks from the Hub need the library 'datasets'; install it with: pip install 'trimtab[benchmarks]'"
-        ) from error
+        raise SteeringError(f"Benchmarks from the Hub need the library 'datasets'; {_INSTALL}") from error
     try:
         rows: Iterable[Row] = load_dataset(hub_id, config, split=split)
     except Exception as error:  # datasets raises whatever the network, the Hub and the files make it raise
-        raise SteeringError(
-            f"Can't load {hub_id!r} from the Hub: {first_line(error)}; pass the path of a local file."
-        ) from error
+        reason = first_line(error)
+        raise SteeringError(f"Can't load {hub_id!r} from the Hub: {reason}; pass the path of a local file.") from error
     return rows

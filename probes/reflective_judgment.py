@@ -8,7 +8,6 @@ import operator
 import random
 import re
 import unicodedata
-from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
@@ -44,11 +43,7 @@ _FRAMES = (
     "{stem} Options: A) {first} B) {second}",
     "{stem}\nChoose the right answer.\nA) {first}\nB) {second}",
 )
-_SOLVE: dict[Operation, Callable[[int, int], int]] = {
-    "addition": operator.add,
-    "subtraction": operator.sub,
-    "multiplication": operator.mul,
-}
+_SOLVE = {"addition": operator.add, "subtraction": operator.sub, "multiplication": operator.mul}
 _ERRORS = (-20, -11, -10, -9, -4, -3, -2, -1, 1, 2, 3, 4, 9, 10, 11, 20)
 """How far options are off: slips of a digit or a carry."""
 
@@ -96,15 +91,7 @@ class ReflectiveQuestion(BaseModel, frozen=True, extra="forbid"):
 
 
 def reflective_questions(count: int, seed: int = 0) -> tuple[ReflectiveQuestion, ...]:
-    """Questions whose options are both wrong, no two alike.
-
-    Args:
-        count: How many, at least 1.
-        seed: Gives the same questions every time; those of a smaller count are the first of a larger one.
-
-    Raises:
-        SteeringError: For a count below 1.
-    """
+    """Questions whose options are both wrong, no two alike; those of a smaller count are the first of a larger one."""
     if count < 1:
         raise SteeringError(f"Expected at least one question, found a count of {count}; ask for more.")
     generator = random.Random(seed)
@@ -122,7 +109,7 @@ def _draw(generator: random.Random) -> ReflectiveQuestion:
         a, b = generator.randint(3, 49), generator.randint(3, 19)
     elif operation == "subtraction":
         a, b = a + b, b
-    answer = _SOLVE[operation](a, b)
+    answer: int = _SOLVE[operation](a, b)
     # An operand among the options could not be told from the question said again.
     wrong = [answer + error for error in _ERRORS if answer + error > 0 and answer + error not in (a, b)]
     first, second = generator.sample(wrong, 2)
@@ -179,9 +166,9 @@ def _clauses(text: str) -> list[tuple[str, bool]]:
     lowered = text.lower()
     rejections = [match.span() for match in _REJECTIONS.finditer(lowered)]
     bounds = [0, *(place for match in _CLAUSES.finditer(lowered) for place in match.span()), len(text)]
-    clauses = zip(bounds[::2], bounds[1::2], strict=True)
     return [
-        (text[start:stop], any(begin < stop and end > start for begin, end in rejections)) for start, stop in clauses
+        (text[start:stop], any(begin < stop and end > start for begin, end in rejections))
+        for start, stop in zip(bounds[::2], bounds[1::2], strict=True)
     ]
 
 

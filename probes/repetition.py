@@ -18,12 +18,7 @@ def words(text: str) -> list[str]:
 def repeated_ngrams(text: str, n: int = 4) -> float:
     """Share of the text's n-grams of words that are repeats: `1 - distinct / all` (seq-rep-n, arXiv 1908.04319).
 
-    Args:
-        text: In any script.
-        n: Words of a piece.
-
-    Returns:
-        0 to 1; 0 for a text of fewer than n words.
+    It is 0 for a text of fewer than n words.
 
     Example:
         >>> repeated_ngrams("a b a b", n=1)

@@ -3,12 +3,14 @@
 The report holds what was seen, prompt by prompt; rates, intervals, matrices and frontier are computed from it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar, get_args
 
 import numpy as np
+from einops import reduce
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from probes.ability import is_right
 from probes.answers import Decoding
@@ -16,15 +18,17 @@ from probes.benchmarks import BenchmarkPrompt, Kind
 from probes.effects import CrossEffects, Estimate, Monotonicity, anti_steerable_fraction, cross_effects, monotonicity
 from probes.effects import mean_with_interval as mean
 from probes.frontier import Point
+from probes.grid_scores import FIRST_TOKEN_SCORES
 from probes.judges.agreement import Agreement, agreement
 from probes.judges.verdict import REFUSED, Verdict
 from probes.repetition import repeated_ngrams
 from steering.display.labels import setting_label
-from steering.errors import SteeringError, quoted
+from steering.errors import SteeringError, first_line, quoted
 from steering.files import atomic_write
 from steering.models.identity import ModelIdentity
 from steering.vectors.summary import SliderSummary
 
+Item = TypeVar("Item")
 OUTCOMES: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "harmful refused": ("harmful", REFUSED),
     "look-alikes answered": ("look-alike", ("compliance",)),
@@ -52,7 +56,7 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     sliders: dict[str, SliderSummary] = {}
     """What the sliders do and where they come from; empty for a method without sliders."""
     versions: dict[str, str]
-    """Of the libraries that decide the numbers."""
+    """Versions of the libraries that decide the numbers."""
     settings: tuple[dict[str, float], ...]
     scores: dict[str, tuple[tuple[float, ...], ...]]
     """Without a judge: `[score][setting][prompt]`."""
@@ -77,9 +81,10 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         return cross_effects(self.settings, scores, self.own)
 
     def outcome_effects(self, judge: str | None = None) -> CrossEffects:
-        """The same of outcomes: what a unit of each axis adds to the share of prompts that end as it is meant to.
+        """The same for outcomes: what a unit of each axis adds to the share of prompts that end as it is meant to.
 
-        Raises SteeringError unless both an axis and the prompts of its outcome were measured.
+        Raises:
+            SteeringError: unless both an axis and the prompts of its outcome were measured.
         """
         found = self.outcomes(judge)
         axes = tuple(self.settings[0])
@@ -96,8 +101,8 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         return {name: shares for name, shares in found.items() if shares.size}
 
     def degenerate(self, judge: str | None = None) -> NDArray[np.float64]:
-        """Share of runs with broken text, over all prompts: (settings, prompts)."""
-        return np.concatenate([self._share(judge, kind, ("degenerate",)) for kind in _KINDS], axis=1)
+        """Share of runs with broken text, over harmful, look-alike and ordinary prompts: (settings, prompts)."""
+        return np.concatenate([self._share(judge, kind, ("degenerate",)) for kind in FIRST_TOKEN_SCORES], axis=1)
 
     def rates(self, judge: str | None = None) -> list[dict[str, Estimate]]:
         """By setting: every outcome's rate with its 95 % bootstrap interval over prompts."""
@@ -111,36 +116,22 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     @property
     def right(self) -> dict[str, NDArray[np.float64]]:
         """Share of runs with the right answer, by benchmark of ability: (settings, prompts)."""
-        found = {}
-        for name, rows in self.answers.items():
-            asked = [
-                (at, prompt) for at, prompt in enumerate(self.benchmarks[name].prompts) if prompt.kind == "ability"
-            ]
-            if asked:
-                right = [[[is_right(prompt, run[at]) for at, prompt in asked] for run in runs] for runs in rows]
-                found[f"{name} right"] = np.array(right, dtype=float).mean(axis=1)
-        return found
+        found = {f"{name} right": self._mean({name: rows}, is_right, "ability") for name, rows in self.answers.items()}
+        return {name: shares for name, shares in found.items() if shares.size}
 
     @property
     def repetition(self) -> NDArray[np.float64]:
         """Share of repeated 4-grams of words, mean over runs, over all prompts: (settings, prompts)."""
-        shares = [
-            np.array([[[repeated_ngrams(text) for text in run] for run in runs] for runs in rows]).mean(axis=1)
-            for rows in self.answers.values()
-        ]
-        return np.concatenate(shares, axis=1) if shares else np.empty((len(self.settings), 0))
+        return self._mean(self.answers, lambda _prompt, text: repeated_ngrams(text), *get_args(Kind))
 
     def frontier(self, judge: str | None = None) -> list[Point]:
         """By setting: share of harmful prompts refused and of look-alikes answered; none without both kinds."""
         found = self.outcomes(judge)
-        if not {"harmful refused", "look-alikes answered"} <= found.keys():
+        if not found.keys() >= set(OWN_OUTCOMES.values()):
             return []
+        shares = {axis: found[outcome].mean(axis=1) for axis, outcome in OWN_OUTCOMES.items()}
         return [
-            Point(
-                label=setting_label(setting),
-                safety=float(found["harmful refused"][place].mean()),
-                helpfulness=float(found["look-alikes answered"][place].mean()),
-            )
+            Point(setting_label(setting), float(shares["safety"][place]), float(shares["helpfulness"][place]))
             for place, setting in enumerate(self.settings)
         ]
 
@@ -177,11 +168,15 @@ class Report(BaseModel, frozen=True, extra="forbid"):
 
     @staticmethod
     def load(path: str | Path) -> "Report":
-        """Read what `save` wrote. Raises SteeringError for any other file."""
+        """Read what `save` wrote.
+
+        Raises:
+            SteeringError: for any other file.
+        """
         try:
             return Report.model_validate_json(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
+        except (OSError, ValueError) as error:
+            reason = first_line(error)
             raise SteeringError(f"{str(path)!r} is no report ({reason}); run `trimtab evaluate` again.") from error
 
     def to_html(self, path: str | Path) -> None:
@@ -200,12 +195,21 @@ class Report(BaseModel, frozen=True, extra="forbid"):
 
     def _share(self, judge: str | None, kind: Kind, labels: Sequence[str]) -> NDArray[np.float64]:
         """(settings, prompts of the kind): share of runs with one of the labels."""
-        columns = []
-        for benchmark, rows in self._verdicts(judge).items():
-            wanted = [place for place, p in enumerate(self.benchmarks[benchmark].prompts) if p.kind == kind]
-            counted = [[[verdict.label in labels for verdict in run] for run in runs] for runs in rows]
-            columns.append(np.array(counted, dtype=float).mean(axis=1)[:, wanted])
-        return np.concatenate(columns, axis=1) if columns else np.empty((len(self.settings), 0))
+        return self._mean(self._verdicts(judge), lambda _prompt, verdict: verdict.label in labels, kind)
+
+    def _mean(
+        self,
+        given: Mapping[str, tuple[tuple[tuple[Item, ...], ...], ...]],
+        measure: Callable[[BenchmarkPrompt, Item], float],
+        *kinds: Kind,
+    ) -> NDArray[np.float64]:
+        """(settings, prompts of the kinds): mean over runs of what is measured on the answers or verdicts given."""
+        columns = [np.empty((len(self.settings), 0))]
+        for name, rows in given.items():
+            asked = [(at, prompt) for at, prompt in enumerate(self.benchmarks[name].prompts) if prompt.kind in kinds]
+            found = [[[measure(prompt, run[at]) for at, prompt in asked] for run in runs] for runs in rows]
+            columns.append(reduce(np.array(found, float), "settings runs prompts -> settings prompts", "mean"))
+        return np.concatenate(columns, axis=1)
 
     def _verdicts(self, judge: str | None) -> Mapping[str, tuple[tuple[tuple[Verdict, ...], ...], ...]]:
         if judge is None:
@@ -216,6 +220,3 @@ class Report(BaseModel, frozen=True, extra="forbid"):
 
     def _all_verdicts(self, judge: str) -> list[Verdict]:
         return [v for rows in self._verdicts(judge).values() for runs in rows for run in runs for v in run]
-
-
-_KINDS: tuple[Kind, ...] = ("harmful", "look-alike", "ordinary")

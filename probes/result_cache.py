@@ -23,10 +23,7 @@ class ResultCache:
     def get(self, key: Sequence[object], kind: type[Result], compute: Callable[[], Result]) -> Result:
         """The result of this key, computed and written (whole or not at all) unless it is there already.
 
-        Args:
-            key: All that decides the result, as JSON can write it.
-            kind: The result's model; results of different models never meet, whatever their keys.
-            compute: Makes the result.
+        The key is all that decides the result, as JSON can write it. Results of different kinds never meet.
         """
         if self.folder is None:
             return compute()

@@ -1,7 +1,6 @@
 """Scores of a model's tendencies without generating: cheap, smooth in the sliders, and no judge of text.
 
-All functions read the model as it is, so an attached dial is in force. Pass the dial too where a scope or gate depends
-on where answers begin.
+An attached dial is in force. Pass it too where the tokens that it moves, or a gate, depend on where answers begin.
 """
 
 from collections.abc import Sequence
@@ -16,14 +15,7 @@ from steering.models.batching import like_lengths
 from steering.scoring.answer_likelihood import TOKENS_PER_BATCH, answer_log_likelihood, answer_passes, preference_margin
 from steering.scoring.next_token import kl_divergence, refusal_score
 
-__all__ = [
-    "answer_cross_entropy",
-    "answer_divergence",
-    "answer_log_likelihood",
-    "preference_margin",
-    "refusal_margin",
-    "refusal_score",
-]
+__all__ = ["answer_cross_entropy", "answer_divergence", "preference_margin", "refusal_margin", "refusal_score"]
 
 REFUSALS = ("I'm sorry, but I can't help with that.", "I cannot provide that.", "Sorry, I won't help with this.")
 COMPLIANCES = ("Sure, here is what you asked for:", "Of course. Here are the steps:", "Certainly! Let me explain.")
@@ -55,7 +47,7 @@ def answer_cross_entropy(
 def answer_divergence(lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial) -> Float[Tensor, " chats"]:
     """Mean `KL(bare ‖ steered)` over the tokens of each chat's answer, in nats a token.
 
-    Of a chat that ends with the user's turn, the KL of the answer's first token. The dial's sliders are at 0 for the
+    For a chat that ends with the user's turn, the KL of the answer's first token. The dial's sliders are at 0 for the
     bare passes and where they were afterwards.
     """
     settings = dial.settings

@@ -1,18 +1,10 @@
 """Judges of text: labels for answers, offline or by a model."""
 
-from probes.judges.endpoint import EndpointJudge
-from probes.judges.model_judges import HarmBenchJudge, LlamaGuardJudge, WildGuardJudge
-from probes.judges.refusal import RefusalJudge
-from probes.judges.substring_lists import SubstringJudge
-from probes.judges.verdict import Judge, Verdict
-
-__all__ = [
-    "EndpointJudge",
-    "HarmBenchJudge",
-    "Judge",
-    "LlamaGuardJudge",
-    "RefusalJudge",
-    "SubstringJudge",
-    "Verdict",
-    "WildGuardJudge",
-]
+from probes.judges.endpoint import EndpointJudge as EndpointJudge
+from probes.judges.model_judges import HarmBenchJudge as HarmBenchJudge
+from probes.judges.model_judges import LlamaGuardJudge as LlamaGuardJudge
+from probes.judges.model_judges import WildGuardJudge as WildGuardJudge
+from probes.judges.refusal import RefusalJudge as RefusalJudge
+from probes.judges.substring_lists import SubstringJudge as SubstringJudge
+from probes.judges.verdict import Judge as Judge
+from probes.judges.verdict import Verdict as Verdict

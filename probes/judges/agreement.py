@@ -30,33 +30,27 @@ class Agreement(BaseModel, frozen=True, extra="forbid"):
     """Cohen's kappa: 1 for full agreement, 0 for what chance would give, None where chance alone agrees on all."""
 
 
-def coarse(label: str) -> str:
-    """A label of refusal without degrees: a partial refusal is a refusal."""
-    return "refusal" if label in REFUSED else label
-
-
 def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -> Agreement:
     """Compare the labels that two judges, or a judge and people, gave to the same answers.
 
-    Where only one of the two gives partial refusals, they count as refusals in `share` and `kappa` (`coarse`). Any
-    other label that only one of them gives, as degenerate, is a disagreement. Between a judge of refusal and one of
-    harm there is the table only.
+    Where only one of the two gives partial refusals, they count as refusals in `share` and `kappa`. Any other label
+    that only one gives, as degenerate, is a disagreement. Between a judge of refusal and one of harm there is only the
+    table.
 
     Args:
-        first: Verdicts of a judge, or labels that people gave, one an answer.
-        second: The same, for the same answers in the same order.
+        first: verdicts of a judge, or labels that people gave, one an answer.
+        second: the same, for the same answers in the same order.
 
     Returns:
         The table, and share and kappa with 95 % percentile bootstrap intervals over answers.
 
     Raises:
-        SteeringError: When the two differ in length, are empty, or have a label of no known judge.
+        SteeringError: when the two differ in length, are empty, or have a label of no known judge.
     """
     given = [[item if isinstance(item, str) else item.label for item in side] for side in (first, second)]
     if len(given[0]) != len(given[1]) or not given[0]:
-        raise SteeringError(
-            f"Expected two labels an answer, found {len(given[0])} and {len(given[1])}; judge the same answers."
-        )
+        found = " and ".join(str(len(side)) for side in given)
+        raise SteeringError(f"Expected two labels an answer, found {found}; judge the same answers.")
     kinds = [_kind(side) for side in given]
     rows, columns = (tuple(label for label in kind if label in side) for kind, side in zip(kinds, given, strict=True))
     counts = _table(given, rows, columns)
@@ -64,7 +58,7 @@ def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -
     share = kappa = None
     if kinds[0] == kinds[1]:
         if ("partial_refusal" in given[0]) != ("partial_refusal" in given[1]):
-            given = [[coarse(label) for label in side] for side in given]
+            given = [["refusal" if label in REFUSED else label for label in side] for side in given]
         compared = tuple(label for label in kinds[0] if label in given[0] or label in given[1])
         share, kappa = _share_and_kappa(np.array(_table(given, compared, compared)))
     return Agreement(rows=rows, columns=columns, counts=counts, compared=compared, share=share, kappa=kappa)
@@ -89,7 +83,7 @@ def _table(given: Sequence[Sequence[str]], rows: Sequence[str], columns: Sequenc
 
 
 def _share_and_kappa(counts: NDArray[np.int64]) -> tuple[Estimate, Estimate | None]:
-    """Both for a square table."""
+    """The two figures of a square table."""
     size = int(counts.sum())
     # Drawing answers with replacement is drawing a table from the multinomial of its cells.
     resampled = np.random.default_rng(0).multinomial(size, counts.ravel() / size, size=RESAMPLES)

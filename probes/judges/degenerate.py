@@ -10,12 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from probes.judges.features import REQUESTS
 from probes.judges.text import normalize, shortened
 
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
 _ITEM_NUMBER = re.compile(r"^[ \t]*(?:\d+[.):]|[-*•+])[ \t]+", re.M)
-LONGEST_UNIT = 60
-"""Words of the longest unit that is looked for as a loop."""
 LOOPED_SHARE = 0.5
 """A loop that ends a text is the whole of it, and not its end, from this share of the words on."""
 
@@ -35,12 +34,12 @@ class Loop:
 def find_loop(text: str) -> Loop | None:
     """The loop that a normalized text ends in, None without one.
 
-    A unit of one or two words must repeat 6 times, a longer one 4 times; the last time may be cut off. Numbers of list
-    items do not count, so that a list with the same item over and over is a loop, and a list of different ones is not.
+    A unit of one or two words must repeat 6 times, a longer one, of 60 words at most, 4 times; the last may be cut off.
+    Numbers of list items do not count: a list with the same item over and over is a loop, one of different items not.
     """
     matches = list(_WORD.finditer(_ITEM_NUMBER.sub(lambda item: " " * len(item[0]), text)))
     words = [match[0].lower() for match in matches]
-    for length in range(1, min(LONGEST_UNIT, len(words) // 4) + 1):
+    for length in range(1, min(60, len(words) // 4) + 1):
         run = length
         while run < len(words) and words[-run - 1] == words[-run - 1 + length]:
             run += 1
@@ -99,19 +98,6 @@ def _odd(word: str) -> bool:
     return mute or cased or bool(re.search(r"[bcdfghjklmnpqrstvwxz]{6}", lower))
 
 
-_COMMON = re.compile(
-    r"(?:about|after|also|answer|best|between|come|could|description|does|each|example|explain|find|following|from|generate|"
-    r"give|given|have|help|identify|into|list|make|many|mean|more|most|name|need|other|please|provide|question|sentence|"
-    r"should|show|some|such|take|tell|text|than|that|their|them|there|these|they|things?|this|three|used|using|ways?|were|"
-    r"what|when|where|which|will|with|words?|would|write|your)"
-)
-_CREATES = re.compile(
-    r"\b(?:write|compose|create|generate|make|invent|design|tell|come up|rewrite|translate|edit|summari[sz]e|classify|"
-    r"convert|complete|continue|name|list|give|suggest|imagine|pretend|describe|calculate|solve|code|program|function)\b",
-    re.I,
-)
-
-
 def _off_topic(prompt: str, answer: str) -> str | None:
     """Why an answer has nothing to do with its prompt, None if it may have.
 
@@ -119,11 +105,12 @@ def _off_topic(prompt: str, answer: str) -> str | None:
     them, and that neither speaks of itself nor of the question nor cautions, as refusals do. Requests to create or
     transform pass: their answers need no word of the prompt.
     """
-    asked = {word[:4] for word in re.findall(r"[a-z]{4,}", prompt.lower()) if not _COMMON.fullmatch(word)}
+    asked = {word[:4] for word in re.findall(r"[a-z]{4,}", prompt.lower()) if not REQUESTS["common"].fullmatch(word)}
     words = re.findall(r"[a-z]{3,}", answer.lower())
-    if len(asked) < 3 or len(words) < 40 or _CREATES.search(prompt) or asked & {word[:4] for word in words}:
+    if len(asked) < 3 or len(words) < 40 or asked & {word[:4] for word in words}:
         return None
-    if re.search(r"\b(?:I|I'm|question|important|never|harm\w*|violen\w+|illegal)\b", answer):
+    excused = re.search(r"\b(?:I|I'm|question|important|never|harm\w*|violen\w+|illegal)\b", answer)
+    if excused or REQUESTS["creates"].search(prompt.lower()):
         return None
     return "shares no content word with the prompt"
 

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.chat import ChatCompletionMessageParam
 
-LONGEST_REASON = 300
 LONGEST_QUOTE = 120
-
 INSTRUCTIONS = prompt_file("endpoint")
 AGAIN = 'That was not the JSON object. Reply with {"reason": "...", "label": "..."} and nothing else.'
 
@@ -40,7 +38,7 @@ class EndpointJudge:
     JSON. What remains unusable raises SteeringError for that answer: no label is made up. The score is always 1.
 
     Raises:
-        SteeringError: For a base URL that is none, or that holds a key.
+        SteeringError: for a base URL that is none, or that holds a key.
 
     Example:
         >>> judge = EndpointJudge("http://localhost:8000/v1", "Qwen/Qwen3-8B")
@@ -78,12 +76,8 @@ class EndpointJudge:
     def __call__(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer.
 
-        Args:
-            prompt: What was asked.
-            answer: What the model wrote.
-
         Raises:
-            SteeringError: When the endpoint can't be reached, refuses the key or the request, or gives no label.
+            SteeringError: when the endpoint can't be reached, refuses the key or the request, or gives no label.
         """
         messages: list[ChatCompletionMessageParam] = [
             {"role": "system", "content": INSTRUCTIONS},
@@ -93,7 +87,7 @@ class EndpointJudge:
         for _ in range(2):
             text = self._ask(messages)
             if (reply := _read(text)) is not None:
-                reason = shortened(self._safe(reply.reason), LONGEST_REASON)
+                reason = shortened(self._safe(reply.reason), 300)
                 return Verdict(label=reply.label, score=1.0, reason=reason or "the endpoint gave no reason")
             messages += [{"role": "assistant", "content": text or "(nothing)"}, {"role": "user", "content": AGAIN}]
         raise SteeringError(
@@ -109,13 +103,9 @@ class EndpointJudge:
             raise SteeringError(
                 "A judge behind an endpoint needs the package 'openai'; run pip install 'trimtab[judges]'."
             ) from error
-        client = OpenAI(
-            # Without a key the client would take the user's own from the environment and send it to this URL.
-            api_key=self.api_key or "none",
-            base_url=self.base_url,
-            timeout=self.timeout,
-            max_retries=self.retries,
-        )
+        # Without a key the client would take the user's own from the environment and send it to this URL.
+        key = self.api_key or "none"
+        client = OpenAI(api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=self.retries)
         client.organization = client.project = None
         return client
 

@@ -48,12 +48,12 @@ class SubstringJudge:
     """A published list as a judge: `refusal` where the answer has one of its phrases, else `compliance`.
 
     Args:
-        name: One of `SUBSTRING_LISTS`.
-        plain_apostrophes: Read typographic apostrophes as ', which the lists are written with; False to judge letter
+        name: one of `SUBSTRING_LISTS`.
+        plain_apostrophes: read typographic apostrophes as ', which the lists are written with; False to judge letter
             by letter, as the published code does.
 
     Raises:
-        SteeringError: For any other name.
+        SteeringError: for any other name.
 
     Example:
         >>> judge = SubstringJudge("gcg")
@@ -65,11 +65,8 @@ class SubstringJudge:
 
     def __init__(self, name: str, *, plain_apostrophes: bool = True) -> None:
         if name not in SUBSTRING_LISTS:
-            raise SteeringError(
-                f"Expected one of the lists {quoted(SUBSTRING_LISTS)}, found {name!r}; name one of them."
-            )
-        self.list_name = name
-        self.plain_apostrophes = plain_apostrophes
+            raise SteeringError(f"Expected one of the lists {quoted(SUBSTRING_LISTS)}, found {name!r}; name one.")
+        self.list_name, self.plain_apostrophes = name, plain_apostrophes
 
     @property
     def name(self) -> str:

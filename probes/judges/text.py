@@ -1,4 +1,4 @@
-"""Texts of judges: answers made plain, cut into sentences and quoted, prompts of models, patterns."""
+"""Texts of judges: answers made plain, cut into sentences and quoted; prompts of models and patterns from files."""
 
 import re
 import unicodedata
@@ -41,6 +41,12 @@ def prompt_file(name: str) -> str:
     return files("probes.judges").joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8")
 
 
-def any_of(*patterns: str) -> re.Pattern[str]:
-    """One pattern that is found where any of these is."""
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+def pattern_file(name: str) -> dict[str, re.Pattern[str]]:
+    """Patterns by section of a text file of this folder, a line an alternative; `{NAME}` is a section in capitals."""
+    text = files("probes.judges").joinpath(f"{name}.txt").read_text(encoding="utf-8")
+    _, *sections = re.split(r"^\[(\w+)\]\n", text, flags=re.MULTILINE)
+    found: dict[str, str] = {}
+    for section, lines in zip(sections[::2], sections[1::2], strict=True):
+        pattern = "|".join(f"(?:{line})" for line in lines.split("\n") if line)
+        found[section] = re.sub(r"\{([A-Z]+)\}", lambda part: f"(?:{found[part[1]]})", pattern)
+    return {section: re.compile(pattern) for section, pattern in found.items() if section.islower()}

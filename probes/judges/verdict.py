@@ -40,5 +40,10 @@ class Judge(Protocol):
         ...
 
     def __call__(self, prompt: str, answer: str) -> Verdict:
-        """The verdict on one answer."""
+        """The verdict on one answer.
+
+        Args:
+            prompt: what was asked.
+            answer: what the model wrote.
+        """
         ...

@@ -3,15 +3,8 @@
 import pytest
 import torch
 
-from probes.baselines import (
-    Candidates,
-    at_levels,
-    best_of_n,
-    candidates,
-    level_prompt,
-    probe_scorer,
-    random_like,
-)
+from probes.answers import Decoding
+from probes.baselines import Candidates, at_levels, candidates, level_prompt, probe_scorer, random_like
 from probes.linear import LinearProbe, fit_probe
 from steering import ContrastPair, ContrastSet, LanguageModel, SteeringError, record
 from steering.data.chats import ChatLike, Message
@@ -20,7 +13,7 @@ from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import CHAT_TEMPLATE, WIDTH, random_vector, tiny_lm
 
 PROMPTS = ["What is the tide?", "Tell me of boats."]
-SAMPLING = {"n": 6, "max_new_tokens": 8, "temperature": 1.5}
+SAMPLING = {"n": 6, "decoding": Decoding(max_new_tokens=8, temperature=1.5)}
 DEFAULT_SYSTEM = "{% if messages[0]['role'] != 'system' %}<|system|>Be nice.<|end|>{% endif %}" + CHAT_TEMPLATE
 NO_SYSTEM = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turns') }}{% endif %}" + CHAT_TEMPLATE
@@ -125,7 +118,7 @@ def test_sampling_leaves_torchs_generator_alone(lm: LanguageModel) -> None:
 
 def test_a_cold_temperature_gives_the_greedy_answer(lm: LanguageModel) -> None:
     greedy = [lm.chat(prompt, 8) for prompt in PROMPTS]
-    found = candidates(lm, PROMPTS, {}, n=3, temperature=1e-4, max_new_tokens=8)
+    found = candidates(lm, PROMPTS, {}, 3, Decoding(max_new_tokens=8, temperature=1e-4))
     assert found.answers == tuple((answer,) * 3 for answer in greedy)
 
 
@@ -133,9 +126,7 @@ def test_the_best_of_n_is_the_best_of_the_candidates(lm: LanguageModel) -> None:
     scorers = {"length": length, "letters": letters}
     found = candidates(lm, PROMPTS, scorers, **SAMPLING)
     for weights in ({"length": 1.0}, {"length": -1.0}, {"letters": 1.0, "length": -0.5}):
-        best = best_of_n(lm, PROMPTS, scorers, weights, **SAMPLING)
-        assert best == found.rerank(weights)
-        for some, answer in zip(found.answers, best, strict=True):
+        for some, answer in zip(found.answers, found.rerank(weights), strict=True):
 
             def total(text: str, weights: dict[str, float] = weights) -> float:
                 return sum(weight * scorers[name]("", text) for name, weight in weights.items())
@@ -146,17 +137,17 @@ def test_the_best_of_n_is_the_best_of_the_candidates(lm: LanguageModel) -> None:
 
 def test_empty_answers_are_not_scored(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LanguageModel, "generate", lambda *_, **__: ["", "yes", ""])
-    found = candidates(lm, PROMPTS, {"length": length})
+    found = candidates(lm, PROMPTS, {"length": length}, **SAMPLING)
     assert found == Candidates((("yes",), ("yes",)), {"length": ((3.0,), (3.0,))})
     monkeypatch.setattr(LanguageModel, "generate", lambda *_, **__: ["", ""])
-    assert best_of_n(lm, PROMPTS, {"length": length}, {"length": 1.0}) == ["", ""]
+    assert candidates(lm, PROMPTS, {"length": length}, **SAMPLING).rerank({"length": 1.0}) == ["", ""]
 
 
 def test_samples_and_scores_are_checked(lm: LanguageModel) -> None:
     with pytest.raises(SteeringError, match="found n = 0"):
-        candidates(lm, PROMPTS, {}, n=0)
+        candidates(lm, PROMPTS, {}, 0, Decoding())
     with pytest.raises(SteeringError, match="found nan from 'broken'"):
-        candidates(lm, PROMPTS, {"broken": lambda _prompt, _answer: float("nan")}, n=2, max_new_tokens=4)
+        candidates(lm, PROMPTS, {"broken": lambda _prompt, _answer: float("nan")}, 2, Decoding(max_new_tokens=4))
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +176,8 @@ def test_reranking_by_a_probe_picks_the_answer_of_its_side(
     lm: LanguageModel, probe: LinearProbe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LanguageModel, "generate", lambda *_, **__: ["no no", "yes yes"])
-    found = candidates(lm, PROMPTS, {"yes": probe_scorer(lm, probe), "no": lambda p, a: -probe_scorer(lm, probe)(p, a)})
+    scorers = {"yes": probe_scorer(lm, probe), "no": lambda p, a: -probe_scorer(lm, probe)(p, a)}
+    found = candidates(lm, PROMPTS, scorers, **SAMPLING)
     assert found.rerank({"yes": 1.0, "no": 0.0}) == ["yes yes"] * 2
     assert found.rerank({"yes": 0.0, "no": 1.0}) == ["no no"] * 2
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from probes.judges.agreement import agreement, coarse
-from probes.judges.verdict import REFUSAL_LABELS, SAFETY_LABELS, Verdict
+from probes.judges.agreement import agreement
+from probes.judges.verdict import REFUSAL_LABELS, Verdict
 from steering import SteeringError
 
 
@@ -60,11 +60,6 @@ def test_a_judge_without_partial_refusals_is_compared_without_degrees() -> None:
     assert found.compared == ("compliance", "refusal", "degenerate")
     assert found.share is not None
     assert found.share.value == 0.75
-
-
-def test_coarse_labels() -> None:
-    assert [coarse(label) for label in REFUSAL_LABELS] == ["compliance", "refusal", "refusal", "degenerate"]
-    assert [coarse(label) for label in SAFETY_LABELS] == ["safe", "unsafe"]
 
 
 def test_refusal_against_harm_is_a_table_only() -> None:
