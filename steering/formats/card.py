@@ -22,10 +22,7 @@ def card(
 ) -> str:
     """The text of `README.md`, with the Hub's metadata on top."""
     metadata = ModelCardData(
-        license=license,
-        library_name="trimtab",
-        base_model=base_model,
-        tags=["activation-steering", "steering-vectors"],
+        license=license, library_name="trimtab", base_model=base_model, tags=["activation-steering", "steering-vectors"]
     )
     origins = [origin for slider in sliders.values() for push in slider.pushes if (origin := push.vector.origin)]
     rows = "\n".join(_row(name, slider) for name, slider in sliders.items())

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from steering.errors import SteeringError, quoted
+from steering.errors import SteeringError, first_line, quoted
 from steering.formats.card import card
 from steering.formats.fixed_sliders import common_model
 from steering.formats.model_folder import new_folder
@@ -105,5 +105,6 @@ def _file(source: str | Path, name: str, revision: str | None) -> Path:
     try:
         return Path(hf_hub_download(text, name, revision=revision))
     except Exception as error:  # the Hub's client raises whatever the network and the server make it raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise SteeringError(f"Can't get {name!r} of {text!r} from the Hub (no such local folder): {reason}.") from error
+        raise SteeringError(
+            f"Can't get {name!r} of {text!r} from the Hub (no such local folder): {first_line(error)}."
+        ) from error
