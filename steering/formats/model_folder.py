@@ -80,17 +80,18 @@ def _output_width(module: nn.Module) -> object:
 
 def module_name(model: nn.Module, module: nn.Module) -> str:
     """Dotted path of a module inside a model."""
-    return next(name for name, candidate in model.named_modules() if candidate is module)
+    names: Iterator[tuple[str, nn.Module]] = model.named_modules()
+    return next(name for name, candidate in names if candidate is module)
 
 
 def write_model(
-    folder: Path, lm: LanguageModel, kind: type[PreTrainedModel], config: PretrainedConfig, weights: Mapping[str, Tensor]
+    folder: Path, lm: LanguageModel, kind: type[PreTrainedModel], config: PretrainedConfig, weights: dict[str, Tensor]
 ) -> None:
     """Write a model of this class and configuration with these weights, and the tokenizer of `lm`."""
     config.architectures = [kind.__name__]
     with torch.device("meta"):
         model: Any = kind(config)
-    model.load_state_dict(dict(weights), strict=True, assign=True)
+    model.load_state_dict(weights, strict=True, assign=True)
     model.tie_weights()
     model.generation_config = lm.model.generation_config
     model.save_pretrained(folder)
@@ -98,20 +99,21 @@ def write_model(
 
 
 @torch.inference_mode()
-def check_logits(changed: PreTrainedModel | Path, lm: LanguageModel, additions: Mapping[int, Tensor], what: str) -> None:
+def check_logits(
+    changed: PreTrainedModel | Path, lm: LanguageModel, additions: Mapping[int, Tensor], what: str
+) -> None:
     """Raise SteeringError unless a changed model, or the folder of one, has the logits of `lm` under hooks that add.
 
     Both in float32, within `TOLERANCE`; needs the memory of two more copies of the model.
     """
-    if isinstance(changed, Path):
-        changed = load_float32(changed)
+    model = load_float32(changed) if isinstance(changed, Path) else changed
     exact = float32_copy(lm.model)
     ids = random_ids(lm).to(exact.device)
     vector = SteeringVector(torch.stack(list(additions.values())), layers=tuple(additions))
     with attach({"all": vector}, exact, blocks=lm.blocks_path) as dial:
         dial.set(all=1.0)
         expected = exact(input_ids=ids).logits
-    found = changed(input_ids=ids.to(changed.device)).logits.to(expected.device)
+    found = model(input_ids=ids.to(model.device)).logits.to(expected.device)
     difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
     if difference > TOLERANCE:
         raise SteeringError(
