@@ -3,17 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from steering.errors import SteeringError
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
 
-class Message(BaseModel):
+class Message(BaseModel, frozen=True, extra="forbid"):
     """One turn of a chat: `Message(role="user", content="Hi")`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Role
     content: str
@@ -47,7 +45,7 @@ def as_chat(chat: ChatLike) -> Chat:
 def first_problem(error: ValidationError) -> str:
     """The first of pydantic's findings as words: where, what is wrong, what was found."""
     problem = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in problem["loc"])
+    place = ".".join(map(str, problem["loc"]))
     found = repr(problem["input"])
     found = found if len(found) <= 60 else f"{found[:57]}..."
     message = problem["msg"][0].lower() + problem["msg"][1:]

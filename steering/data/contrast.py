@@ -13,7 +13,7 @@ from itertools import compress
 from pathlib import Path
 from typing import TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from steering.data.chats import Chat, first_problem
 from steering.display.html import paragraph, table
@@ -26,7 +26,7 @@ _CHARACTERS_SHOWN = 240
 _Line = TypeVar("_Line", bound=BaseModel)
 
 
-class ContrastPair(BaseModel):
+class ContrastPair(BaseModel, frozen=True, extra="forbid"):
     """Two chats that differ in the axis' property. Moving from `negative` to `positive` is the slider's + direction.
 
     Both sides end with a turn of the same role: the user's where prompts are contrasted, the assistant's where answers
@@ -43,8 +43,6 @@ class ContrastPair(BaseModel):
         >>> pair.positive[-1].content
         'Good morning, could you help me?'
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     """Its own in the set; decides in `ContrastSet.split` on which side the pair falls."""
@@ -65,10 +63,8 @@ class ContrastPair(BaseModel):
         return self
 
 
-class Header(BaseModel):
+class Header(BaseModel, frozen=True, extra="forbid"):
     """What a contrast set says of itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     positive: str = ""
@@ -79,9 +75,7 @@ class Header(BaseModel):
     license: str = ""
 
 
-class _HeaderLine(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _HeaderLine(BaseModel, extra="forbid"):
     header: Header
 
 
@@ -152,11 +146,10 @@ class ContrastSet(Sequence[ContrastPair]):
         Raises:
             SteeringError: for a group that the set doesn't have.
         """
-        for group in groups:
-            if group not in self.groups:
-                raise SteeringError(
-                    f"Contrast set {self.name!r} has no group {group!r}; choose from {quoted(self.groups)}."
-                )
+        if unknown := set(groups) - {*self.groups}:
+            raise SteeringError(
+                f"Contrast set {self.name!r} has no group {quoted(unknown)}; choose from {quoted(self.groups)}."
+            )
         return self._where(lambda pair: pair.group in groups)
 
     def split(self, held_out: float = 0.2) -> tuple["ContrastSet", "ContrastSet"]:
@@ -182,11 +175,7 @@ class ContrastSet(Sequence[ContrastPair]):
         return self._where(lambda pair: pair.id not in chosen), self._where(lambda pair: pair.id in chosen)
 
     def spread(self, count: int) -> "ContrastSet":
-        """Some pairs, spread evenly over the set and so over its groups.
-
-        Args:
-            count: number of pairs at most.
-        """
+        """At most `count` pairs, spread evenly over the set and so over its groups."""
         return self[:: max(1, len(self) // count)][:count]
 
     def __repr__(self) -> str:
@@ -197,11 +186,9 @@ class ContrastSet(Sequence[ContrastPair]):
         kind = "answers" if self.ends_with_answer else "prompts"
         groups = ", ".join(f"{name} {count}" for name, count in self.groups.items())
         rows = [[pair.group, _shortened(pair.positive), _shortened(pair.negative)] for pair in shown]
-        return (
-            paragraph(f"{self.name}: {len(self)} pairs of {kind}", f"groups: {groups}. {self.header.why}")
-            + table(["group", "positive (+)", "negative (-)"], rows)
-            + paragraph("", f"{len(shown)} of {len(self)} pairs shown")
-        )
+        head = paragraph(f"{self.name}: {len(self)} pairs of {kind}", f"groups: {groups}. {self.header.why}")
+        pairs = table(["group", "positive (+)", "negative (-)"], rows)
+        return head + pairs + paragraph("", f"{len(shown)} of {len(self)} pairs shown")
 
     def _where(self, wanted: Callable[[ContrastPair], bool]) -> "ContrastSet":
         kept = [wanted(pair) for pair in self.pairs]
@@ -217,10 +204,9 @@ class ContrastSet(Sequence[ContrastPair]):
         Raises:
             SteeringError: for another name.
         """
-        if name not in ContrastSet.builtin_names():
-            raise SteeringError(
-                f"There is no built-in contrast set {name!r}; choose from {quoted(ContrastSet.builtin_names())}."
-            )
+        known = ContrastSet.builtin_names()
+        if name not in known:
+            raise SteeringError(f"There is no built-in contrast set {name!r}; choose from {quoted(known)}.")
         return ContrastSet.load(_BUILTIN_FOLDER / f"{name}.jsonl")
 
     @staticmethod

@@ -87,7 +87,7 @@ def _duplicates(contrast_set: ContrastSet) -> Iterator[Finding]:
 def _empty_turns(contrast_set: ContrastSet) -> Iterator[Finding]:
     for line, pair in _numbered(contrast_set):
         for side, chat in (("positive", pair.positive), ("negative", pair.negative)):
-            if any(not message.content.strip() for message in chat):
+            if not all(message.content.strip() for message in chat):
                 yield Finding("empty turn", (line,), f"the {side} side has a turn without text")
 
 
@@ -100,19 +100,16 @@ def _length_imbalance(contrast_set: ContrastSet) -> Iterator[Finding]:
             yield Finding("length", (line,), f"the positive side has {counts[0]} words, the negative {counts[1]}")
     if abs(totals[0] - totals[1]) > MAX_MEAN_LENGTH_GAP * max(totals):
         means = [total / len(contrast_set) for total in totals]
-        everywhere = tuple(line for line, _ in _numbered(contrast_set))
-        yield Finding(
-            "length", everywhere, f"positive sides have {means[0]:.1f} words on average, negative {means[1]:.1f}"
-        )
+        message = f"positive sides have {means[0]:.1f} words on average, negative {means[1]:.1f}"
+        yield Finding("length", contrast_set.lines, message)
 
 
 def _differing_last_tokens(contrast_set: ContrastSet) -> Iterator[Finding]:
     for line, pair in _numbered(contrast_set):
         ends = [chat[-1].content.rstrip()[-1:] for chat in (pair.positive, pair.negative)]
         if ends[0] != ends[1] and not all(end.isalnum() for end in ends):
-            yield Finding(
-                "last token", (line,), f"the positive side ends with {ends[0]!r}, the negative with {ends[1]!r}"
-            )
+            message = f"the positive side ends with {ends[0]!r}, the negative with {ends[1]!r}"
+            yield Finding("last token", (line,), message)
 
 
 def _give_aways(contrast_set: ContrastSet, name: str, features: Callable[[str], set[str]]) -> Iterator[Finding]:

@@ -1,18 +1,19 @@
 """Sliders for other tools, one consumer a file.
 
-`EXPORTS` write a file from a vector or a setting alone; `MODEL_EXPORTS` write a folder, and need the model.
-TransformerLens takes no file but hooks: `steering.formats.transformer_lens`.
+`EXPORTS` write a file from a vector or a setting alone; `MODEL_EXPORTS` write a folder, and need the model; `IMPORTS`
+read a file and record the model that it belongs to, where it is given. TransformerLens takes no file but hooks:
+`steering.formats.transformer_lens`.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 from steering.formats.baked import to_baked
 from steering.formats.caa import from_caa
 from steering.formats.control_vector import from_gguf, to_gguf
 from steering.formats.easysteer import to_easysteer
-from steering.formats.fixed_sliders import Exportable, FixedSliders
+from steering.formats.fixed_sliders import Exportable as Exportable
+from steering.formats.fixed_sliders import FixedSliders as FixedSliders
 from steering.formats.lm_eval import to_lm_eval
 from steering.formats.npz import from_npz, to_npz
 from steering.formats.orthogonalized import to_orthogonalized
@@ -24,12 +25,7 @@ from steering.models.identity import ModelIdentity
 from steering.models.language_model import LanguageModel
 from steering.vectors.steering_vector import SteeringVector
 
-Export: TypeAlias = Callable[[Exportable, Path], None]
-"""Writes one file."""
-ModelExport: TypeAlias = Callable[[Exportable, Path, LanguageModel], None]
-"""Writes one folder."""
-
-EXPORTS: dict[str, Export] = {
+EXPORTS: dict[str, Callable[[Exportable, Path], None]] = {
     "gguf": to_gguf,
     "repeng": to_gguf,
     "easysteer": to_easysteer,
@@ -37,11 +33,6 @@ EXPORTS: dict[str, Export] = {
     "aisteer360": to_aisteer360,
     "activation-steering": to_activation_steering,
     "npz": to_npz,
-}
-MODEL_EXPORTS: dict[str, ModelExport] = {
-    "baked": to_baked,
-    "orthogonalized": to_orthogonalized,
-    "peft": to_peft,
 }
 SUFFIXES = {
     "gguf": ".gguf",
@@ -53,11 +44,12 @@ SUFFIXES = {
     "npz": ".npz",
 }
 """How the consumers' files end; most of them insist."""
-
-Import: TypeAlias = Callable[[Path, ModelIdentity | None], SteeringVector]
-"""Reads a file; the model that it belongs to is recorded where it is given."""
-
-IMPORTS: dict[str, Import] = {
+MODEL_EXPORTS: dict[str, Callable[[Exportable, Path, LanguageModel], None]] = {
+    "baked": to_baked,
+    "orthogonalized": to_orthogonalized,
+    "peft": to_peft,
+}
+IMPORTS: dict[str, Callable[[Path, ModelIdentity | None], SteeringVector]] = {
     "gguf": from_gguf,
     "repeng": from_gguf,
     "aisteer360": from_aisteer360,
@@ -67,15 +59,3 @@ IMPORTS: dict[str, Import] = {
     "steering-vectors": from_steering_vectors,
     "npz": from_npz,
 }
-
-__all__ = [
-    "EXPORTS",
-    "IMPORTS",
-    "MODEL_EXPORTS",
-    "SUFFIXES",
-    "Export",
-    "Exportable",
-    "FixedSliders",
-    "Import",
-    "ModelExport",
-]

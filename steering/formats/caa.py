@@ -1,16 +1,14 @@
 """Vectors of the CAA repository (arXiv 2312.06681): `vec_layer_{layer}_{model}.pt`, one tensor a file.
 
 Read at the output of block `layer` and added there: the same layer here. CAA adds after the prompt only, at a
-multiplier: `sliders.attach(lm, scope="generated")`.
+multiplier: `sliders.attach(lm, tokens="generated")`.
 """
 
 import re
 from pathlib import Path
 
-from torch import Tensor
-
 from steering.errors import SteeringError
-from steering.formats.reading import existing, read_tensors, vector_at
+from steering.formats.reading import existing, read_tensor, vector_at
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 
@@ -24,18 +22,11 @@ def from_caa(path: str | Path, model: ModelIdentity | None = None) -> SteeringVe
     """
     path = Path(path)
     files = sorted(path.glob("vec_layer_*.pt")) if path.is_dir() else [existing(path)]
-    matches = [_NAME.fullmatch(file.name) for file in files]
-    if not files or None in matches or len({match[2] for match in matches if match}) > 1:
+    names = [match for file in files if (match := _NAME.fullmatch(file.name))]
+    if not names or len(names) < len(files) or len({name[2] for name in names}) > 1:
         raise SteeringError(
             f"Expected files vec_layer_LAYER_MODEL.pt of one model at {str(path)!r}, found "
             f"{[file.name for file in files][:3] or 'none'}; the layer is read from the name."
         )
-    directions: dict[int, Tensor] = {}
-    for file, match in zip(files, matches, strict=True):
-        tensor = read_tensors(file)
-        if match is None or not isinstance(tensor, Tensor):
-            raise SteeringError(
-                f"Expected one tensor in {str(file)!r}, found {type(tensor).__name__!r}; check the file."
-            )
-        directions[int(match[1])] = tensor
+    directions = {int(name[1]): read_tensor(file) for file, name in zip(files, names, strict=True)}
     return vector_at(directions, path, model)

@@ -22,13 +22,14 @@ def card(
 ) -> str:
     """The text of `README.md`, with the Hub's metadata on top."""
     metadata = ModelCardData(
-        license=license,
-        library_name="trimtab",
-        base_model=base_model,
-        tags=["activation-steering", "steering-vectors"],
+        license=license, library_name="trimtab", base_model=base_model, tags=["activation-steering", "steering-vectors"]
     )
     origins = [origin for slider in sliders.values() for push in slider.pushes if (origin := push.vector.origin)]
-    rows = "\n".join(_row(name, slider) for name, slider in sliders.items())
+    rows = "\n".join(
+        f"| {name} | {slider.interventions} | {layer_spans(slider.layers)} | {slider.range[0]:g} to {slider.range[1]:g}"
+        f" | {', '.join(dict.fromkeys(push.tokens for push in slider.pushes))} |"
+        for name, slider in sliders.items()
+    )
     made = "\n\n".join(f"### {name}\n\n```text\n{slider.text}\n```" for name, slider in sliders.items())
     return f"""\
 ---
@@ -75,12 +76,6 @@ with sliders.attach(lm) as dial:
 
 {LIMITS}
 """
-
-
-def _row(name: str, slider: SliderSummary) -> str:
-    tokens = ", ".join(dict.fromkeys(push.tokens for push in slider.pushes))
-    low, high = slider.range
-    return f"| {name} | {slider.interventions} | {layer_spans(slider.layers)} | {low:g} to {high:g} | {tokens} |"
 
 
 def _citations(origins: Sequence[Origin], own: str) -> str:

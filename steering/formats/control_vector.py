@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-from pydantic import ValidationError
 
-from steering.errors import SteeringError
+from steering.errors import SteeringError, first_line
 from steering.files import atomic_write
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.formats.reading import existing, layer_numbers, vector_at
@@ -27,6 +26,7 @@ from steering.vectors.steering_vector import SteeringVector
 ARCHITECTURE = "controlvector"
 SETTING_KEY = "trimtab.setting"
 MODEL_KEY = "trimtab.model"
+PREFIX = "direction."
 
 
 def to_gguf(exportable: Exportable, path: str | Path) -> None:
@@ -52,7 +52,7 @@ def to_gguf(exportable: Exportable, path: str | Path) -> None:
         if fixed.model:
             writer.add_string(MODEL_KEY, fixed.model.model_dump_json())
         for layer, push in additions.items():
-            writer.add_tensor(f"direction.{layer}", push.numpy())
+            writer.add_tensor(f"{PREFIX}{layer}", push.numpy())
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -69,27 +69,17 @@ def from_gguf(path: str | Path, model: ModelIdentity | None = None) -> SteeringV
     try:
         reader: Any = gguf.GGUFReader(path)
         tensors = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type).copy() for tensor in reader.tensors}
-        fields = {
-            name: field.contents()
-            for name, field in reader.fields.items()
-            if name in ("general.architecture", MODEL_KEY)
-        }
+        keys = ("general.architecture", MODEL_KEY)
+        architecture, own_model = (reader.fields[key].contents() if key in reader.fields else None for key in keys)
+        if own_model and not model:
+            model = ModelIdentity.model_validate_json(own_model)
     except Exception as error:  # the reader raises whatever a damaged file makes numpy raise
         raise SteeringError(
-            f"{str(path)!r} is not a GGUF file that can be read ({error}); get a fresh copy."
+            f"{str(path)!r} is not a GGUF file that can be read ({first_line(error)}); get a fresh copy."
         ) from error
-    if fields.get("general.architecture") != ARCHITECTURE:
+    if architecture != ARCHITECTURE:
         raise SteeringError(
-            f"Expected a GGUF control vector in {str(path)!r}, found architecture "
-            f"{fields.get('general.architecture')!r}; check the path."
+            f"Expected a GGUF control vector in {str(path)!r}, found architecture {architecture!r}; check the path."
         )
-    prefix = "direction."
-    named = {name.removeprefix(prefix): data for name, data in tensors.items() if name.startswith(prefix)}
-    return vector_at(layer_numbers(named, path), path, model or _own_model(fields.get(MODEL_KEY), path))
-
-
-def _own_model(text: str | None, path: Path) -> ModelIdentity | None:
-    try:
-        return None if text is None else ModelIdentity.model_validate_json(text)
-    except ValidationError as error:
-        raise SteeringError(f"{str(path)!r} has a damaged entry {MODEL_KEY!r}; get a fresh copy.") from error
+    named = {name.removeprefix(PREFIX): data for name, data in tensors.items() if name.startswith(PREFIX)}
+    return vector_at(layer_numbers(named, path), path, model)

@@ -21,20 +21,15 @@ def to_easysteer(exportable: Exportable, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".json":
         raise SteeringError(f"Expected a .json file for EasySteer's spec, found {str(path)!r}; name it so.")
-    layers = list(file_additions(exportable, "EasySteer"))
     source = path.with_suffix(".gguf")
-    spec = {
-        "vectors": [
-            {
-                "source": str(source),
-                "algorithm": "direct",
-                "scale": 1.0,
-                "layers": layers,
-                "apply": {"prompt": "all", "generation": "all"},
-            }
-        ],
-        "conflict": "priority",
+    vector = {
+        "source": str(source),
+        "algorithm": "direct",
+        "scale": 1.0,
+        "layers": list(file_additions(exportable, "EasySteer")),
+        "apply": {"prompt": "all", "generation": "all"},
     }
+    spec = {"vectors": [vector], "conflict": "priority"}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(spec, indent=2) + "\n")
         to_gguf(exportable, source)

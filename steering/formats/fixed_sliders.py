@@ -52,25 +52,16 @@ class FixedSliders:
 
     @property
     def model(self) -> ModelIdentity | None:
-        """The model that the moved vectors were made on, as far as the first that knows it says.
-
-        Raises:
-            SteeringError: when two of them were made on different models.
-        """
+        """The model that the moved vectors were made on, as `common_model` finds it."""
         return common_model(slider for slider, _ in self.strengths)
 
     @property
     def architecture(self) -> str | None:
         """`model_type`, or what the vectors say; None where nobody says it."""
-        model = self.model
-        return self.model_type or (model.model_type if model else None)
+        return self.model_type or (self.model.model_type if self.model else None)
 
     def named_architecture(self, consumer: str) -> str:
-        """The same for a file that has to name it.
-
-        Raises:
-            SteeringError: where nobody says it.
-        """
+        """The same for a file that has to name it. Raises SteeringError where nobody says it."""
         if self.architecture is None:
             raise SteeringError(
                 f"A file for {consumer} names its model type, and these vectors don't say which model they belong to; "
@@ -80,6 +71,9 @@ class FixedSliders:
 
     def additions(self, consumer: str) -> dict[int, Float[Tensor, " d_model"]]:
         """What is added at each block's output, in float32, by block index; empty where all sliders are at 0.
+
+        Args:
+            consumer: who it is for, to be named in errors.
 
         Raises:
             SteeringError: for a slider that does more than add at blocks on every token, and for vectors of different
@@ -114,11 +108,7 @@ def as_fixed(exportable: Exportable) -> FixedSliders:
 
 
 def file_additions(exportable: Exportable, consumer: str) -> dict[int, Float[Tensor, " d_model"]]:
-    """`FixedSliders.additions` for a file, which has to hold something.
-
-    Raises:
-        SteeringError: when all sliders are at 0.
-    """
+    """`FixedSliders.additions` for a file, which has to hold something: SteeringError when all sliders are at 0."""
     additions = as_fixed(exportable).additions(consumer)
     if not additions:
         raise SteeringError(f"Expected a slider that isn't at 0 to export for {consumer}, found none; set one.")
@@ -126,11 +116,7 @@ def file_additions(exportable: Exportable, consumer: str) -> dict[int, Float[Ten
 
 
 def common_model(sliders: Iterable[Slider]) -> ModelIdentity | None:
-    """The model that sliders were made on; None where none of them says it.
-
-    Raises:
-        SteeringError: when two of them were made on different models.
-    """
+    """The model that sliders were made on, None where none says it. Raises SteeringError when two of them disagree."""
     known = [slider.origin.model for slider in sliders if slider.origin]
     for other in known[1:]:
         if found := mismatches(known[0], other):

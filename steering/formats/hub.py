@@ -4,13 +4,13 @@
 FOLDER`; `Sliders.from_pretrained` reads the folder or the repository.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from steering.errors import SteeringError, quoted
+from steering.errors import SteeringError, first_line, quoted
 from steering.formats.card import card
 from steering.formats.fixed_sliders import common_model
 from steering.formats.model_folder import new_folder
@@ -54,29 +54,23 @@ def to_hub_folder(
     Raises:
         SteeringError: for names that can't be a Python argument, and for vectors of several models.
     """
-    if not sliders or any(not name.isidentifier() for name in sliders):
-        raise SteeringError(f"Expected axes with names such as 'safety', found {quoted(sliders)}; rename them.")
+    _check_names(sliders, path)
     written = {name: as_slider(slider) for name, slider in sliders.items()}
     model = common_model(written.values())
     if base_model is None and model is not None and model.revision is not None:
         base_model = model.name
+    summaries = {name: slider.summary() for name, slider in written.items()}
+    text = card(summaries, license=license, base_model=base_model, measured=measured, citation=citation)
+    config = HubConfig(axes=tuple(written), model=model).model_dump_json(indent=2)
     with new_folder(path) as folder:
         for name, slider in written.items():
             slider.save(folder / f"{name}.safetensors")
-        config = HubConfig(axes=tuple(written), model=model)
-        (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        summaries = {name: slider.summary() for name, slider in written.items()}
-        text = card(summaries, license=license, base_model=base_model, measured=measured, citation=citation)
+        (folder / CONFIG).write_text(f"{config}\n", encoding="utf-8")
         (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def sliders_from_pretrained(source: str | Path, revision: str | None = None) -> dict[str, Slider]:
     """All sliders of a folder or Hub repository by axis: see `Sliders.from_pretrained`."""
-    axes = _config(source, revision).axes
-    return {axis: Slider.load(_file(source, f"{axis}.safetensors", revision)) for axis in axes}
-
-
-def _config(source: str | Path, revision: str | None) -> HubConfig:
     try:
         config = HubConfig.model_validate_json(_file(source, CONFIG, revision).read_bytes())
     except ValidationError as error:
@@ -84,11 +78,16 @@ def _config(source: str | Path, revision: str | None) -> HubConfig:
             f"Expected Trimtab vectors in {str(source)!r}, found a {CONFIG} of something else "
             f"({error.error_count()} entries differ); check the name."
         ) from error
-    if not config.axes or any(not name.isidentifier() for name in config.axes):  # no name may lead out of the folder
+    _check_names(config.axes, source)
+    return {axis: Slider.load(_file(source, f"{axis}.safetensors", revision)) for axis in config.axes}
+
+
+def _check_names(axes: Collection[str], folder: str | Path) -> None:
+    """No name may lead out of the folder, and each has to do as a keyword argument."""
+    if not axes or not all(map(str.isidentifier, axes)):
         raise SteeringError(
-            f"Expected axes with names such as 'safety' in {str(source)!r}, found {quoted(config.axes)}."
+            f"Expected axes with names such as 'safety', found {quoted(axes)} for {str(folder)!r}; rename them."
         )
-    return config
 
 
 def _file(source: str | Path, name: str, revision: str | None) -> Path:
@@ -105,5 +104,6 @@ def _file(source: str | Path, name: str, revision: str | None) -> Path:
     try:
         return Path(hf_hub_download(text, name, revision=revision))
     except Exception as error:  # the Hub's client raises whatever the network and the server make it raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise SteeringError(f"Can't get {name!r} of {text!r} from the Hub (no such local folder): {reason}.") from error
+        raise SteeringError(
+            f"Can't get {name!r} of {text!r} from the Hub (no such local folder): {first_line(error)}."
+        ) from error

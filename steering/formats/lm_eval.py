@@ -25,15 +25,7 @@ def to_lm_eval(exportable: Exportable, path: str | Path, blocks: str | None = No
     """
     additions = file_additions(exportable, "lm-evaluation-harness")
     prefix = blocks or BLOCKS.get(as_fixed(exportable).architecture or "", "layers")
-    content = {
-        f"{prefix}.{layer}": {
-            "steering_vector": push,
-            "steering_coefficient": 1.0,
-            "action": "add",
-            "bias": None,
-            "head_index": None,
-        }
-        for layer, push in additions.items()
-    }
+    plain = {"steering_coefficient": 1.0, "action": "add", "bias": None, "head_index": None}
+    content = {f"{prefix}.{layer}": {"steering_vector": push, **plain} for layer, push in additions.items()}
     with atomic_write(path) as temporary:
         torch.save(content, temporary)

@@ -2,8 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from steering.errors import SteeringError
+from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
+from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
+from steering.vectors.steering_vector import SteeringVector
 
 TOLERANCE = 1e-5
 """Largest difference of logits in float32, as a share of the largest logit (at least 1)."""
@@ -41,62 +45,94 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def additions_for(exportable: Exportable, lm: LanguageModel, consumer: str) -> dict[int, Tensor]:
+    """What is added at each block's output of this model, in its dtype. Raises SteeringError where it doesn't fit."""
+    additions = file_additions(exportable, consumer)
+    as_fixed(exportable).check(lm.identity)
+    return {layer: push.to(lm.model.dtype) for layer, push in additions.items()}
+
+
+def last_projection(lm: LanguageModel, layer: int) -> tuple[str, nn.Module]:
+    """The MLP's map to the residual stream, which a block writes last, with its name in the model.
+
+    Raises SteeringError for a block whose MLP has none, such as one of experts.
+    """
+    block = lm.blocks[layer]
+    found = [
+        (name, module)
+        for name, module in block.named_modules()
+        if "att" not in name.split(".")[0] and _output_width(module) == lm.d_model
+    ]
+    if not found or "expert" in found[-1][0]:
+        raise SteeringError(
+            f"Expected a linear map from the MLP of {type(block).__name__!r} to the residual stream, found none; "
+            "this architecture's weights can't hold a slider: use hooks."
+        )
+    return module_name(lm.model, found[-1][1]), found[-1][1]
+
+
+def _output_width(module: nn.Module) -> object:
+    """How many numbers a linear map gives, GPT-2's convolution among them; None for other modules."""
+    if isinstance(module, nn.Linear):
+        return module.out_features
+    return module.nf if isinstance(module, Conv1D) else None
+
+
+def module_name(model: nn.Module, module: nn.Module) -> str:
+    """Dotted path of a module inside a model."""
+    names: Iterator[tuple[str, nn.Module]] = model.named_modules()
+    return next(name for name, candidate in names if candidate is module)
+
+
 def write_model(
-    folder: Path,
-    lm: LanguageModel,
-    kind: type[PreTrainedModel],
-    config: PretrainedConfig,
-    weights: Mapping[str, Tensor],
+    folder: Path, lm: LanguageModel, kind: type[PreTrainedModel], config: PretrainedConfig, weights: dict[str, Tensor]
 ) -> None:
     """Write a model of this class and configuration with these weights, and the tokenizer of `lm`."""
     config.architectures = [kind.__name__]
     with torch.device("meta"):
         model: Any = kind(config)
-    model.load_state_dict(dict(weights), strict=True, assign=True)
+    model.load_state_dict(weights, strict=True, assign=True)
     model.tie_weights()
     model.generation_config = lm.model.generation_config
     model.save_pretrained(folder)
     lm.tokenizer.save_pretrained(folder)
 
 
-Hooks = Callable[[PreTrainedModel], AbstractContextManager[object]]
-"""Puts hooks on a model for the body of a `with`."""
-
-
 @torch.inference_mode()
-def largest_difference(changed: PreTrainedModel | Path, lm: LanguageModel, hooks: Hooks) -> float:
-    """Of the logits of a changed model, or the folder of one, and those of `lm` under hooks, both in float32.
+def check_logits(
+    changed: PreTrainedModel | Path, lm: LanguageModel, additions: Mapping[int, Tensor], what: str
+) -> None:
+    """Raise SteeringError unless a changed model, or the folder of one, has the logits of `lm` under hooks that add.
 
-    As a share of the largest logit, or of 1. Needs the memory of two more copies of the model, in float32.
+    Both in float32, within `TOLERANCE`; needs the memory of two more copies of the model.
     """
-    if isinstance(changed, Path):
-        changed = AutoModelForCausalLM.from_pretrained(changed, dtype=torch.float32, local_files_only=True)
+    model = load_float32(changed) if isinstance(changed, Path) else changed
     exact = float32_copy(lm.model)
     ids = random_ids(lm).to(exact.device)
-    with hooks(exact):
+    vector = SteeringVector(torch.stack(list(additions.values())), layers=tuple(additions))
+    with attach({"all": vector}, exact, blocks=lm.blocks_path) as dial:
+        dial.set(all=1.0)
         expected = exact(input_ids=ids).logits
-    found = changed(input_ids=ids.to(changed.device)).logits.to(expected.device)
-    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
+    found = model(input_ids=ids.to(model.device)).logits.to(expected.device)
+    difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
+    if difference > TOLERANCE:
+        raise SteeringError(
+            f"The weights of {lm.identity.model_type!r} can't hold this setting exactly: {what} logits differ from "
+            f"those of the hooks by {difference:.2g} of the largest, more than {TOLERANCE:g}; use hooks."
+        )
 
 
-def float32_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """The model again, in float32: changing the copy leaves the model as it is."""
-    copy: Any = deepcopy(model)
-    return copy.to(torch.float32)  # type: ignore[no-any-return]
+def load_float32(folder: Path) -> Any:
+    """The model in a folder."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+
+
+def float32_copy(model: PreTrainedModel) -> Any:
+    """The model again: changing the copy leaves the model as it is."""
+    return deepcopy(model).to(torch.float32)  # type: ignore[arg-type]
 
 
 def random_ids(lm: LanguageModel) -> Tensor:
     """Token ids to compare models on, (2, 24)."""
     vocabulary = lm.model.config.get_text_config(decoder=True).vocab_size
     return torch.randint(0, vocabulary, (2, 24), generator=torch.Generator().manual_seed(0))
-
-
-@contextmanager
-def forward_hooks(hooks: Mapping[nn.Module, Callable[[nn.Module, object, Tensor], Tensor]]) -> Iterator[None]:
-    """Forward hooks on modules for the body of a `with`."""
-    handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

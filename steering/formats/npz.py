@@ -21,13 +21,10 @@ from steering.vectors.steering_vector import SteeringVector
 def to_npz(exportable: Exportable, path: str | Path) -> None:
     """Write the file, whole or not at all. Raises SteeringError for anything but additions at blocks."""
     additions = file_additions(exportable, "a .npz file")
+    layers, directions = np.array(list(additions), dtype=np.int64), torch.stack(list(additions.values())).numpy()
+    model_type = np.array(as_fixed(exportable).architecture or "")
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
-        np.savez(
-            stream,
-            layers=np.array(list(additions), dtype=np.int64),
-            directions=torch.stack(list(additions.values())).numpy(),
-            model_type=np.array(as_fixed(exportable).architecture or ""),
-        )
+        np.savez(stream, layers=layers, directions=directions, model_type=model_type)
 
 
 def from_npz(path: str | Path, model: ModelIdentity | None = None) -> SteeringVector:

@@ -10,14 +10,20 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable, FixedSliders, as_fixed
-from steering.formats.last_projection import last_projection, module_name
-from steering.formats.model_folder import TOLERANCE, new_folder, random_ids, write_model
-from steering.models.decoder_blocks import block_output, find_blocks
-from steering.models.hook_points import output_projection
+from steering.formats.model_folder import (
+    TOLERANCE,
+    last_projection,
+    load_float32,
+    module_name,
+    new_folder,
+    random_ids,
+    write_model,
+)
+from steering.models.decoder_blocks import find_blocks
+from steering.models.hook_points import output_projection, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 
 
@@ -38,19 +44,18 @@ def to_orthogonalized(exportable: Exportable, path: str | Path, lm: LanguageMode
     if config.tie_word_embeddings:
         config.tie_word_embeddings = False
         weights["lm_head.weight"] = weights["lm_head.weight"].clone()
-    for name in _writers(lm.model, lm.blocks, lm.d_model):
-        module = lm.model.get_submodule(name)
-        matrix = weights[f"{name}.weight"]
+    for name in _writers(lm):
         # Embeddings and GPT-2's convolutions keep what they write in rows, linear maps in columns.
-        written = matrix.T if isinstance(module, nn.Linear) else matrix
-        kept = _without(direction, written)
-        weights[f"{name}.weight"] = (kept.T if isinstance(module, nn.Linear) else kept).contiguous()
+        in_columns = isinstance(lm.model.get_submodule(name), nn.Linear)
+        matrix = weights[f"{name}.weight"]
+        kept = _without(direction, matrix.T if in_columns else matrix)
+        weights[f"{name}.weight"] = (kept.T if in_columns else kept).contiguous()
         if f"{name}.bias" in weights:
             weights[f"{name}.bias"] = _without(direction, weights[f"{name}.bias"])
     with new_folder(path) as folder:
         write_model(folder, lm, type(lm.model), config, weights)
         left = share_left(folder, lm, direction)
-        if left > _tolerance(lm.model.dtype):
+        if left > max(TOLERANCE, 4 * torch.finfo(lm.model.dtype).eps):  # what rounding the weights may leave
             raise SteeringError(
                 f"The weights of {lm.identity.model_type!r} can't hold this ablation: {left:.2g} of a state still "
                 "points along the direction; use hooks."
@@ -88,11 +93,12 @@ def ablated_direction(fixed: FixedSliders, n_layers: int) -> Tensor:
     return units[0]
 
 
-def _writers(model: PreTrainedModel, blocks: nn.ModuleList, d_model: int) -> list[str]:
+def _writers(lm: LanguageModel) -> list[str]:
     """Names of the modules whose matrices write to the residual stream."""
-    embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding) and m.embedding_dim == d_model]
-    inside = [m for block in blocks for m in (output_projection(block), last_projection(block, d_model)[1])]
-    return [module_name(model, module) for module in (*embeddings, *inside)]
+    modules = lm.model.named_modules()
+    embeddings = [name for name, m in modules if isinstance(m, nn.Embedding) and m.embedding_dim == lm.d_model]
+    attention = [module_name(lm.model, output_projection(block)) for block in lm.blocks]
+    return embeddings + attention + [last_projection(lm, layer)[0] for layer in range(lm.n_layers)]
 
 
 def _without(direction: Tensor, rows: Tensor) -> Tensor:
@@ -102,23 +108,15 @@ def _without(direction: Tensor, rows: Tensor) -> Tensor:
     return (exact - (exact @ unit).unsqueeze(-1) * unit).to(rows.dtype)
 
 
-def _tolerance(dtype: torch.dtype) -> float:
-    """Share of a state that rounding the weights may leave along the direction."""
-    return max(TOLERANCE, 4 * torch.finfo(dtype).eps)
-
-
 @torch.inference_mode()
 def share_left(folder: Path, lm: LanguageModel, direction: Tensor) -> float:
     """Largest `|r̂·h| / ‖h‖` of the states h at all blocks' outputs of the model in a folder."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    model = load_float32(folder)
     shares: list[float] = []
 
-    def read(_block: nn.Module, _inputs: object, output: object) -> None:
-        h = block_output(output)
+    def read(h: Tensor) -> None:
         shares.append(float(((h @ direction.to(h.device)).abs() / h.norm(dim=-1)).max()))
 
-    handles = [block.register_forward_hook(read) for block in find_blocks(model, lm.blocks_path)]
-    model(input_ids=random_ids(lm))
-    for handle in handles:
-        handle.remove()
+    with temporary_hooks(reading_hook(block, "resid_post", read) for block in find_blocks(model, lm.blocks_path)):
+        model(input_ids=random_ids(lm))
     return max(shares)

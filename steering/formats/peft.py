@@ -7,8 +7,6 @@ Source: `peft/tuners/lora/layer.py`.
 """
 
 import json
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,10 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
-from steering.formats.baked import adding
-from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
-from steering.formats.last_projection import last_projection, module_name
-from steering.formats.model_folder import TOLERANCE, float32_copy, forward_hooks, largest_difference, new_folder
+from steering.formats.fixed_sliders import Exportable
+from steering.formats.model_folder import additions_for, check_logits, float32_copy, last_projection, new_folder
 from steering.models.language_model import LanguageModel
 
 
@@ -27,21 +23,28 @@ def to_peft(exportable: Exportable, path: str | Path, lm: LanguageModel) -> None
     """Write the adapter's folder, whole or not at all: `PeftModel.from_pretrained(model, path)`.
 
     Raises SteeringError for anything but additions at blocks, for vectors of another model, and for a model on which
-    the bias isn't the same as the hooks; checked by logits, with the memory of two more copies in float32.
+    the bias isn't the same as the hooks (see `check_logits`).
     """
-    fixed = as_fixed(exportable)
-    additions = {layer: push.to(lm.model.dtype) for layer, push in file_additions(fixed, "a PEFT adapter").items()}
-    fixed.check(lm.identity)
-    modules: dict[str, tuple[nn.Linear, Tensor]] = {}
+    additions = additions_for(exportable, lm, "a PEFT adapter")
+    biased = float32_copy(lm.model)
+    weights: dict[str, Tensor] = {}
+    names = []
     for layer, push in additions.items():
-        _, module = last_projection(lm.blocks[layer], lm.d_model)
+        name, module = last_projection(lm, layer)
         if not isinstance(module, nn.Linear):
             raise SteeringError(
                 f"Expected a plain linear map at the end of block {layer} for PEFT, found {type(module).__name__!r}; "
                 "bake the model instead."
             )
-        modules[module_name(lm.model, module)] = module, push
-    _check(lm, {name: push for name, (_, push) in modules.items()}, additions)
+        names.append(name)
+        lora = f"base_model.model.{name}"
+        weights[f"{lora}.lora_A.weight"] = torch.zeros(1, module.in_features, dtype=push.dtype)
+        weights[f"{lora}.lora_B.weight"] = torch.zeros(module.out_features, 1, dtype=push.dtype)
+        weights[f"{lora}.lora_B.bias"] = push.contiguous()
+        changed = biased.get_submodule(name)
+        bias = push.to(changed.weight) if changed.bias is None else changed.bias + push.to(changed.bias)
+        changed.bias = nn.Parameter(bias)
+    check_logits(biased, lm, additions, "PEFT's")
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -52,33 +55,9 @@ def to_peft(exportable: Exportable, path: str | Path, lm: LanguageModel) -> None
         "lora_dropout": 0.0,
         "lora_bias": True,
         "bias": "none",
-        "target_modules": list(modules),
+        "target_modules": names,
         "inference_mode": True,
     }
-    weights = {}
-    for name, (module, push) in modules.items():
-        lora = f"base_model.model.{name}"
-        weights[f"{lora}.lora_A.weight"] = torch.zeros(1, module.in_features, dtype=push.dtype)
-        weights[f"{lora}.lora_B.weight"] = torch.zeros(module.out_features, 1, dtype=push.dtype)
-        weights[f"{lora}.lora_B.bias"] = push.contiguous()
     with new_folder(path) as folder:
         (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
         save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-
-
-def _check(lm: LanguageModel, by_name: dict[str, Tensor], additions: dict[int, Tensor]) -> None:
-    biased = float32_copy(lm.model)
-    hooks: dict[nn.Module, Callable[[nn.Module, object, Tensor], Tensor]] = {
-        biased.get_submodule(name): partial(_add, push) for name, push in by_name.items()
-    }
-    with forward_hooks(hooks):
-        difference = largest_difference(biased, lm, lambda model: adding(model, additions, lm.blocks_path))
-    if difference > TOLERANCE:
-        raise SteeringError(
-            f"An adapter of {lm.identity.model_type!r} can't hold this setting exactly: logits differ from those of "
-            f"the hooks by {difference:.2g} of the largest, more than {TOLERANCE:g}; use hooks."
-        )
-
-
-def _add(push: Tensor, _module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-    return output + push.to(output.device, output.dtype)

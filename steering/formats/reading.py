@@ -27,9 +27,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise SteeringError(
-            f"Expected JSON in {str(path)!r}, found something else ({error}); check the file."
-        ) from error
+        raise SteeringError(f"Expected JSON in {str(path)!r}, found something else ({error}); check it.") from error
 
 
 def read_tensors(path: Path) -> Any:
@@ -44,6 +42,14 @@ def read_tensors(path: Path) -> Any:
             f"Expected tensors in {str(path)!r}, found a file that holds other objects, or none of torch's; other "
             "objects are never loaded: save the tensors alone, with torch.save({layer: tensor}, path)."
         ) from error
+
+
+def read_tensor(path: Path) -> Tensor:
+    """The one tensor of a `.pt` file. Raises SteeringError for files of something else."""
+    tensor = read_tensors(path)
+    if not isinstance(tensor, Tensor):
+        raise SteeringError(f"Expected one tensor in {str(path)!r}, found {type(tensor).__name__!r}; check the file.")
+    return tensor
 
 
 def vector_at(
@@ -65,8 +71,7 @@ def vector_at(
     shapes = {tuple(row.shape) for row in rows.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise SteeringError(
-            f"Expected one direction a layer, all of one width, in {str(path)!r}, found shapes {sorted(shapes)}; "
-            "check the file."
+            f"Expected one direction a layer, all of one width, in {str(path)!r}, found shapes {sorted(shapes)}."
         )
     origin = Origin(model=model, sources=(), expression=expression or path.stem) if model else None
     vector = SteeringVector(torch.stack(list(rows.values())), layers=tuple(rows), origin=origin)
@@ -75,14 +80,16 @@ def vector_at(
     return vector
 
 
-def layer_numbers(names: Mapping[Any, Any], path: Path) -> dict[int, Any]:
-    """A mapping with its keys as layer numbers. Raises SteeringError for other keys."""
+def layer_numbers(by_layer: Any, path: Path) -> dict[int, Any]:
+    """A mapping with its keys as layer numbers. Raises SteeringError for other keys, and for anything else."""
+    if not isinstance(by_layer, Mapping):
+        raise SteeringError(f"Expected directions by layer in {str(path)!r}, found {type(by_layer).__name__!r}.")
     try:
-        numbers = {int(name): value for name, value in names.items()}
+        numbers = {int(name): value for name, value in by_layer.items()}
     except (TypeError, ValueError):
         numbers = {}
-    if not numbers or min(numbers) < 0 or len(numbers) != len(names):
+    if not numbers or min(numbers) < 0 or len(numbers) != len(by_layer):
         raise SteeringError(
-            f"Expected layer numbers from 0 on in {str(path)!r}, found {list(names)[:5]}; check that it is such a file."
+            f"Expected layer numbers from 0 on in {str(path)!r}, found {[*by_layer][:5]}; check that it is such a file."
         )
     return numbers

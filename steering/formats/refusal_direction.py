@@ -5,10 +5,8 @@ The repository reads and adds at the **input** of block L; that is the output of
 
 from pathlib import Path
 
-from torch import Tensor
-
 from steering.errors import SteeringError
-from steering.formats.reading import existing, read_json, read_tensors, vector_at
+from steering.formats.reading import existing, read_json, read_tensor, vector_at
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 
@@ -28,7 +26,4 @@ def from_refusal_direction(path: str | Path, model: ModelIdentity | None = None)
             f"Expected a layer from 1 on in the metadata of {str(file)!r}, found {layer!r}: layer L there is the input "
             "of block L, and before block 0 nothing can be moved here."
         )
-    tensor = read_tensors(file)
-    if not isinstance(tensor, Tensor):
-        raise SteeringError(f"Expected one tensor in {str(file)!r}, found {type(tensor).__name__!r}; check the file.")
-    return vector_at({layer - 1: tensor}, file, model, "refusal_direction")
+    return vector_at({layer - 1: read_tensor(file)}, file, model, "refusal_direction")

@@ -19,13 +19,10 @@ def from_steering_vectors(path: str | Path, model: ModelIdentity | None = None) 
     """
     path = existing(path)
     content = read_tensors(path)
-    if not isinstance(content, dict):
-        raise SteeringError(f"Expected tensors by layer in {str(path)!r}, found {type(content).__name__!r}.")
-    place = content.get("layer_type", "decoder_block")
+    fields = content if isinstance(content, dict) else {}
+    place = fields.get("layer_type", "decoder_block")
     if place != "decoder_block":
         raise SteeringError(
-            f"Expected a vector of 'decoder_block' in {str(path)!r}, found {place!r}; only blocks' outputs are "
-            "moved here."
+            f"Expected a vector of 'decoder_block' in {str(path)!r}, found {place!r}; only blocks' outputs are moved."
         )
-    activations = content.get("layer_activations", content)
-    return vector_at(layer_numbers(activations if isinstance(activations, dict) else {}, path), path, model)
+    return vector_at(layer_numbers(fields.get("layer_activations", content), path), path, model)

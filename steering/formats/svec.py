@@ -30,8 +30,7 @@ def to_aisteer360(exportable: Exportable, path: str | Path) -> None:
     Its control `CAA` moves the one layer that it is told, at a `multiplier` of 1. Raises SteeringError for
     anything but additions at blocks, and where nobody knows the model type.
     """
-    additions = file_additions(exportable, "AISteer360")
-    _write(path, as_fixed(exportable).named_architecture("AISteer360"), additions)
+    _write(path, exportable, "AISteer360", file_additions(exportable, "AISteer360"))
 
 
 def to_activation_steering(exportable: Exportable, path: str | Path) -> None:
@@ -53,13 +52,12 @@ def to_activation_steering(exportable: Exportable, path: str | Path) -> None:
         raise SteeringError(
             f"Activation-steering holds directions in float16, up to 65504, found {largest:g}; lower the slider."
         )
-    shifted = {layer + 1: push for layer, push in additions.items()}
-    _write(path, as_fixed(exportable).named_architecture(consumer), shifted)
+    _write(path, exportable, consumer, {layer + 1: push for layer, push in additions.items()})
 
 
-def _write(path: str | Path, model_type: str, directions: dict[int, Tensor]) -> None:
+def _write(path: str | Path, exportable: Exportable, consumer: str, directions: dict[int, Tensor]) -> None:
     content = {
-        "model_type": model_type,
+        "model_type": as_fixed(exportable).named_architecture(consumer),
         "directions": {str(layer): push.tolist() for layer, push in directions.items()},
         # Both readers want a number; activation-steering writes 1 itself where nothing was explained.
         "explained_variances": {str(layer): 1.0 for layer in directions},
@@ -86,9 +84,8 @@ def from_activation_steering(path: str | Path, model: ModelIdentity | None = Non
     path = existing(path)
     directions = _directions(path)
     if directions.pop(0, None) is not None:
-        warnings.warn(
-            f"left out layer 0 of {path.name!r}: it acts on the embeddings, before the first block", stacklevel=2
-        )
+        found = f"left out layer 0 of {path.name!r}: it acts on the embeddings, before the first block"
+        warnings.warn(found, stacklevel=2)
     if not directions:
         raise SteeringError(f"Expected a layer above 0 in {str(path)!r}, found none; nothing of it can act on a block.")
     return vector_at({layer - 1: values for layer, values in directions.items()}, path, model)
@@ -96,8 +93,4 @@ def from_activation_steering(path: str | Path, model: ModelIdentity | None = Non
 
 def _directions(path: Path) -> dict[int, Any]:
     content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("directions"), dict):
-        raise SteeringError(
-            f"Expected 'directions' by layer in {str(path)!r}, found none; check that it is a .svec file."
-        )
-    return layer_numbers(content["directions"], path)
+    return layer_numbers(content.get("directions") if isinstance(content, dict) else content, path)

@@ -4,7 +4,6 @@ Every hook has `set(strengths)`, called when a slider moves, and `apply(h, track
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -23,16 +22,6 @@ Strengths = Mapping[str, Float[Tensor, " rows"]]
 """Every slider's strength: one, or one a row of the caller's batch."""
 
 
-class BlockHook(Protocol):
-    """Something that changes the residual stream at a block."""
-
-    def set(self, strengths: Strengths) -> None:
-        """Take over the sliders' strengths."""
-
-    def apply(self, h: Float[Tensor, "batch seq d_model"], tracker: TokenTracker) -> Float[Tensor, "batch seq d_model"]:
-        """The moved activations."""
-
-
 class Addition:
     """`h + Σ strength · direction` of plain additions on the same tokens, summed when a slider moves.
 
@@ -44,8 +33,8 @@ class Addition:
         self._directions = directions
         self._choice = token_choice(tokens)
         self._exact = torch.empty(0)
-        self._delta = torch.empty(0, **_placement(block))
-        self._by_row = False
+        weights = (weight for weight in block.parameters() if weight.is_floating_point() and not weight.is_meta)
+        self._delta = next(weights, torch.empty(0)).new_empty(0)  # where and as what the block most likely returns
 
     def set(self, strengths: Strengths) -> None:
         """Work out the sum, (1 or rows, 1, d_model) in float32, and round it to the block's dtype."""
@@ -53,7 +42,6 @@ class Addition:
         delta = sum(parts[1:], start=parts[0])
         # A zero is added as -0.0, the only number that changes neither 0.0 nor -0.0: sliders at 0 are exact.
         self._exact = torch.where(delta == 0, -0.0, delta)
-        self._by_row = len(delta) > 1
         if self._delta.shape == delta.shape:
             with torch.inference_mode():  # no gradient is to flow into what the slider writes
                 self._delta.copy_(self._exact)
@@ -64,22 +52,12 @@ class Addition:
         """One addition in the dtype of `h`."""
         if self._delta.dtype != h.dtype or self._delta.device != h.device:
             self._place(h)
-        delta = self._delta
-        if self._by_row:
-            delta = delta.repeat_interleave(tracker.rows_per_caller_row(len(h), len(delta)), dim=0)
-        moved = add(h, delta)
+        moved = add(h, tracker.at_rows(self._delta, len(h)))
         return moved if self._choice is None else torch.where(tracker.chosen(self._choice, h), moved, h)
 
     def _place(self, like: Tensor) -> None:
         with torch.inference_mode(False):  # inference tensors could not be written over later
             self._delta = self._exact.to(like.device, like.dtype, copy=True)
-
-
-def _placement(block: nn.Module) -> dict[str, Any]:
-    """Device and dtype that a block most likely returns: those of its weights."""
-    weights = (weight for weight in block.parameters() if weight.is_floating_point() and not weight.is_meta)
-    found = next(weights, torch.empty(0))
-    return {"device": found.device, "dtype": found.dtype}
 
 
 class GateReading:
@@ -111,10 +89,7 @@ class GateReading:
             self._factors = torch.where(whole, found, known.to(found.device))
 
     def factors(self, h: Tensor) -> Float[Tensor, "rows 1 1"]:
-        """The factors of the rows under way, each prompt's repeated for its beams.
-
-        Raises SteeringError when these rows' prompts were not read.
-        """
+        """The factors of the rows under way, if their prompts were read; each prompt's repeated for its beams."""
         read = len(self._factors)
         if not read or len(h) % read:
             raise SteeringError(
@@ -147,9 +122,7 @@ class Intervention:
         """The intervention where strength, gate and tokens let it act; elsewhere exactly `h`."""
         if self._idle:
             return h
-        x = self._strength.to(h.device)
-        if len(x) > 1:
-            x = x.repeat_interleave(tracker.rows_per_caller_row(len(h), len(x)), dim=0)
+        x = tracker.at_rows(self._strength.to(h.device), len(h))
         if self._gate is not None:
             x = x * self._gate.factors(h)
         if self._direction.device != h.device:

@@ -1,10 +1,9 @@
 """Sliders attached to a model: forward hooks on its decoder blocks, and the dial that moves them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from types import TracebackType
 from typing import TypeAlias
 
 import torch
@@ -12,12 +11,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from steering.errors import SteeringError
-from steering.hooks.block_hooks import Addition, BlockHook, GateReading, Intervention
+from steering.hooks.block_hooks import Addition, GateReading, Intervention
 from steering.hooks.generate_hook import watch_generate
 from steering.hooks.tracker import TokenTracker
 from steering.models.bridge import Bridge, language_model
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
-from steering.models.hook_points import output_projection
+from steering.models.hook_points import hooked_module
 from steering.models.identity import identify
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Push, Slider, as_slider, check_axes
@@ -25,8 +24,6 @@ from steering.vectors.steering_vector import SteeringVector
 
 SliderValue: TypeAlias = float | Sequence[float] | Tensor
 """A slider's value: one number, or one a row of the batch."""
-Place: TypeAlias = tuple[str, int]
-"""A hook point and a layer."""
 
 
 def attach(
@@ -62,29 +59,21 @@ class Dial:
         """Every push with its slider's name."""
         self._values = {name: torch.zeros(1) for name in sliders}
         self._tracker = TokenTracker(model)
-        self._undo: list[Callable[[], None]] = []
-        self._hooks: dict[Place, list[BlockHook]] = {}
-        try:
-            self._hook(model, blocks)
-        except BaseException:
-            self.detach()
-            raise
-
-    def _hook(self, model: PreTrainedModel, blocks: nn.ModuleList) -> None:
         readings = {push: GateReading(push.gate, self._tracker) for _, push in self.pushes if push.gate is not None}
-        for push, reading in readings.items():  # before the moves at the same block, so that it reads what comes in
-            assert push.gate is not None
-            self._undo.append(blocks[push.gate.layer].register_forward_hook(reading.read).remove)
-        torch.compiler.reset()  # code compiled before would run on without the hooks
-        self._hooks = _hooks_by_place(self.pushes, readings, blocks)
+        self._hooks = _hooks_by_module(self.pushes, readings, blocks)
         self.set()
-        for place, hooks in self._hooks.items():
-            module = _module(blocks, *place)
-            self._undo.append(module.register_forward_hook(partial(self._steer, hooks)).remove)
-        if readings or any(push.tokens != "all" for _, push in self.pushes):
-            self._undo.append(model.register_forward_pre_hook(self._tracker.pass_begins, with_kwargs=True).remove)
-            self._undo.append(model.register_forward_hook(self._tracker.pass_ends, always_call=True).remove)
-        self._undo.append(watch_generate(model, self._tracker.generating))
+        torch.compiler.reset()  # code compiled before would run on without the hooks
+        with ExitStack() as undo:
+            for push, reading in readings.items():  # before the moves at the same block, so that it reads what comes in
+                assert push.gate is not None
+                undo.callback(blocks[push.gate.layer].register_forward_hook(reading.read).remove)
+            for module, hooks in self._hooks.items():
+                undo.callback(module.register_forward_hook(partial(self._steer, hooks)).remove)
+            if readings or any(push.tokens != "all" for _, push in self.pushes):
+                undo.callback(model.register_forward_pre_hook(self._tracker.pass_begins, with_kwargs=True).remove)
+                undo.callback(model.register_forward_hook(self._tracker.pass_ends, always_call=True).remove)
+            undo.callback(watch_generate(model, self._tracker.generating))
+            self._undo = undo.pop_all()
 
     def set(self, /, **values: SliderValue) -> None:
         """Move the named sliders; the others stay.
@@ -126,41 +115,38 @@ class Dial:
         """
         return self._tracker.prompts_of(torch.as_tensor(lengths))
 
-    @contextmanager
-    def one_prompt(self, length: int) -> Iterator[None]:
+    def one_prompt(self, length: int) -> AbstractContextManager[None]:
         """Around passes over parts of one prompt of so many tokens, given as one row.
 
         With a value for each of several rows, the row becomes so many where the first slider moves. Models whose
         positions belong to rows (ALiBi) can't spread.
         """
-        with self.prompt_lengths([length]), self._tracker.spreading():
-            yield
+        return self._tracker.prompts_of(torch.tensor([length]), spreading=True)
 
     def detach(self) -> None:
         """Take every hook off the model. Doing it twice does no harm."""
-        while self._undo:
-            self._undo.pop()()
+        self._undo.close()
 
     def __enter__(self) -> "Dial":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.detach()
 
-    def _steer(self, hooks: list[BlockHook], _block: nn.Module, _inputs: object, output: object) -> object:
+    def _steer(
+        self, hooks: list[Addition | Intervention], _block: nn.Module, _inputs: object, output: object
+    ) -> object:
         h = block_output(output)
         for hook in hooks:
             h = hook.apply(h, self._tracker)
         return with_block_output(output, h)
 
 
-def _hooks_by_place(
+def _hooks_by_module(
     pushes: Sequence[tuple[str, Push]], readings: Mapping[Push, GateReading], blocks: nn.ModuleList
-) -> dict[Place, list[BlockHook]]:
-    """What happens at every place: first the plain additions, summed by their tokens, then the others in order."""
-    hooks: dict[Place, list[BlockHook]] = {}
+) -> dict[nn.Module, list[Addition | Intervention]]:
+    """What happens behind every module: first the plain additions, summed by their tokens, then the others in order."""
+    hooks: dict[nn.Module, list[Addition | Intervention]] = {}
     for hook_point, layer in sorted({(push.hook_point, layer) for _, push in pushes for layer in push.layers}):
         here = [(name, push) for name, push in pushes if push.hook_point == hook_point and layer in push.layers]
         additions: dict[str, dict[str, Tensor]] = defaultdict(dict)
@@ -168,16 +154,10 @@ def _hooks_by_place(
             if push.is_addition:
                 before = additions[push.tokens].get(name, torch.tensor(0.0))
                 additions[push.tokens][name] = before + push.vector[layer] * push.strength
-        module = _module(blocks, hook_point, layer)
-        hooks[hook_point, layer] = [Addition(directions, tokens, module) for tokens, directions in additions.items()]
-        hooks[hook_point, layer] += [
-            Intervention(name, push, layer, readings.get(push)) for name, push in here if not push.is_addition
-        ]
+        module = hooked_module(blocks[layer], hook_point)
+        others = [Intervention(name, push, layer, readings.get(push)) for name, push in here if not push.is_addition]
+        hooks[module] = [*(Addition(directions, on, module) for on, directions in additions.items()), *others]
     return hooks
-
-
-def _module(blocks: nn.ModuleList, hook_point: str, layer: int) -> nn.Module:
-    return blocks[layer] if hook_point == "resid_post" else output_projection(blocks[layer])
 
 
 def _as_rows(name: str, value: SliderValue) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -64,18 +65,14 @@ class PromptCaches:
         gaps = [longest - len(row) for row in rows]
 
         def joined(parts: Sequence[Tensor]) -> Tensor:
-            spread = [
-                part.expand(self._settings, -1, -1, -1) for part in parts
-            ]  # those below the first move have one row
-            padded = [torch.nn.functional.pad(part, (0, 0, gap, 0)) for part, gap in zip(spread, gaps, strict=True)]
-            return torch.cat(padded)
+            spread = (part.expand(self._settings, -1, -1, -1) for part in parts)  # one row below the first move
+            return torch.cat([pad(part, (0, 0, gap, 0)) for part, gap in zip(spread, gaps, strict=True)])
 
         whole = self._empty()
         for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
             if layers[0].is_initialized:
-                whole.update(
-                    joined([layer.keys for layer in layers]), joined([layer.values for layer in layers]), number
-                )
+                keys, values = ([getattr(layer, kind) for layer in layers] for kind in ("keys", "values"))
+                whole.update(joined(keys), joined(values), number)
         return whole
 
     def _run(self, cache: DynamicCache, row: list[int], start: int, stop: int) -> None:
@@ -90,6 +87,5 @@ class PromptCaches:
     def _keeps_all(self, layer: object) -> bool:
         """Whether a layer of the cache holds every token, so that shorter rows can be padded."""
         longest = max(map(len, self._rows), default=0)
-        return type(layer) is DynamicLayer or (
-            isinstance(layer, DynamicSlidingWindowLayer) and longest < layer.sliding_window
-        )
+        fits = isinstance(layer, DynamicSlidingWindowLayer) and longest < layer.sliding_window
+        return fits or type(layer) is DynamicLayer

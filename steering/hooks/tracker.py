@@ -6,7 +6,7 @@ whole sequence again without a cache, with every row repeated for beams. The tra
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,9 +37,7 @@ class TokenTracker:
     @contextmanager
     def generating(self, *args: Any, **kwargs: Any) -> Iterator[None]:
         """Around one call of the model's `generate`, with the call's own arguments."""
-        prompt = next(
-            (kwargs[key] for key in ("input_ids", "inputs", "inputs_embeds") if kwargs.get(key) is not None), None
-        )
+        prompt = _first_given(kwargs, "input_ids", "inputs", "inputs_embeds")
         prompt = args[0] if prompt is None and args else prompt
         if prompt is None:
             yield
@@ -54,44 +52,35 @@ class TokenTracker:
             self._generating_rows, self._prompt_mask = before
 
     @contextmanager
-    def prompts_of(self, lengths: Tensor) -> Iterator[None]:
-        """Declare each row's number of real prompt tokens for the plain forward passes inside."""
-        before, self._given_lengths = self._given_lengths, lengths
-        try:
-            yield
-        finally:
-            self._given_lengths = before
+    def prompts_of(self, lengths: Tensor, spreading: bool = False) -> Iterator[None]:
+        """Declare each row's number of real prompt tokens for the plain forward passes inside.
 
-    @contextmanager
-    def spreading(self) -> Iterator[None]:
-        """Let passes of one row inside become a row for each coefficient where the first slider moves."""
-        self._spreading = True
-        try:
-            yield
-        finally:
-            self._spreading = False
-
-    def rows_per_caller_row(self, rows: int, coefficients: int) -> int:
-        """How often each row of the caller's batch is repeated (for beams) in a pass of `rows` rows.
-
-        Once where a single row spreads over the coefficients: adding them makes the rows.
-        Raises SteeringError when `coefficients` isn't the caller's number of rows.
+        `spreading` lets passes of one row become a row for each coefficient where the first slider moves.
         """
-        if self._spreading and rows == 1:
-            return 1
+        before = self._given_lengths, self._spreading
+        self._given_lengths, self._spreading = lengths, spreading
+        try:
+            yield
+        finally:
+            self._given_lengths, self._spreading = before
+
+    def at_rows(self, coefficients: Tensor, rows: int) -> Tensor:
+        """Coefficients for a pass of `rows` rows: each of the caller's batch repeated for its beams, a single one once.
+
+        They stay as they are where a single row spreads over them: adding them makes the rows.
+        """
+        if len(coefficients) == 1 or (self._spreading and rows == 1):
+            return coefficients
         caller_rows = rows if self._generating_rows is None else self._generating_rows
-        if coefficients != caller_rows or rows % caller_rows:
+        if len(coefficients) != caller_rows or rows % caller_rows:
             raise SteeringError(
-                f"Expected one coefficient for each of the batch's {caller_rows} rows, found {coefficients}; "
+                f"Expected one coefficient for each of the batch's {caller_rows} rows, found {len(coefficients)}; "
                 "set a single number, or as many as the batch has rows."
             )
-        return rows // caller_rows
+        return coefficients.repeat_interleave(rows // caller_rows, dim=0)
 
     def chosen(self, choice: TokenChoice, h: Tensor) -> Bool[Tensor, "rows seq 1"]:
-        """Whether the chosen tokens stand at each position of the pass under way.
-
-        Raises SteeringError when only a part of the model runs, whose positions nobody can tell.
-        """
+        """Whether the chosen tokens stand at each position of the pass under way, if the whole model runs."""
         if self.token_index is None or self.prompt_length is None:
             raise SteeringError(
                 "Expected a forward pass of the whole attached model, found one of a part of it; "
@@ -103,7 +92,7 @@ class TokenTracker:
         """Forward pre-hook of the whole model: place the pass's positions."""
         kwargs = self._forward.bind_partial(*args, **kwargs).arguments
         kwargs = kwargs | kwargs.get("kwargs", {})
-        tokens = next((kwargs[key] for key in ("input_ids", "inputs_embeds") if kwargs.get(key) is not None), None)
+        tokens = _first_given(kwargs, "input_ids", "inputs_embeds")
         if tokens is None:
             return
         rows, seq = tokens.shape[:2]
@@ -146,3 +135,8 @@ class TokenTracker:
         """The prompt's mask with every row repeated for its beams."""
         assert self._prompt_mask is not None
         return self._prompt_mask.repeat_interleave(rows // len(self._prompt_mask), dim=0)
+
+
+def _first_given(arguments: Mapping[str, Any], *names: str) -> Any:
+    """The first of the named arguments that isn't None, if any."""
+    return next((arguments[name] for name in names if arguments.get(name) is not None), None)

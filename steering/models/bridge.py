@@ -23,9 +23,8 @@ class Bridge(Protocol):
 def language_model(model: LanguageModel | Bridge) -> LanguageModel:
     """The model and tokenizer of a bridge; a `LanguageModel` as it is.
 
-    Raises:
-        SteeringError: for a bridge in compatibility mode, which folds the norms into other weights: its residual stream
-            is another one.
+    Raises SteeringError for a bridge in compatibility mode, which folds the norms into other weights: its residual
+    stream is another one.
     """
     if isinstance(model, LanguageModel):
         return model

@@ -7,17 +7,10 @@ from steering.errors import SteeringError, quoted
 
 
 def find_blocks(model: PreTrainedModel, path: str | None = None) -> nn.ModuleList:
-    """The decoder blocks of a causal language model, in order.
+    """The decoder blocks of a causal language model, in order: at a path such as `"transformer.h"`, or else searched.
 
     They are the one `ModuleList` of the text decoder (not a vision or audio tower, not a list inside a block) that has
-    `num_hidden_layers` entries.
-
-    Args:
-        model: any causal language model of transformers.
-        path: where the blocks are, such as `"transformer.h"`, instead of a search.
-
-    Raises:
-        SteeringError: when none or several lists fit, naming every list that was looked at.
+    `num_hidden_layers` entries. Raises SteeringError when none or several fit, naming every list that was looked at.
     """
     n_layers = model.config.get_text_config(decoder=True).num_hidden_layers
     if path is None:
@@ -29,14 +22,14 @@ def find_blocks(model: PreTrainedModel, path: str | None = None) -> nn.ModuleLis
         decoder = model.get_decoder()  # type: ignore[no-untyped-call]
         return only_list_of(n_layers, decoder, "name it, as in blocks='model.layers'")
     blocks = dict(model.named_modules()).get(path)
-    if not isinstance(blocks, nn.ModuleList) or len(blocks) != n_layers:
-        kind = "nothing" if blocks is None else type(blocks).__name__
-        raise SteeringError(
-            f"Expected the {n_layers} decoder blocks of {type(model).__name__!r} at {path!r}, found "
-            f"{f'a list of {len(blocks)}' if isinstance(blocks, nn.ModuleList) else kind}; the lists are "
-            f"{_names_and_lengths(_module_lists(model))}."
-        )
-    return blocks
+    if isinstance(blocks, nn.ModuleList) and len(blocks) == n_layers:
+        return blocks
+    kind = "nothing" if blocks is None else type(blocks).__name__
+    found = f"a list of {len(blocks)}" if isinstance(blocks, nn.ModuleList) else kind
+    raise SteeringError(
+        f"Expected the {n_layers} decoder blocks of {type(model).__name__!r} at {path!r}, found {found}; the lists are "
+        f"{_names_and_lengths(_module_lists(model))}."
+    )
 
 
 def only_list_of(n_layers: int, decoder: nn.Module, remedy: str) -> nn.ModuleList:

@@ -26,12 +26,12 @@ def dequantized_folder(file: Path, dtype: torch.dtype = torch.float32) -> Path:
     """A local folder in transformers' layout with the model and tokenizer of a GGUF file.
 
     The folder is keyed by the file's content and the dtype; it is renamed into place when complete, so a killed
-    conversion leaves nothing that a later one would read.
-
-    Raises:
-        SteeringError: when the file isn't a GGUF file that transformers can convert.
+    conversion leaves nothing that a later one would read. Raises SteeringError for a file that can't be converted.
     """
-    _check_magic(file)
+    with file.open("rb") as stream:
+        magic = stream.read(4)
+    if magic != b"GGUF":
+        raise SteeringError(f"Expected a GGUF file, found {str(file)!r} that begins with {magic!r}; check the path.")
     folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{str(dtype).removeprefix('torch.')}-{_LAYOUT}"
     if folder.is_dir():
         return folder
@@ -46,13 +46,6 @@ def dequantized_folder(file: Path, dtype: torch.dtype = torch.float32) -> Path:
     return folder
 
 
-def _check_magic(file: Path) -> None:
-    with file.open("rb") as stream:
-        magic = stream.read(4)
-    if magic != b"GGUF":
-        raise SteeringError(f"Expected a GGUF file, found {str(file)!r} that begins with {magic!r}; check the path.")
-
-
 def _content_hash(file: Path) -> str:
     digest = hashlib.sha256()
     with file.open("rb") as stream:
@@ -62,15 +55,10 @@ def _content_hash(file: Path) -> str:
 
 
 def _convert(file: Path, dtype: torch.dtype, folder: Path) -> None:
-    source: dict[str, Any] = {
-        "pretrained_model_name_or_path": str(file.parent),
-        "gguf_file": file.name,
-        "local_files_only": True,
-        "trust_remote_code": False,
-    }
+    source: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**source)
-        model = AutoModelForCausalLM.from_pretrained(**source, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **source)
+        model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=dtype, **source)
     except Exception as error:  # transformers raises whatever the file makes its parsers raise
         raise SteeringError(
             f"transformers can't convert the GGUF file {str(file)!r}: {first_line(error)}; try another file."

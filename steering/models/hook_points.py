@@ -24,11 +24,7 @@ _PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj")
 
 
 def hooked_module(block: nn.Module, hook_point: HookPoint) -> nn.Module:
-    """The module whose output is at the hook point of a block; for `z` its input is.
-
-    Raises:
-        SteeringError: for an unknown hook point, or a block whose output projection isn't found.
-    """
+    """The module whose output is at the hook point of a block; for `z` its input is."""
     if hook_point not in get_args(HookPoint):
         raise SteeringError(f"There is no hook point {hook_point!r}; choose from {quoted(get_args(HookPoint))}.")
     return block if hook_point == "resid_post" else output_projection(block)
@@ -55,16 +51,10 @@ def temporary_hooks(hooks: Iterable[tuple[nn.Module, ForwardHook]]) -> Iterator[
 
 
 def output_projection(block: nn.Module) -> nn.Module:
-    """The linear map from all heads' outputs, side by side, to the residual stream.
-
-    Raises:
-        SteeringError: when a block has none under a name that is known.
-    """
-    found: list[nn.Module] = [
-        module
-        for name, module in block.named_modules()
-        if "att" in name.split(".")[0] and name.split(".")[-1] in _PROJECTIONS
-    ]
+    """The linear map from all heads' outputs, side by side, to the stream. Raises SteeringError where none is found."""
+    modules: Iterator[tuple[str, nn.Module]] = block.named_modules()
+    paths = [(name.split("."), module) for name, module in modules]
+    found = [module for path, module in paths if "att" in path[0] and path[-1] in _PROJECTIONS]
     if len(found) != 1:
         raise SteeringError(
             f"Expected one output projection in the attention of {type(block).__name__!r}, found {len(found)} named "

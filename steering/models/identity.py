@@ -6,29 +6,20 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
-_CONFIG_KEYS = (
-    "model_type",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "vocab_size",
-)
+_SIZES = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 
 AllowableMismatch: TypeAlias = Literal["config", "weights", "chat_template", "system_prompt"]
 """A difference between a vector's model and another that a user may accept by name."""
 ALLOWABLE: tuple[AllowableMismatch, ...] = get_args(AllowableMismatch)
 
 
-class ModelIdentity(BaseModel):
+class ModelIdentity(BaseModel, frozen=True, extra="forbid"):
     """Fingerprints of the model on which a vector was made. `None` stands for unknown and matches anything."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     """Hub id, folder or file that was loaded."""
@@ -51,7 +42,7 @@ def identify(
 ) -> ModelIdentity:
     """What can be told from the model alone; the tokenizer's part is unknown."""
     config = model.config.get_text_config(decoder=True)
-    sizes = {key: getattr(config, key, None) for key in _CONFIG_KEYS}
+    sizes = {key: getattr(config, key, None) for key in _SIZES}
     return ModelIdentity(
         name=name or model.config.name_or_path or type(model).__name__,
         revision=revision,
@@ -89,14 +80,12 @@ def _weights_fingerprint(model: PreTrainedModel, blocks: nn.ModuleList) -> str |
 
     None where weights are not in memory (offloaded).
     """
-    embeddings = model.get_input_embeddings()
     middle = max(blocks[len(blocks) // 2].parameters(), key=torch.numel)
     signs = []
-    for weight in (next(embeddings.parameters()), middle):
+    for weight in (next(model.get_input_embeddings().parameters()), middle):
         if weight.is_meta:
             return None
-        # Tensor parallel: every process holds a part.
-        whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
+        whole = weight.full_tensor() if isinstance(weight, DTensor) else weight  # tensor parallel: each holds a part
         flat = whole.detach().flatten()
         signs.append(flat[:: max(1, flat.numel() // 16384)].signbit().cpu().numpy())
     return fingerprint(np.packbits(np.concatenate(signs)).tobytes())

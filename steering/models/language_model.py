@@ -86,10 +86,8 @@ class LanguageModel:
     def identity(self) -> ModelIdentity:
         """What an artifact records of this model."""
         template = self.tokenizer.chat_template
-        known = {
-            "chat_template": fingerprint(str(template).encode()) if template else "none",
-            "system_prompt": self.system_prompt or "",
-        }
+        chat_template = fingerprint(str(template).encode()) if template else "none"
+        known = {"chat_template": chat_template, "system_prompt": self.system_prompt or ""}
         return identify(self.model, self.blocks, self.name, self.revision).model_copy(update=known)
 
     def tokenize(self, chat: ChatLike) -> TokenizedChat:
@@ -113,18 +111,13 @@ class LanguageModel:
         prompt = messages[:-1] if messages[-1].role == "assistant" else messages
         ids = self._prompt_ids(prompt)
         answer_ids = self.tokenizer(answer, add_special_tokens=False).input_ids if answer else []
-        return TokenizedChat(
-            ids=ids + answer_ids, prompt_length=len(ids), instruction_end=len(ids) - self.post_instruction_length
-        )
+        return TokenizedChat(ids + answer_ids, len(ids), len(ids) - self.post_instruction_length)
 
     @cached_property
     def post_instruction_length(self) -> int:
         """Number of template tokens after the user's text: what two prompts with different texts have in common."""
         first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
-        length = 0
-        while first[-1 - length] == second[-1 - length]:
-            length += 1
-        return length
+        return next(back for back, (a, b) in enumerate(zip(first[::-1], second[::-1], strict=False)) if a != b)
 
     def _prompt_ids(self, prompt: Chat) -> list[int]:
         messages = [message.model_dump() for message in prompt]
@@ -133,17 +126,15 @@ class LanguageModel:
         if not self.has_chat_template:
             text = "".join(f"{message['content']}\n" for message in messages)
             return list(self.tokenizer(text).input_ids)
+        options: dict[str, Any] = {"add_generation_prompt": True, "tokenize": True, "return_dict": False}
         try:
-            rendered: Any = self.tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=True, return_dict=False
-            )
+            return list(self.tokenizer.apply_chat_template(messages, **options))
         except TemplateError as error:
             roles = [message["role"] for message in messages]
             raise SteeringError(
                 f"The chat template of {self.identity.name!r} can't render turns {roles}: {error}; "
                 "change the turns, or load the model without a system prompt."
             ) from error
-        return list(rendered)
 
     def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
         """Answers to several prompts in one batch, greedy unless the options say otherwise.
@@ -211,11 +202,10 @@ class LanguageModel:
             ) from error
         tokenizer = deepcopy(self.tokenizer)
         tokenizer.init_kwargs["add_bos_token"] = True  # else TransformerLens loads it again, by its name
-        architecture, config = type(self.model).__name__, self.model.config
+        architecture = type(self.model).__name__
+        known: dict[str, Any] = {"hf_config": self.model.config, "tokenizer": tokenizer}
         try:
-            bridge = build_bridge_from_module(
-                self.model, architecture, hf_config=config, tokenizer=tokenizer, model_name=self.identity.name
-            )
+            bridge = build_bridge_from_module(self.model, architecture, model_name=self.identity.name, **known)
         except ValueError as error:
             raise SteeringError(
                 f"TransformerLens has no bridge for {architecture!r}: {error}; use another model, or another "

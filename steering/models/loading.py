@@ -50,8 +50,7 @@ def load(
         >>> lm = load("smollm2-135m-instruct")  # doctest: +SKIP
         >>> lm.chat("Why is the sky blue?", max_new_tokens=40)  # doctest: +SKIP
     """
-    torch_dtype = _dtype(dtype)
-    label = str(name)
+    label, torch_dtype = str(name), _dtype(dtype)
     source, local = _source(label, torch_dtype)
     options: dict[str, Any] = {"revision": revision} if revision and not local else {}
     options |= {"local_files_only": local, "trust_remote_code": False}
@@ -71,13 +70,9 @@ def load(
     if chat_template is not None:
         tokenizer.chat_template = chat_template or None
     model.train(False)
-    return LanguageModel(model, tokenizer, label, None if local else _commit(source, revision), system_prompt, blocks)
-
-
-def _commit(hub_id: str, revision: str | None) -> str | None:
-    """The commit that a Hub id's files were taken from: the name of the snapshot folder in the Hub's cache."""
-    config = cached_file(hub_id, "config.json", revision=revision)
-    return Path(config).parent.name if config else None
+    cached = None if local else cached_file(source, "config.json", revision=revision)
+    commit = Path(cached).parent.name if cached else None  # a snapshot's folder in the Hub's cache is named after it
+    return LanguageModel(model, tokenizer, label, commit, system_prompt, blocks)
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

@@ -50,8 +50,7 @@ def from_prompt_end(number: int) -> TokenChoice:
 def token_choice(position: TokenPosition) -> TokenChoice | None:
     """The tokens that a slider moves, as a function; None for `all`, which needs no look at the tokens.
 
-    Raises:
-        SteeringError: for an unknown name, and for one that can only be read.
+    Raises SteeringError for an unknown name, and for one that can only be read.
     """
     name, _, number = position.partition(":")
     if position == "all":
@@ -81,11 +80,7 @@ def check_position(position: TokenPosition) -> None:
 
 
 def token_span(chat: TokenizedChat, position: TokenPosition) -> tuple[int, int]:
-    """The chat's tokens at a position: the first, and one past the last.
-
-    Raises:
-        SteeringError: for an unknown name, and where the chat has no token there.
-    """
+    """The chat's tokens at a position: the first, and one past the last. Raises SteeringError where it has none."""
     if position == "last":
         start, stop = len(chat.ids) - 1, len(chat.ids)
     elif position == "post_instruction":

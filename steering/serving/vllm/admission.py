@@ -40,8 +40,7 @@ def when_request_arrives(processor: Any, request: Any, *_: object, **__: object)
 def _admitted(axes: Axes | None, given: Any, request: Any) -> dict[str, float]:
     if axes is None:
         raise SteeringError(
-            "This server has no sliders; start it with "
-            """--additional-config '{"trimtab": {"vectors": {"safety": "safety.safetensors"}}}'."""
+            """This server has no sliders; start it with --additional-config '{"trimtab": {"vectors": {"NAME": "FILE"}}}'."""
         )
     setting = parse_setting(given, axes)
     if setting and request.resumable:
@@ -54,5 +53,4 @@ def _admitted(axes: Axes | None, given: Any, request: Any) -> dict[str, float]:
 
 
 def _prompt_length(request: Any) -> int:
-    tokens = request.prompt_token_ids if request.prompt_token_ids is not None else request.prompt_embeds
-    return len(tokens)
+    return len(request.prompt_embeds if request.prompt_token_ids is None else request.prompt_token_ids)

@@ -1,20 +1,19 @@
 """The sliders of one server by name, and the columns that their pushes take in the buffers."""
 
 import hashlib
-import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, NonNegativeInt, ValidationError
+
+from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
 from steering.vectors.slider import Push, Slider
 
 VARIABLE = "TRIMTAB_VLLM"
 """Environment variable with the options as JSON, for where `--additional-config '{"trimtab": …}'` is in the way."""
-SPARE_COLUMNS = 4
-"""Columns that are kept for axes registered live, unless the option `spare` says otherwise."""
 AFTER_THE_PROMPT = ("answer", "last_prompt_token", "generated")
 """Tokens that all come when a gate has read the prompt, however it was split into chunks."""
 WHATEVER_THE_PROMPT = ("all", "from_token")
@@ -53,6 +52,23 @@ class Column:
         return self.push.intervention == "add"
 
 
+class AxisFile(BaseModel, extra="forbid"):
+    """A slider's or vector's file, and the tokens to move instead of its own."""
+
+    file: Path
+    tokens: str | None = None
+
+
+class Options(BaseModel, extra="forbid"):
+    """What a server may be told about Trimtab."""
+
+    vectors: dict[str, str | AxisFile] = {}
+    spare: NonNegativeInt = 4
+    """Columns that are kept for axes registered live."""
+    folder: str | None = None
+    """Where vectors may be registered from over HTTP."""
+
+
 @dataclass
 class Axes:
     """What a server was told to load; the front end and every worker read the same."""
@@ -60,9 +76,8 @@ class Axes:
     n_layers: int
     d_model: int
     model_type: str
-    spare: int = SPARE_COLUMNS
+    spare: int = 0
     folder: Path | None = None
-    """Where vectors may be registered from over HTTP."""
     by_name: dict[str, Axis] = field(default_factory=dict)
     columns: list[Column] = field(default_factory=list)
 
@@ -72,30 +87,15 @@ class Axes:
 
         Raises SteeringError for options or vectors that can't be used.
         """
-        options = _options(vllm_config)
+        options = _options(vllm_config.additional_config)
         if options is None:
             return None
-        if unknown := set(options) - {"vectors", "spare", "folder"}:
-            raise SteeringError(
-                f"There is no option {quoted(unknown)} for Trimtab in vLLM; choose from 'vectors', 'spare', 'folder'."
-            )
         config = vllm_config.model_config.hf_text_config
-        axes = Axes(config.num_hidden_layers, config.hidden_size, config.model_type)
-        axes.folder = Path(options["folder"]) if options.get("folder") else None
-        vectors, spare = options.get("vectors", {}), options.get("spare", SPARE_COLUMNS)
-        if not isinstance(vectors, Mapping) or not isinstance(spare, int) or spare < 0:
-            raise SteeringError(
-                'Expected Trimtab\'s options as {"vectors": {axis: file}, "spare": number}, '
-                f"found vectors {vectors!r} and spare {spare!r}."
-            )
-        for name, source in vectors.items():
-            source = {"file": source} if isinstance(source, str) else source
-            if not isinstance(source, Mapping) or "file" not in source or set(source) - {"file", "tokens"}:
-                raise SteeringError(
-                    f'Expected a file for axis {name!r}, or {{"file": …, "tokens": …}}, found {source!r}.'
-                )
-            axes.add(axes.read(name, source["file"], source.get("tokens")))
-        axes.spare = spare
+        folder = Path(options.folder) if options.folder else None
+        axes = Axes(config.num_hidden_layers, config.hidden_size, config.model_type, options.spare, folder)
+        for name, source in options.vectors.items():
+            named = AxisFile(file=Path(source)) if isinstance(source, str) else source
+            axes.add(axes.read(name, named.file, named.tokens))
         return axes
 
     def read(self, name: str, path: str | Path, tokens: str | None = None) -> Axis:
@@ -106,35 +106,43 @@ class Axes:
         return Axis(name, slider, content)
 
     def add(self, axis: Axis) -> list[tuple[int, Column]]:
-        """Take the axis up; its new columns. Adding the same content again changes nothing.
-
-        Raises SteeringError for a name that stands for other content: requests under way would change their vector.
-        """
-        known = self.by_name.get(axis.name)
-        if known is not None:
-            if known.digest == axis.digest:
-                return []
-            raise SteeringError(
-                f"The axis {axis.name!r} is already another vector; register the new one under another name."
-            )
+        """Take the axis up; its new columns and their numbers. Adding the same content again changes nothing."""
+        if self._knows(axis):
+            return []
         self.by_name[axis.name] = axis
         first = len(self.columns)
         self.columns += [Column(axis, push) for push in axis.slider.pushes]
         return list(enumerate(self.columns))[first:]
 
+    def add_live(self, axis: Axis) -> list[tuple[int, Column]]:
+        """The same while requests run, paid for with spare columns."""
+        self.check_live(axis)
+        added = self.add(axis)
+        self.spare -= len(added)
+        return added
+
     def check_live(self, axis: Axis) -> None:
         """Raise SteeringError unless the axis can be added to compiled blocks: plain additions, in spare columns."""
         pushes = axis.slider.pushes
-        if any(not push.is_addition for push in pushes):
+        if not all(push.is_addition for push in pushes):
             raise SteeringError(
                 f"The axis {axis.name!r} does more than add, which is built into the blocks at start; "
                 "name it in the server's options."
             )
-        if axis.name not in self.by_name and len(pushes) > self.spare:
+        if not self._knows(axis) and len(pushes) > self.spare:
             raise SteeringError(
                 f"The axis {axis.name!r} needs {len(pushes)} columns, {self.spare} are left; start the server with a "
                 "larger 'spare'."
             )
+
+    def _knows(self, axis: Axis) -> bool:
+        """Whether the axis is here. Raises SteeringError where its name is another's, which requests under way use."""
+        known = self.by_name.get(axis.name)
+        if known is not None and known.digest != axis.digest:
+            raise SteeringError(
+                f"The axis {axis.name!r} is already another vector; register the new one under another name."
+            )
+        return known is not None
 
     def _check(self, name: str, slider: Slider) -> None:
         for push in slider.pushes:
@@ -158,18 +166,16 @@ class Axes:
                 )
 
 
-def _options(vllm_config: Any) -> Mapping[str, Any] | None:
+def _options(additional_config: Any) -> Options | None:
     """What the server was told about Trimtab, by its configuration or else by the environment."""
-    additional = vllm_config.additional_config
-    if isinstance(additional, dict) and "trimtab" in additional:
-        options = additional["trimtab"]
-    elif VARIABLE in os.environ:
-        try:
-            options = json.loads(os.environ[VARIABLE])
-        except json.JSONDecodeError as error:
-            raise SteeringError(f"Expected JSON in the environment variable {VARIABLE}: {error}.") from error
-    else:
-        return None
-    if not isinstance(options, Mapping):
-        raise SteeringError(f'Expected Trimtab\'s options as {{"vectors": {{axis: file}}}}, found {options!r}.')
-    return options
+    where = "'trimtab' in additional_config"
+    try:
+        if isinstance(additional_config, dict) and "trimtab" in additional_config:
+            return Options.model_validate(additional_config["trimtab"])
+        where = f"JSON in the environment variable {VARIABLE}"
+        return Options.model_validate_json(os.environ[VARIABLE]) if VARIABLE in os.environ else None
+    except ValidationError as error:
+        raise SteeringError(
+            f'Expected Trimtab\'s options as {{"vectors": {{axis: file}}, "spare": number, "folder": path}}, as {where}: '
+            f"{first_problem(error)}."
+        ) from error

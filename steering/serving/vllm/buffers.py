@@ -18,12 +18,8 @@ class Buffers:
     def __init__(
         self, tokens: int, columns: Sequence[Column], spare: int, requests: int, device: torch.device, skippable: bool
     ) -> None:
-        self.readers: list[tuple[int, int]] = [
-            (number, token)
-            for number, column in enumerate(columns)
-            if column.push.gate
-            for token in column.push.gate.tokens
-        ]
+        gates = [(number, column.push.gate) for number, column in enumerate(columns) if column.push.gate]
+        self.readers = [(number, token) for number, gate in gates for token in gate.tokens]
         """Column and token, counted from the prompt's end, of every reader."""
         self.requests = requests
         """Number of slots in which gates keep what they read; the one after them is for tokens that nobody reads."""

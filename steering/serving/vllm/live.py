@@ -4,29 +4,38 @@ from pathlib import Path
 from typing import Any
 
 from steering.errors import SteeringError
-from steering.serving.vllm.axes import Axes, Axis
+from steering.serving.vllm.axes import Axes
 
 RPC = "trimtab_add_axis"
 """Name of the method that every worker has for `collective_rpc`."""
 
 
 def add_vllm_axis(llm: Any, name: str, path: str | Path, tokens: str | None = None) -> None:
-    """Register a vector's file under a name in a running `vllm.LLM`; requests may name it from then on.
+    """Register a slider in a running `vllm.LLM`; requests may name it from then on.
 
-    The file must be readable in every worker. Raises SteeringError when it can't serve here.
+    Args:
+        llm: the engine, started with Trimtab.
+        name: the axis; a name that is taken keeps its content.
+        path: a slider's or vector's file, readable in every worker.
+        tokens: tokens that are moved, instead of the slider's own.
+
+    Raises:
+        SteeringError: when it can't serve here.
     """
     axes = axes_of(llm.llm_engine.input_processor)
-    axis = checked(axes, name, path, tokens)
+    axis = axes.read(name, path, tokens)
+    axes.check_live(axis)
     llm.collective_rpc(RPC, args=(name, str(path), tokens))
-    take_up(axes, axis)
+    axes.add_live(axis)
 
 
 async def add_axis_async(engine: Any, name: str, path: str | Path, tokens: str | None = None) -> None:
     """The same for an `AsyncLLM`, such as the one behind the OpenAI server."""
     axes = axes_of(engine.input_processor)
-    axis = checked(axes, name, path, tokens)
+    axis = axes.read(name, path, tokens)
+    axes.check_live(axis)
     await engine.collective_rpc(RPC, args=(name, str(path), tokens))
-    take_up(axes, axis)
+    axes.add_live(axis)
 
 
 def axes_of(processor: Any) -> Axes:
@@ -37,20 +46,3 @@ def axes_of(processor: Any) -> Axes:
             """This engine was started without Trimtab; start it with additional_config={"trimtab": {"vectors": {}}}."""
         )
     return axes
-
-
-def checked(axes: Axes, name: str, path: str | Path, tokens: str | None) -> Axis:
-    """The axis, read and found fit to be added live."""
-    axis = axes.read(name, path, tokens)
-    axes.check_live(axis)
-    known = axes.by_name.get(name)
-    if known is not None and known.digest != axis.digest:
-        axes.add(axis)  # raises
-    return axis
-
-
-def take_up(axes: Axes, axis: Axis) -> list[int]:
-    """Add the axis and pay for it with spare columns; the columns' numbers."""
-    added = axes.add(axis)
-    axes.spare -= len(added)
-    return [number for number, _ in added]

@@ -3,25 +3,22 @@
 from functools import cache
 from typing import Any
 
-from steering.serving.vllm.settings import KEY
+from steering.serving.vllm.settings import setting_of
 
 
 @cache
 def _counters() -> tuple[Any, Any]:
     from prometheus_client import Counter
 
-    requests = "Requests that move a slider, by axis and direction."
-    return (
-        Counter("trimtab_steered_requests", requests, ["axis", "direction"]),
-        Counter("trimtab_steered_tokens", "Tokens of steered requests.", ["kind"]),
-    )
+    about = "Requests that move a slider, by axis and direction."
+    requests = Counter("trimtab_steered_requests", about, ["axis", "direction"])
+    return requests, Counter("trimtab_steered_tokens", "Tokens of steered requests.", ["kind"])
 
 
 def when_request_is_admitted(processor: Any, _result: object, request: Any, *_: object, **__: object) -> None:
     """Count the request, and remember that its tokens are steered."""
-    params = request.sampling_params
-    setting = ((params and params.extra_args) or {}).get(KEY)
-    if not setting or not isinstance(setting, dict):
+    setting = setting_of(request.sampling_params)
+    if not setting:
         return
     requests, tokens = _counters()
     for axis, value in setting.items():

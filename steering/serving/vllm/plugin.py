@@ -1,18 +1,16 @@
 """The entry point that vLLM calls in every process."""
 
+from functools import cache
+
 from steering.serving.vllm.seams import after, check_version
 
-_done = False
 
-
+@cache
 def register() -> None:
     """Install the plugin in this process; doing it again does nothing.
 
     Raises SteeringError for a version of vLLM that isn't known: nobody could tell whose tokens would be moved.
     """
-    global _done
-    if _done:
-        return
     check_version()
     from vllm.v1.engine.input_processor import InputProcessor
     from vllm.v1.engine.output_processor import OutputProcessor
@@ -26,4 +24,3 @@ def register() -> None:
     after(InputProcessor, "process_inputs", admission.when_request_arrives)
     after(OutputProcessor, "add_request", metrics.when_request_is_admitted)
     after(OutputProcessor, "process_outputs", metrics.when_tokens_arrive)
-    _done = True

@@ -6,7 +6,7 @@ import numpy as np
 
 from steering.errors import SteeringError
 from steering.serving.vllm.seams import VERSIONS, after
-from steering.serving.vllm.settings import KEY
+from steering.serving.vllm.settings import setting_of
 from steering.serving.vllm.steps import Batch, StepWriter
 from steering.vectors.slider import SliderValues
 
@@ -19,12 +19,6 @@ def watch_runner(runner: Any, writer: StepWriter) -> None:
         _watch_first(runner, writer)
     else:
         raise SteeringError(f"Expected a model runner of vLLM {VERSIONS}, found {type(runner).__name__}.")
-
-
-def setting_of(sampling_params: Any) -> SliderValues | None:
-    """What admission wrote down; nothing where a request came past it."""
-    setting = (getattr(sampling_params, "extra_args", None) or {}).get(KEY)
-    return setting if isinstance(setting, dict) else None
 
 
 def _watch_first(runner: Any, writer: StepWriter) -> None:
@@ -42,17 +36,11 @@ def _watch_first(runner: Any, writer: StepWriter) -> None:
 
     def steered_forward(*args: Any, **kwargs: Any) -> Any:
         batch = runner.input_batch
-        names = batch.req_ids
-        count = len(names)
-        writer.write(
-            Batch(
-                names,
-                np.diff(runner.query_start_loc.np[: count + 1]),
-                batch.num_computed_tokens_cpu[:count],
-                batch.num_prompt_tokens[:count],
-                [setting_of(runner.requests[name].sampling_params) for name in names],
-            )
-        )
+        names, count = batch.req_ids, len(batch.req_ids)
+        lengths = np.diff(runner.query_start_loc.np[: count + 1])
+        settings = [setting_of(runner.requests[name].sampling_params) for name in names]
+        computed, prompts = batch.num_computed_tokens_cpu[:count], batch.num_prompt_tokens[:count]
+        writer.write(Batch(names, lengths, computed, prompts, settings))
         return forward(*args, **kwargs)
 
     runner._model_forward = steered_forward
@@ -71,15 +59,10 @@ def _watch_second(runner: Any, writer: StepWriter) -> None:
     def prepared(_state: Any, _result: object, batch: Any, _states: object) -> None:
         found = [known.get(name, (None, 0)) for name in batch.req_ids]  # warm-up passes run requests of their own
         count = len(found)
-        writer.write(
-            Batch(
-                batch.req_ids,
-                np.diff(batch.query_start_loc_np[: count + 1]),
-                batch.num_computed_tokens_np[:count],
-                np.array([length for _, length in found], dtype=np.int64),
-                [setting for setting, _ in found],
-            )
-        )
+        lengths = np.diff(batch.query_start_loc_np[: count + 1])
+        prompts = np.array([length for _, length in found], dtype=np.int64)
+        settings = [setting for setting, _ in found]
+        writer.write(Batch(batch.req_ids, lengths, batch.num_computed_tokens_np[:count], prompts, settings))
 
     after(runner.model_state, "add_request", added)
     after(runner.model_state, "remove_request", removed)

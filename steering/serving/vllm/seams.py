@@ -33,15 +33,12 @@ def after(owner: Any, name: str, then: Callable[..., None]) -> None:
             f"Expected vLLM's {getattr(owner, '__name__', type(owner).__name__)}.{name}, found nothing of that name; "
             f"install vLLM {VERSIONS}."
         )
-    is_class = isinstance(owner, type)
 
     @functools.wraps(method)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
-        if is_class:
-            then(args[0], result, *args[1:], **kwargs)
-        else:
-            then(owner, result, *args, **kwargs)
+        itself, *others = args if isinstance(owner, type) else (owner, *args)
+        then(itself, result, *others, **kwargs)
         return result
 
     setattr(owner, name, wrapped)

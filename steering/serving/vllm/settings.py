@@ -12,7 +12,7 @@ from steering.vectors.slider import SliderValues
 KEY = "steering"
 """Name of the setting in `SamplingParams.extra_args`, and so in `vllm_xargs`."""
 LARGEST = 1e4
-"""Values beyond make states overflow, whatever the vector."""
+"""Values beyond make activations overflow, whatever the vector."""
 
 
 def parse_setting(given: Any, axes: Axes) -> dict[str, float]:
@@ -32,6 +32,12 @@ def parse_setting(given: Any, axes: Axes) -> dict[str, float]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             raise SteeringError(f"Expected a number up to ±{LARGEST:g} for slider {name!r}, found {value!r}.")
     return {name: float(given[name]) for name in sorted(given) if given[name] != 0}
+
+
+def setting_of(sampling_params: Any) -> SliderValues | None:
+    """What admission wrote down; nothing where a request came past it."""
+    setting = (getattr(sampling_params, "extra_args", None) or {}).get(KEY)
+    return setting if isinstance(setting, dict) else None
 
 
 def cache_salt(setting: SliderValues, axes: Axes, prompt_length: int, given: str | None) -> str:

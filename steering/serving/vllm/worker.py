@@ -1,15 +1,12 @@
 """A worker: once its model is loaded, buffers, steered blocks, and the runner that fills them."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from steering.models.decoder_blocks import only_list_of
 from steering.serving.vllm.axes import Axes
 from steering.serving.vllm.buffers import Buffers
-from steering.serving.vllm.live import RPC, checked, take_up
+from steering.serving.vllm.live import RPC
 from steering.serving.vllm.modes import check_modes
 from steering.serving.vllm.runners import watch_runner
 from steering.serving.vllm.seams import after
@@ -22,11 +19,7 @@ def when_device_is_ready(wrapper: Any, _result: object) -> None:
     axes = Axes.configured(wrapper.vllm_config)
     if axes is not None:
         check_modes(wrapper.vllm_config, axes)
-        after(wrapper.worker, "load_model", partial(_when_model_is_loaded, axes))
-
-
-def _when_model_is_loaded(axes: Axes, worker: Any, _result: object, **_: object) -> None:
-    SteeredWorker(worker, axes)
+        after(wrapper.worker, "load_model", lambda worker, _result, **_: SteeredWorker(worker, axes))
 
 
 class SteeredWorker:
@@ -35,15 +28,15 @@ class SteeredWorker:
     def __init__(self, worker: Any, axes: Axes) -> None:
         config, runner = worker.vllm_config, worker.model_runner
         self.axes = axes
-        compilation = config.compilation_config
-        tokens = max(config.scheduler_config.max_num_batched_tokens, compilation.max_cudagraph_capture_size or 0)
+        compilation, scheduler = config.compilation_config, config.scheduler_config
+        tokens = max(scheduler.max_num_batched_tokens, compilation.max_cudagraph_capture_size or 0)
         # Python code runs in every step only where nothing is compiled or captured.
         skippable = compilation.mode.name == "NONE" and compilation.cudagraph_mode.name == "NONE"
-        self.buffers = Buffers(
-            tokens, axes.columns, axes.spare, 2 * config.scheduler_config.max_num_seqs, worker.device, skippable
-        )
+        requests = 2 * scheduler.max_num_seqs
+        self.buffers = Buffers(tokens, axes.columns, axes.spare, requests, worker.device, skippable)
         self.blocks: list[SteeredBlock] = []
-        for layer, block in enumerate(_blocks(runner.model, axes.n_layers)):
+        model = runner.model.get_language_model() if hasattr(runner.model, "get_language_model") else runner.model
+        for layer, block in enumerate(only_list_of(axes.n_layers, model, "this model can't be steered in vLLM")):
             if next(block.parameters(), None) is None:
                 continue  # another pipeline stage's
             steered = SteeredBlock(layer, axes.d_model, axes.columns, self.buffers)
@@ -58,14 +51,7 @@ class SteeredWorker:
 
     def add_axis(self, name: str, path: str | Path, tokens: str | None) -> None:
         """Take up an axis while requests run; none can name it before the front end knows it too."""
-        axis = checked(self.axes, name, path, tokens)
-        for number in take_up(self.axes, axis):
+        for number, column in self.axes.add_live(self.axes.read(name, path, tokens)):
             for block in self.blocks:
-                block.add(number, self.axes.columns[number])
-            self.writer.add(number, self.axes.columns[number])
-
-
-def _blocks(model: Any, n_layers: int) -> nn.ModuleList:
-    """The decoder blocks, in the language model of several."""
-    language_model: Any = model.get_language_model() if hasattr(model, "get_language_model") else model
-    return only_list_of(n_layers, language_model, "this model can't be steered in vLLM")
+                block.add(number, column)
+            self.writer.add(number, column)
