@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from trimtab.options import DEFAULT_MODEL, Blocks, DeviceMap, Dtype, Json, Model, ModelOptions, console
+from trimtab.tables import print_table
 
 
 def bench(
@@ -28,16 +28,11 @@ def bench(
         typer.echo(json.dumps(asdict(result)))
         return
     columns = ("ours / reference", "times as fast", "lowest to highest", "ours, s", "reference, s")
-    table = Table(*columns, title=f"{result.model}, {result.dtype}")
+    rows = []
     for line in result.ratios:
-        table.add_row(
-            line.name,
-            f"{line.ratio:.3f}",
-            f"{line.lowest:.3f} to {line.highest:.3f}",
-            f"{line.ours_seconds:.2f}",
-            f"{line.reference_seconds:.2f}",
-        )
-    console.print(table)
+        seconds = (f"{line.ours_seconds:.2f}", f"{line.reference_seconds:.2f}")
+        rows.append((line.name, f"{line.ratio:.3f}", f"{line.lowest:.3f} to {line.highest:.3f}", *seconds))
+    print_table(f"{result.model}, {result.dtype}", columns, rows)
     peak = "" if result.extraction_peak_mb is None else f"{result.extraction_peak_mb:.0f} MB above the loaded model; "
     console.print(
         f"Sweep and loop gave {'the same answers' if result.sweep_is_identical else 'DIFFERENT answers'}. "
