@@ -17,9 +17,6 @@ console = Console(markup=False, highlight=False)
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 Model = Annotated[str, Option("--model", "-m", help="Packaged name, local folder, .gguf file or Hub id.")]
-Dtype = Annotated[str | None, Option(help="Such as bfloat16; the checkpoint's own by default.")]
-DeviceMap = Annotated[str | None, Option(help="Such as auto or cuda; passed to transformers.")]
-Blocks = Annotated[str | None, Option(help="Dotted path of the decoder blocks, where they can't be found.")]
 Tokens = Annotated[
     str | None,
     Option(
@@ -43,11 +40,11 @@ class ModelOptions:
     """Which model, and how it is loaded."""
 
     model: Model = DEFAULT_MODEL
-    dtype: Dtype = None
-    device_map: DeviceMap = None
+    dtype: Annotated[str | None, Option(help="Such as bfloat16; the checkpoint's own by default.")] = None
+    device_map: Annotated[str | None, Option(help="Such as auto or cuda; passed to transformers.")] = None
     revision: Annotated[str | None, Option(help="Branch, tag or commit of a Hub id.")] = None
     system_prompt: Annotated[str | None, Option(help="Put in front of every chat, and recorded in vectors.")] = None
-    blocks: Blocks = None
+    blocks: Annotated[str | None, Option(help="Dotted path of the decoder blocks, where they can't be found.")] = None
 
     def load(self) -> "steering.LanguageModel":
         """Load the model under a spinner of our own, without the library's bars and advice."""

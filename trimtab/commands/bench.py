@@ -6,24 +6,21 @@ from typing import Annotated
 
 import typer
 
-from trimtab.options import DEFAULT_MODEL, Blocks, DeviceMap, Dtype, Json, Model, ModelOptions, console
+from trimtab.options import Json, ModelOptions, console
 from trimtab.tables import print_table
 
 
 def bench(
-    model: Model = DEFAULT_MODEL,
+    model: ModelOptions,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of runs for each ratio; the sweep runs once.")] = 7,
     new_tokens: Annotated[int, typer.Option(min=1, help="New tokens of the decoding runs.")] = 64,
     compiled: Annotated[bool, typer.Option(help="Also compile a copy of the model.")] = False,
-    dtype: Dtype = None,
-    device_map: DeviceMap = None,
-    blocks: Blocks = None,
     as_json: Json = False,
 ) -> None:
     """Measure what steering, extraction and sweeps cost on this machine, beside the bare model."""
     from trimtab.bench import bench as measure
 
-    result = measure(ModelOptions(model, dtype, device_map, blocks=blocks).load(), rounds, new_tokens, compiled)
+    result = measure(model.load(), rounds, new_tokens, compiled)
     if as_json:
         typer.echo(json.dumps(asdict(result)))
         return

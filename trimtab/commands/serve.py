@@ -28,7 +28,8 @@ def serve(
 ) -> None:
     """Serve OpenAI's chat completions with `steering` in the body, each request with its own slider values."""
     check_installed("serve")
-    from trimtab.serve.server import is_loopback, listen, run
+    from trimtab.serve.api import Api
+    from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen, run
     from trimtab.serve.worker import Worker
 
     key = os.environ.get(api_key_env)
@@ -41,4 +42,6 @@ def serve(
             typer.echo(f"Warning: anybody who reaches {host} can use this server; set {api_key_env}.", err=True)
         lm = model.load()
         worker = Worker(lm, vectors.sliders(lm), limits, tokens, vectors.allow_mismatch or ())
-        run(worker, listener, served_name, key, shutdown_seconds)
+        app = Api(worker, served_name, key, LOOPBACK_HOSTS if key is None and is_loopback(host) else None).app()
+        # Clients keep idle connections for uvicorn's default of 5 s: it must not be the server that closes them first.
+        run(app, listener, timeout_graceful_shutdown=shutdown_seconds, timeout_keep_alive=60)

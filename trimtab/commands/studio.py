@@ -25,9 +25,7 @@ def studio(
 ) -> None:
     """Open a web page on this machine: sliders, chats side by side, sweeps, token colors, plots, reports, exports."""
     check_installed("studio")
-    import uvicorn
-
-    from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen
+    from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen, run
     from trimtab.studio.api import Studio
     from trimtab.studio.session import Session
 
@@ -47,5 +45,4 @@ def studio(
         console.print(f"Studio: {url} (Ctrl-C ends it)")
         if browser:
             Timer(0.5, webbrowser.open, [url]).start()  # the socket listens already; the page waits for the server
-        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
-        uvicorn.Server(config).run(sockets=[listener])
+        run(app, listener, log_level="warning", timeout_graceful_shutdown=2)
