@@ -1,12 +1,12 @@
 """Axes that need no file, shipped or extracted once and kept; and parsers that several commands use."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import typer
 
 import steering
-from steering.errors import SteeringError
+from steering.errors import SteeringError, quoted
 
 BUILTIN_AXES = ("safety", "helpfulness")
 _PACKAGE = Path(__file__).parent
@@ -44,10 +44,11 @@ def shipped_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
     return {}
 
 
-def warn_outside_range(axes: "Mapping[str, steering.Slider]", values: Mapping[str, float]) -> None:
-    """Say on stderr which sliders stand where nobody has seen them work."""
+def move(dial: "steering.Dial", values: Mapping[str, float]) -> None:
+    """Set the sliders, and say on stderr which stand where nobody has seen them work."""
+    dial.set(**values)
     for name, value in values.items():
-        low, high = axes[name].range
+        low, high = dial.sliders[name].range
         if not low <= value <= high:
             typer.echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
 
@@ -64,16 +65,22 @@ def slider_values(entries: Sequence[str] | None, **moved: float) -> dict[str, fl
     return values
 
 
+def check_choice(kind: str, name: str, choices: Collection[str]) -> None:
+    """Raise SteeringError for a name that is none of the choices."""
+    if name not in choices:
+        raise SteeringError(f"There is no {kind} {name!r}; choose from {quoted(choices)}.")
+
+
 def parse_layers(text: str | None) -> list[int] | None:
     """`"10-15,20"` -> `[10, …, 15, 20]`; None stays None."""
     if text is None:
         return None
     layers: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
+        ends = part.strip().split("-")
+        if len(ends) > 2 or not all(end.isdecimal() for end in ends):
             raise SteeringError(f"Expected layers such as 12 or 10-15,20, found {text!r}.")
-        layers += range(int(first), int(last or first) + 1)
+        layers += range(int(ends[0]), int(ends[-1]) + 1)
     return layers
 
 

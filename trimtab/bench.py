@@ -1,26 +1,28 @@
 """What steering costs on this machine: measures in pairs, ours beside the bare model or the plain loop.
 
-Both sides of a pair run one after the other, first one and then the other, so that a machine that is now faster and now
-slower disturbs their ratio less. A figure is the median of the ratios, with the lowest and the highest.
+Both sides of a pair run in turn, so that a machine that is now faster and now slower disturbs their ratio less.
 """
 
 import copy
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, StaticCache
+from transformers import StaticCache
 
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
 from steering.activations.recording import TOKENS_PER_BATCH
@@ -75,35 +77,14 @@ def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> Be
     """All measures, with a progress bar."""
     vectors = torch.randn(2, lm.n_layers, lm.d_model, generator=torch.Generator().manual_seed(0)) * PUSH
     sliders = Sliders(first=SteeringVector(vectors[0]), second=SteeringVector(vectors[1]))
-    whole = ContrastSet.builtin("safety")
-    pairs = ContrastSet(whole.pairs[:PAIRS], whole.header)
+    pairs = ContrastSet.builtin("safety")[:PAIRS]
     import sklearn.metrics  # noqa: F401 - the library's own memory isn't extraction's
 
     lm.generate([PROMPT], 2)  # weights that are mapped from a file come into memory when they are first used
     peak = peak_mb(lambda: extract(lm, pairs, progress=False))
-    with tqdm(total=5 if compiled else 4, unit="measure") as bar:
-
-        def measure(name: str, ours: Work, reference: Work, times: int = rounds) -> Ratio:
-            found = paired(name, ours, reference, times)
-            bar.update()
-            return found
-
-        ratios = [
-            measure(
-                f"extraction, {len(pairs)} pairs, all layers / forward passes of their distinct tokens",
-                lambda: extract(lm, pairs, progress=False),
-                _forward_passes(lm, pairs),
-            )
-        ]
-        for rows in (1, 16):
-            bare = partial(lm.generate, [PROMPT] * rows, new_tokens, min_new_tokens=new_tokens)
-            name = f"decoding {new_tokens} tokens, batch {rows}, two axes on all layers / bare"
-            ratios.append(measure(name, _steered(lm, sliders, bare), bare))
-        if compiled:
-            ratios.append(_compiled_decoding(lm, sliders, new_tokens, measure))
-        grid = _SweepGrid(lm, sliders, pairs)
-        name = f"sweep of {len(GRID)}x{len(GRID)} settings, {SWEEP_PROMPTS} prompts, {SWEEP_TOKENS} tokens / loop"
-        ratios.append(measure(name, grid.sweep, grid.loop, 1))
+    answers: list[list[list[str]]] = []
+    measures = _measures(lm, sliders, pairs, rounds, new_tokens, compiled, answers)
+    ratios = [paired(*measure) for measure in tqdm(measures, total=5 if compiled else 4, unit="measure")]
     return BenchResult(
         model=lm.identity.name,
         dtype=str(lm.model.dtype).removeprefix("torch."),
@@ -114,8 +95,43 @@ def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> Be
         start_up_seconds=_start_up(),
         extraction_peak_mb=peak,
         ratios=ratios,
-        sweep_is_identical=all(answers == grid.answers[0] for answers in grid.answers),
+        sweep_is_identical=all(found == answers[0] for found in answers),
     )
+
+
+def _measures(
+    lm: LanguageModel,
+    sliders: Sliders,
+    pairs: ContrastSet,
+    rounds: int,
+    tokens: int,
+    compiled: bool,
+    answers: list[list[list[str]]],
+) -> Iterator[tuple[str, Work, Work, int]]:
+    """Name, our work, the reference and the rounds of every measure; the sweep's and the loop's answers are kept."""
+    rows = [lm.tokenize(chat).ids for pair in pairs for chat in (pair.positive, pair.negative)]
+    name = f"extraction, {len(pairs)} pairs, all layers / forward passes of their distinct tokens"
+    yield name, lambda: extract(lm, pairs, progress=False), partial(_forward_passes, lm, rows), rounds
+    for count in (1, 16):
+        bare = partial(lm.generate, [PROMPT] * count, tokens, min_new_tokens=tokens)
+        name = f"decoding {tokens} tokens, batch {count}, two axes on all layers / bare"
+        yield name, partial(_steered, lm, sliders, bare), bare, rounds
+    if compiled:  # with a static cache; the copy is attached before both are compiled
+        copied = copy.deepcopy(lm.model)
+        ids = torch.tensor([lm.tokenize(PROMPT).ids], device=lm.model.device)
+        with sliders.attach(copied) as dial:
+            dial.set(first=1.0, second=-0.5)
+            compiled_models = [torch.compile(model, fullgraph=True) for model in (copied, lm.model)]
+            steered, plain = (partial(_decode, model, ids, tokens) for model in compiled_models)
+            name = f"compiled decoding {tokens} tokens, static cache, two axes on all layers / compiled bare"
+            yield name, steered, plain, rounds
+    middle = range(lm.n_layers // 2, max(lm.n_layers // 2 + 1, lm.n_layers * 2 // 3))
+    thin = Sliders(**{name: slider.pushes[0].vector.select(middle) for name, slider in sliders.items()})
+    prompts = [pair.positive for pair in pairs[:SWEEP_PROMPTS]]
+    settings = [{"first": first, "second": second} for first, second in product(GRID, GRID)]
+    swept = partial(sweep, lm, thin, prompts, settings, max_new_tokens=SWEEP_TOKENS, progress=False)
+    name = f"sweep of {len(GRID)}x{len(GRID)} settings, {SWEEP_PROMPTS} prompts, {SWEEP_TOKENS} tokens / loop"
+    yield name, lambda: answers.append(swept()), lambda: answers.append(_loop(lm, thin, prompts, settings)), 1
 
 
 def paired(name: str, ours: Work, reference: Work, rounds: int) -> Ratio:
@@ -134,80 +150,44 @@ def paired(name: str, ours: Work, reference: Work, rounds: int) -> Ratio:
     return Ratio(name, statistics.median(ratios), min(ratios), max(ratios), *medians)
 
 
-def _forward_passes(lm: LanguageModel, pairs: ContrastSet) -> Work:
+@torch.inference_mode()
+def _forward_passes(lm: LanguageModel, rows: Sequence[list[int]]) -> None:
     """What extraction can't do without: the decoder over batches of like length, the shared prefix once, no head."""
-    rows = [lm.tokenize(chat).ids for pair in pairs for chat in (pair.positive, pair.negative)]
-
-    @torch.inference_mode()
-    def run() -> None:
-        prefix = shared_prefix(lm, rows, min(map(len, rows)) - 1)
-        for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
-            ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.model.device)
-            cache = prefix.for_rows(len(places))
-            decoder = lm.model.get_decoder()  # type: ignore[no-untyped-call]
-            new = ids[:, prefix.length :]
-            decoder(input_ids=new, attention_mask=mask, past_key_values=cache, use_cache=cache is not None)
-
-    return run
-
-
-def _steered(lm: LanguageModel, sliders: Sliders, work: Work) -> Work:
-    def run() -> None:
-        with sliders.attach(lm) as dial:
-            dial.set(first=1.0, second=-0.5)
-            work()
-
-    return run
-
-
-def _compiled_decoding(lm: LanguageModel, sliders: Sliders, tokens: int, measure: Callable[..., Ratio]) -> Ratio:
-    """Compiled with a static cache, steered beside bare: a copy of the model, attached before both are compiled."""
-    copied = copy.deepcopy(lm.model)
-    ids = torch.tensor([lm.tokenize(PROMPT).ids], device=lm.model.device)
-
-    def decoding(model: PreTrainedModel) -> Work:
-        forward = torch.compile(model, fullgraph=True)
-
-        @torch.inference_mode()
-        def run() -> None:
-            cache = StaticCache(config=model.config, max_cache_len=ids.shape[1] + tokens)
-            step = ids
-            for _ in range(tokens):
-                step = forward(input_ids=step, past_key_values=cache, use_cache=True).logits[:, -1:].argmax(-1)
-
-        return run
-
-    with sliders.attach(copied) as dial:
-        dial.set(first=1.0, second=-0.5)
-        name = f"compiled decoding {tokens} tokens, static cache, two axes on all layers / compiled bare"
-        return measure(name, decoding(copied), decoding(lm.model))
-
-
-class _SweepGrid:
-    """The same grid as one sweep and as a loop of calls."""
-
-    def __init__(self, lm: LanguageModel, sliders: Sliders, pairs: ContrastSet) -> None:
-        middle = range(lm.n_layers // 2, max(lm.n_layers // 2 + 1, lm.n_layers * 2 // 3))
-        self._lm = lm
-        self._sliders = Sliders(**{name: slider.pushes[0].vector.select(middle) for name, slider in sliders.items()})
-        self._prompts = [pair.positive for pair in pairs.pairs[:SWEEP_PROMPTS]]
-        self._settings = [{"first": first, "second": second} for first, second in product(GRID, GRID)]
-        self.answers: list[list[list[str]]] = []
-
-    def sweep(self) -> None:
-        answers = sweep(
-            self._lm, self._sliders, self._prompts, self._settings, max_new_tokens=SWEEP_TOKENS, progress=False
+    prefix = shared_prefix(lm, rows, min(map(len, rows)) - 1)
+    for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
+        ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.model.device)
+        cache = prefix.for_rows(len(places))
+        decoder = lm.model.get_decoder()  # type: ignore[no-untyped-call]
+        decoder(
+            input_ids=ids[:, prefix.length :], attention_mask=mask, past_key_values=cache, use_cache=cache is not None
         )
-        self.answers.append(answers)
 
-    def loop(self) -> None:
-        with self._sliders.attach(self._lm) as dial:
 
-            def answer(prompt: ChatLike, setting: dict[str, float]) -> str:
+def _steered(lm: LanguageModel, sliders: Sliders, work: Work) -> None:
+    with sliders.attach(lm) as dial:
+        dial.set(first=1.0, second=-0.5)
+        work()
+
+
+@torch.inference_mode()
+def _decode(model: Any, ids: Tensor, tokens: int) -> None:
+    """Write so many tokens, greedily, with a static cache."""
+    cache = StaticCache(config=model.config, max_cache_len=ids.shape[1] + tokens)
+    for _ in range(tokens):
+        ids = model(input_ids=ids, past_key_values=cache, use_cache=True).logits[:, -1:].argmax(-1)
+
+
+def _loop(
+    lm: LanguageModel, sliders: Sliders, prompts: Sequence[ChatLike], settings: Sequence[Mapping[str, float]]
+) -> list[list[str]]:
+    """What `sweep` gives, an answer a call."""
+    answers: list[list[str]] = [[] for _ in prompts]
+    with sliders.attach(lm) as dial:
+        for row, prompt in zip(answers, prompts, strict=True):
+            for setting in settings:
                 dial.set(**setting)
-                return self._lm.chat(prompt, SWEEP_TOKENS)
-
-            self.answers.append([[answer(prompt, setting) for setting in self._settings] for prompt in self._prompts])
+                row.append(lm.chat(prompt, SWEEP_TOKENS))
+    return answers
 
 
 def _start_up() -> float:
@@ -234,7 +214,8 @@ def peak_mb(work: Work) -> float | None:
 
 def kilobytes(name: str, process: int | str = "self") -> int:
     """What Linux says of a process' memory: `VmRSS` is what it takes now, `VmHWM` the highest."""
-    return next(int(line.split()[1]) for line in _lines(Path(f"/proc/{process}/status")) if line.startswith(name))
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def machine() -> str:
@@ -242,9 +223,5 @@ def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     cpuinfo = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in _lines(cpuinfo) if line.startswith("model name")]
+    names = re.findall(r"^model name\s*: (.*)", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.is_file() else []
     return f"{len(names) or os.cpu_count()} x {names[0] if names else platform.machine()}"
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.is_file() else []

@@ -1,14 +1,12 @@
 """What `trimtab evaluate` and `trimtab compare` share: the grid, the prompts, how they are answered, who judges."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
-import steering
 from steering.errors import SteeringError, quoted
 from trimtab.options import MaxNewTokens, ModelOptions
 
@@ -25,35 +23,29 @@ KEY_VARIABLE = "TRIMTAB_JUDGE_KEY"
 class GridOptions:
     """What is measured at every setting of a grid."""
 
-    values: Annotated[str, typer.Option(help="Slider values of the grid; 0 among them.")] = "-1,0,1"
-    prompts: Annotated[int, typer.Option(min=2, help="Prompts of a kind.")] = 24
+    values: Annotated[str, Option(help="Slider values of the grid; 0 among them.")] = "-1,0,1"
+    prompts: Annotated[int, Option(min=2, help="Prompts of a kind.")] = 24
     benchmark: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--benchmark",
             "-b",
-            help="built-in, NAME (from the Hub) or NAME=FILE, repeatable: prompts to answer and judge.",
+            help="built-in, NAME (of the Hub) or NAME=FILE, repeatable: prompts to answer and judge.",
         ),
     ] = None
-    templates: Annotated[
-        str | None, typer.Option(help="File of jailbreak templates: the harmful prompts are answered in them too.")
-    ] = None
+    templates: Annotated[str | None, Option(help="Jailbreak templates to answer the harmful prompts in too.")] = None
     judge: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="refusal-judge (the default), a published list such as gcg or xstest, llama-guard=MODEL, "
             "wildguard=MODEL, harmbench=MODEL, or endpoint=MODEL@URL, its key in TRIMTAB_JUDGE_KEY; repeatable, "
             "figures are the first's."
         ),
     ] = None
-    seeds: Annotated[str | None, typer.Option(help="Such as 0,1,2: one sampled answer for each; greedy without.")] = (
-        None
-    )
-    temperature: Annotated[float, typer.Option(min=0.01, help="Temperature of sampled answers.")] = 1.0
+    seeds: Annotated[str | None, Option(help="Such as 0,1,2: one sampled answer for each; greedy without.")] = None
+    temperature: Annotated[float, Option(min=0.01, help="Temperature of sampled answers.")] = 1.0
     max_new_tokens: MaxNewTokens = 64
-    cells: Annotated[
-        str | None, typer.Option(help="Folder that finished cells are kept in: a killed run goes on from there.")
-    ] = None
+    cells: Annotated[str | None, Option(help="Folder of finished cells: a killed run goes on from there.")] = None
 
     def grid(self) -> list[float]:
         """`"-1,0,1"` -> `[-1.0, 0.0, 1.0]`."""
@@ -83,9 +75,7 @@ class GridOptions:
         if self.templates is not None:
             wrapped = [in_templates(one, self.templates) for one in found if one.of_kind("harmful")]
             if not wrapped:
-                raise SteeringError(
-                    "Expected harmful prompts to put into the templates, found none; name a --benchmark."
-                )
+                raise SteeringError("Expected harmful prompts for the templates, found none; name a --benchmark.")
             found += wrapped
         return found
 
@@ -109,18 +99,15 @@ def _judge(entry: str) -> "Judge":
     from probes.judges import EndpointJudge, HarmBenchJudge, LlamaGuardJudge, RefusalJudge, WildGuardJudge
     from probes.judges.substring_lists import SUBSTRING_LISTS, SubstringJudge
 
-    by_model: dict[str, Callable[[steering.LanguageModel], Judge]] = {
-        "llama-guard": LlamaGuardJudge,
-        "wildguard": WildGuardJudge,
-        "harmbench": HarmBenchJudge,
-    }
+    by_model = {"llama-guard": LlamaGuardJudge, "wildguard": WildGuardJudge, "harmbench": HarmBenchJudge}
     if entry == "refusal-judge":
         return RefusalJudge()
     if entry in SUBSTRING_LISTS:
         return SubstringJudge(entry)
     kind, _, name = entry.partition("=")
     if kind in by_model and name:
-        return by_model[kind](ModelOptions(name).load())
+        judge: Judge = by_model[kind](ModelOptions(name).load())
+        return judge
     model, at, url = name.partition("@")
     if kind == "endpoint" and model and at:
         return EndpointJudge(url, model, api_key=os.environ.get(KEY_VARIABLE))

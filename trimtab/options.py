@@ -1,13 +1,13 @@
 """Options that several commands share, in groups: a command takes `model: ModelOptions`, and gets a model of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, get_origin
 
-import typer
 from rich.console import Console
+from typer import Option
 
 import steering
 from steering.errors import SteeringError
@@ -16,29 +16,23 @@ from trimtab.axes import BUILTIN_AXES, builtin_axis
 console = Console(markup=False, highlight=False)
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
-Model = Annotated[str, typer.Option("--model", "-m", help="Packaged name, local folder, .gguf file or Hub id.")]
-Dtype = Annotated[str | None, typer.Option(help="Such as bfloat16; the checkpoint's own by default.")]
-DeviceMap = Annotated[str | None, typer.Option(help="Such as auto or cuda; passed to transformers.")]
-Blocks = Annotated[str | None, typer.Option(help="Dotted path of the decoder blocks, where they can't be found.")]
+Model = Annotated[str, Option("--model", "-m", help="Packaged name, local folder, .gguf file or Hub id.")]
 Tokens = Annotated[
     str | None,
-    typer.Option(
-        help="Which tokens the sliders move: all, prompt, generated, answer, last_prompt_token or from_token:K; "
-        "the sliders' own by default."
+    Option(
+        help="Tokens to move: all, prompt, generated, answer, last_prompt_token, from_token:K; else the sliders' own."
     ),
 ]
 AllowMismatch = Annotated[
     list[str] | None,
-    typer.Option(help="Difference to accept of vector and model: config, weights, chat_template or system_prompt."),
+    Option(help="Difference to accept of vector and model: config, weights, chat_template or system_prompt."),
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", help="ROLE=FILE.jsonl, repeatable: your own pairs as safety, safety-response, … of a recipe."
-    ),
+    Option("--set", help="ROLE=FILE.jsonl, repeatable: your own pairs as safety, safety-response, … of a recipe."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-MaxNewTokens = Annotated[int, typer.Option(min=1, help="Length of an answer at most, in tokens.")]
+Json = Annotated[bool, Option("--json", help="Print JSON for programs.")]
+MaxNewTokens = Annotated[int, Option(min=1, help="Length of an answer at most, in tokens.")]
 
 
 @dataclass(frozen=True)
@@ -46,13 +40,11 @@ class ModelOptions:
     """Which model, and how it is loaded."""
 
     model: Model = DEFAULT_MODEL
-    dtype: Dtype = None
-    device_map: DeviceMap = None
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")] = None
-    system_prompt: Annotated[str | None, typer.Option(help="Put in front of every chat, and recorded in vectors.")] = (
-        None
-    )
-    blocks: Blocks = None
+    dtype: Annotated[str | None, Option(help="Such as bfloat16; the checkpoint's own by default.")] = None
+    device_map: Annotated[str | None, Option(help="Such as auto or cuda; passed to transformers.")] = None
+    revision: Annotated[str | None, Option(help="Branch, tag or commit of a Hub id.")] = None
+    system_prompt: Annotated[str | None, Option(help="Put in front of every chat, and recorded in vectors.")] = None
+    blocks: Annotated[str | None, Option(help="Dotted path of the decoder blocks, where they can't be found.")] = None
 
     def load(self) -> "steering.LanguageModel":
         """Load the model under a spinner of our own, without the library's bars and advice."""
@@ -61,14 +53,8 @@ class ModelOptions:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         with Console(stderr=True).status("loading the model"):
-            return steering.load(
-                self.model,
-                dtype=self.dtype,
-                device_map=self.device_map,
-                revision=self.revision,
-                system_prompt=self.system_prompt,
-                blocks=self.blocks,
-            )
+            options = asdict(self)
+            return steering.load(options.pop("model"), **options)
 
 
 @dataclass(frozen=True)
@@ -77,21 +63,19 @@ class VectorOptions:
 
     vectors: Annotated[
         list[str] | None,
-        typer.Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: built-in safety and helpfulness."),
+        Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: built-in safety and helpfulness."),
     ] = None
     allow_mismatch: AllowMismatch = None
 
-    def axes(self, lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
-        """The sliders by axis, checked against the model; without entries, safety and helpfulness."""
-        if not self.vectors:
-            return {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
-        axes = {}
-        for entry in self.vectors:
+    def sliders(self, lm: "steering.LanguageModel") -> "steering.Sliders":
+        """The sliders, checked against the model; without entries, safety and helpfulness."""
+        axes = {} if self.vectors else {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
+        for entry in self.vectors or ():
             name, separator, file = entry.partition("=")
             if not separator or not name.isidentifier():
                 raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
             axes[name] = steering.Slider.load(file, lm, self.allow_mismatch or ())
-        return axes
+        return steering.Sliders(**axes)
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -16,7 +16,7 @@ def balanced(
 ) -> None:
     """Make both sliders so that each acts on its own prompts: safety on harmful ones, helpfulness on the others."""
     folder = write_folder(out)
-    for name, vector in steering.Sliders.balanced(model.load()).axes.items():
-        vector.save(folder / f"{name}.safetensors")
-        print_slider(vector)
+    for name, slider in steering.Sliders.balanced(model.load()).items():
+        slider.save(folder / f"{name}.safetensors")
+        print_slider(slider)
     console.print(f"Written to {folder}")

@@ -5,39 +5,31 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from trimtab.options import DEFAULT_MODEL, Blocks, DeviceMap, Dtype, Json, Model, ModelOptions, console
+from trimtab.options import Json, ModelOptions, console
+from trimtab.tables import print_table
 
 
 def bench(
-    model: Model = DEFAULT_MODEL,
+    model: ModelOptions,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of runs for each ratio; the sweep runs once.")] = 7,
     new_tokens: Annotated[int, typer.Option(min=1, help="New tokens of the decoding runs.")] = 64,
     compiled: Annotated[bool, typer.Option(help="Also compile a copy of the model.")] = False,
-    dtype: Dtype = None,
-    device_map: DeviceMap = None,
-    blocks: Blocks = None,
     as_json: Json = False,
 ) -> None:
     """Measure what steering, extraction and sweeps cost on this machine, beside the bare model."""
     from trimtab.bench import bench as measure
 
-    result = measure(ModelOptions(model, dtype, device_map, blocks=blocks).load(), rounds, new_tokens, compiled)
+    result = measure(model.load(), rounds, new_tokens, compiled)
     if as_json:
         typer.echo(json.dumps(asdict(result)))
         return
     columns = ("ours / reference", "times as fast", "lowest to highest", "ours, s", "reference, s")
-    table = Table(*columns, title=f"{result.model}, {result.dtype}")
+    rows = []
     for line in result.ratios:
-        table.add_row(
-            line.name,
-            f"{line.ratio:.3f}",
-            f"{line.lowest:.3f} to {line.highest:.3f}",
-            f"{line.ours_seconds:.2f}",
-            f"{line.reference_seconds:.2f}",
-        )
-    console.print(table)
+        seconds = (f"{line.ours_seconds:.2f}", f"{line.reference_seconds:.2f}")
+        rows.append((line.name, f"{line.ratio:.3f}", f"{line.lowest:.3f} to {line.highest:.3f}", *seconds))
+    print_table(f"{result.model}, {result.dtype}", columns, rows)
     peak = "" if result.extraction_peak_mb is None else f"{result.extraction_peak_mb:.0f} MB above the loaded model; "
     console.print(
         f"Sweep and loop gave {'the same answers' if result.sweep_is_identical else 'DIFFERENT answers'}. "

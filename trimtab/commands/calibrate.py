@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 import steering
 from steering.files import atomic_write
@@ -11,23 +11,22 @@ from trimtab.options import AllowMismatch, ModelOptions, console
 
 
 def calibrate(
-    vector: Annotated[str, typer.Argument(help="Vector file.")],
-    out: Annotated[str, typer.Option("--out", "-o", help="File for the calibrated vector.")],
+    vector: Annotated[str, Argument(help="Vector file.")],
+    out: Annotated[str, Option("--out", "-o", help="File for the calibrated vector.")],
     model: ModelOptions,
-    axis: Annotated[str, typer.Option(help="safety or helpfulness: what the slider is to raise.")] = "safety",
-    kl_budget: Annotated[float, typer.Option(help="Nats of KL that slider 1 may cost on ordinary prompts.")] = 0.1,
-    prompts: Annotated[int, typer.Option(min=2, help="Prompts of a kind to tune on.")] = 24,
+    axis: Annotated[str, Option(help="safety or helpfulness: what the slider is to raise.")] = "safety",
+    kl_budget: Annotated[float, Option(help="Nats of KL that slider 1 may cost on ordinary prompts.")] = 0.1,
+    prompts: Annotated[int, Option(min=2, help="Prompts of a kind to tune on.")] = 24,
     allow_mismatch: AllowMismatch = None,
 ) -> None:
     """Find the layers, the unit and the range of a slider on tuning data, and write them into the vector."""
-    from probes.calibration import calibrate as find
-    from probes.calibration import tuning_data
+    from probes import calibration
 
-    own, ordinary = tuning_data(axis, prompts)
+    data = calibration.tuning_data(axis, prompts)
     with atomic_write(out) as temporary:
         lm = model.load()
         found = steering.Slider.load(vector, lm, allow_mismatch or ())
-        calibrated = find(lm, found, own, ordinary, kl_budget=kl_budget)
+        calibrated = calibration.calibrate(lm, found, *data, kl_budget=kl_budget)
         calibrated.save(temporary)
     print_slider(calibrated)
     console.print(f"Written to {out}")

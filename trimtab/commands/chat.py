@@ -6,7 +6,7 @@ import typer
 
 import steering
 from steering.errors import SteeringError
-from trimtab.axes import slider_values, warn_outside_range
+from trimtab.axes import move, slider_values
 from trimtab.options import MaxNewTokens, ModelOptions, Tokens, VectorOptions, console
 
 if TYPE_CHECKING:
@@ -32,18 +32,14 @@ def chat(
     from steering.data.chats import Message
 
     lm = model.load()
-    axes = vectors.axes(lm)
-    start = slider_values(None, safety=safety, helpfulness=helpfulness)
-    with steering.Sliders(**axes).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
-        dial.set(**start)
-        warn_outside_range(axes, start)
+    with vectors.sliders(lm).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
+        move(dial, slider_values(None, safety=safety, helpfulness=helpfulness))
         console.print(HELP)
         _show_sliders(dial)
         history: list[Message] = []
-        while (line := _read_line()) is not None:
+        while (line := _read_line()) not in ("/quit", "/exit"):
             if line.startswith("/"):
-                if not _obey(line, dial, history):
-                    return
+                _obey(line, dial, history)
             elif line:
                 history.append(Message(role="user", content=line))
                 streamer = TextStreamer(lm.tokenizer, skip_prompt=True, skip_special_tokens=True)
@@ -51,18 +47,16 @@ def chat(
                 history.append(Message(role="assistant", content=answer))
 
 
-def _read_line() -> str | None:
+def _read_line() -> str:
     try:
         return console.input("[bold]> [/bold]", markup=True).strip()
     except EOFError:
-        return None
+        return "/quit"
 
 
-def _obey(line: str, dial: "steering.Dial", history: "list[Message]") -> bool:
-    """Obey a line that begins with a slash; False ends the conversation."""
+def _obey(line: str, dial: "steering.Dial", history: "list[Message]") -> None:
+    """Obey a line that begins with a slash."""
     name, _, value = line.removeprefix("/").partition(" ")
-    if name in ("quit", "exit"):
-        return False
     if name == "sliders":
         _show_sliders(dial)
     elif name == "reset":
@@ -70,14 +64,12 @@ def _obey(line: str, dial: "steering.Dial", history: "list[Message]") -> bool:
         console.print("The conversation starts afresh.")
     elif name in dial.sliders:
         try:
-            dial.set(**{name: float(value)})
-            warn_outside_range(dial.sliders, {name: float(value)})
+            move(dial, {name: float(value)})
             _show_sliders(dial)
         except (SteeringError, ValueError):
             console.print(f"Expected a number, as in /{name} 0.8, found {value!r}.")
     else:
         console.print(f"There is no command {line!r}. {HELP}")
-    return True
 
 
 def _show_sliders(dial: "steering.Dial") -> None:

@@ -1,16 +1,15 @@
 """`trimtab evaluate`: how far each slider moves its own score and the other's."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-import steering
 from steering.errors import SteeringError
 from steering.files import atomic_write
 from trimtab.measuring import GridOptions
 from trimtab.options import ModelOptions, VectorOptions, console
+from trimtab.tables import print_table
 
 if TYPE_CHECKING:
     from probes.effects import CrossEffects
@@ -35,11 +34,11 @@ def evaluate(
     with atomic_write(out) as temporary, nullcontext() if html is None else atomic_write(html) as page:
         judges = options.judges()
         lm = model.load()
-        axes = vectors.axes(lm)
+        sliders = vectors.sliders(lm)
         report = measure(
             lm,
-            steering.Sliders(**axes),
-            dict.fromkeys(axes, grid),
+            sliders,
+            dict.fromkeys(sliders, grid),
             None if benchmarks else builtin_scores(options.prompts),
             benchmarks=benchmarks,
             judges=judges,
@@ -55,8 +54,10 @@ def evaluate(
 
 def print_report(report: "Report") -> None:
     """The cross-effect matrices, how orderly each slider is, and the means of every setting."""
+    from probes.html_report import figure, share
     from steering.display.labels import setting_label
 
+    settings = [setting_label(setting) for setting in report.settings]
     if report.has_own_scores:
         unit = "standard deviations of the bare score, a unit of slider"
         _print_matrix(report.cross_effects, f"Cross-effects: slope, in {unit}")
@@ -67,52 +68,29 @@ def print_report(report: "Report") -> None:
             f"{report.anti_steerable_fraction(axis):.0%} of prompts move the wrong way"
         )
     if report.scores:
-        means = Table("setting", title="Mean scores")
-        for name in report.scores:
-            means.add_column(name, justify="right")
-        for place, setting in enumerate(report.settings):
-            cells = (f"{sum(rows[place]) / len(rows[place]):+.3f}" for rows in report.scores.values())
-            means.add_row(setting_label(setting), *cells)
-        console.print(means)
-    if report.verdicts:
-        _print_answers(report)
-
-
-def _print_matrix(effects: "CrossEffects", title: str) -> None:
-    from probes.html_report import figure
-
-    matrix = Table("score", title=title)
-    for slider in effects.sliders:
-        matrix.add_column(slider, justify="right")
-    for name, row in zip(effects.scores, effects.slopes, strict=True):
-        matrix.add_row(name, *map(figure, row))
-    console.print(matrix)
-    for name, row, own in zip(effects.scores, effects.leakage, effects.sliders, strict=True):
-        for slider, leak in zip(effects.sliders, row, strict=True):
-            if slider != own:
-                console.print(f"leakage of {slider} onto {name}: {figure(leak)}")
-
-
-def _print_answers(report: "Report") -> None:
-    from probes.html_report import figure, share
-    from steering.display.labels import setting_label
-
-    try:
-        effects = report.outcome_effects()
-    except SteeringError:
-        pass  # not every axis has an outcome of its own
-    else:
-        _print_matrix(effects, "Cross-effects on answers: share of prompts, a unit of slider")
+        means = ([f"{sum(row) / len(row):+.3f}" for row in rows] for rows in report.scores.values())
+        print_table("Mean scores", ["setting", *report.scores], zip(settings, *means, strict=True))
+    if not report.verdicts:
+        return
+    with suppress(SteeringError):  # not every axis has an outcome of its own
+        _print_matrix(report.outcome_effects(), "Cross-effects on answers: share of prompts, a unit of slider")
     rates = report.rates()
     first, *others = report.verdicts
-    answers = Table("setting", title=f"Answers: {report.decoding}, judged by {first}")
-    for name in rates[0]:
-        answers.add_column(name, justify="right")
-    for setting, row in zip(report.settings, rates, strict=True):
-        answers.add_row(setting_label(setting), *map(share, row.values()))
-    console.print(answers)
+    rows = [[setting, *map(share, row.values())] for setting, row in zip(settings, rates, strict=True)]
+    print_table(f"Answers: {report.decoding}, judged by {first}", ["setting", *rates[0]], rows)
     for other in others:
         found = report.judges_agree(first, other)
         if found.share is not None:
             kappa = "undefined" if found.kappa is None else figure(found.kappa)
             console.print(f"{first} and {other} agree on {found.share.value:.0%} of answers, kappa {kappa}")
+
+
+def _print_matrix(effects: "CrossEffects", title: str) -> None:
+    from probes.html_report import figure
+
+    rows = [[name, *map(figure, row)] for name, row in zip(effects.scores, effects.slopes, strict=True)]
+    print_table(title, ["score", *effects.sliders], rows)
+    for name, row, own in zip(effects.scores, effects.leakage, effects.sliders, strict=True):
+        for slider, leak in zip(effects.sliders, row, strict=True):
+            if slider != own:
+                console.print(f"leakage of {slider} onto {name}: {figure(leak)}")

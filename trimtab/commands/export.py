@@ -4,53 +4,46 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 import steering
-from steering.errors import SteeringError, quoted
-from trimtab.axes import parse_layers, slider_values, write_folder
+from steering.errors import SteeringError
+from trimtab.axes import check_choice, parse_layers, slider_values, write_folder
 from trimtab.options import ModelOptions, console
 
 HUB = "hub"
 
 
 def export(
-    vectors: Annotated[list[str], typer.Argument(help="Vector files; NAME=FILE where the file's name isn't the axis.")],
+    vectors: Annotated[list[str], Argument(help="Vector files; NAME=FILE where the file's name isn't the axis.")],
     to: Annotated[
         str,
-        typer.Option(
+        Option(
             help="gguf, repeng, easysteer, lm-eval, aisteer360, activation-steering or npz: a file; "
             "baked, orthogonalized or peft: a folder, with --model; hub: a folder to upload."
         ),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="File or folder to write.")],
+    out: Annotated[str, Option("--out", "-o", help="File or folder to write.")],
     model: ModelOptions,
     slider: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, repeatable: what is written; 1 for vectors without it.")
+        list[str] | None, Option(help="NAME=VALUE, repeatable: what is written; 1 for vectors without it.")
     ] = None,
-    layers: Annotated[
-        str | None, typer.Option(help="Such as 10-15,20: move these instead of the vectors' own.")
-    ] = None,
-    each: Annotated[bool, typer.Option("--each", help="One file a vector, in the folder --out.")] = False,
-    model_type: Annotated[
-        str | None, typer.Option(help="Such as llama, for vectors that don't know their model.")
-    ] = None,
-    report: Annotated[str | None, typer.Option(help="hub: a report of `trimtab evaluate`, for the card.")] = None,
-    license: Annotated[str, typer.Option(help="hub: the license that you give the vectors under.")] = "apache-2.0",
-    base_model: Annotated[str | None, typer.Option(help="hub: Hub id of the model that they move.")] = None,
+    layers: Annotated[str | None, Option(help="Such as 10-15,20: move these instead of the vectors' own.")] = None,
+    each: Annotated[bool, Option("--each", help="One file a vector, in the folder --out.")] = False,
+    model_type: Annotated[str | None, Option(help="Such as llama, for vectors that don't know their model.")] = None,
+    report: Annotated[str | None, Option(help="hub: a report of `trimtab evaluate`, for the card.")] = None,
+    license: Annotated[str, Option(help="hub: the license that you give the vectors under.")] = "apache-2.0",
+    base_model: Annotated[str | None, Option(help="hub: Hub id of the model that they move.")] = None,
 ) -> None:
     """Write vectors, or a setting of several sliders, for another tool. What it can't express is refused."""
     from steering.formats import EXPORTS, MODEL_EXPORTS, SUFFIXES, FixedSliders
     from steering.formats.hub import to_hub_folder
 
-    if to not in (*EXPORTS, *MODEL_EXPORTS, HUB):
-        raise SteeringError(f"There is no export {to!r}; choose from {quoted((*EXPORTS, *MODEL_EXPORTS, HUB))}.")
+    check_choice("export", to, (*EXPORTS, *MODEL_EXPORTS, HUB))
     sliders = _sliders(vectors, layers)
     if to == HUB:
         if slider or each:
-            raise SteeringError(
-                "A folder for the Hub holds whole vectors, each in its own file; leave out --slider, --each."
-            )
+            raise SteeringError("A folder for the Hub holds whole vectors in their files; leave out --slider, --each.")
         to_hub_folder(sliders.axes, out, license=license, base_model=base_model, measured=_measured(report))
     else:
         setting = FixedSliders(sliders, dict.fromkeys(sliders.axes, 1.0) | slider_values(slider), model_type)
@@ -89,16 +82,11 @@ def _measured(report: str | None) -> str:
 
     found = Report.load(report)
     effects = found.cross_effects
-    rows = (
-        f"| {name} | {' | '.join(map(str, row))} |" for name, row in zip(effects.scores, effects.slopes, strict=True)
+    text = (
+        f"What a unit of each slider adds to each score, on {found.model.name!r}, in standard deviations of the "
+        "bare model's score over prompts, with 95 % intervals:\n\n"
+        f"| score | {' | '.join(effects.sliders)} |\n|---|{'---|' * len(effects.sliders)}"
     )
-    return "\n".join(
-        [
-            f"What a unit of each slider adds to each score, on {found.model.name!r}, in standard deviations of the "
-            "bare model's score over prompts, with 95 % intervals:",
-            "",
-            f"| score | {' | '.join(effects.sliders)} |",
-            f"|---|{'---|' * len(effects.sliders)}",
-            *rows,
-        ]
-    )
+    for name, row in zip(effects.scores, effects.slopes, strict=True):
+        text += f"\n| {name} | {' | '.join(map(str, row))} |"
+    return text

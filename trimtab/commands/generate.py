@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-import steering
 from steering.errors import SteeringError
-from trimtab.axes import slider_values, warn_outside_range
+from trimtab.axes import move, slider_values
 from trimtab.options import Json, MaxNewTokens, ModelOptions, Tokens, VectorOptions
 
 
@@ -29,10 +28,8 @@ def generate(
         raise SteeringError("Expected a prompt as argument or on stdin, found none; write: trimtab generate 'Hello'")
     values = slider_values(slider, safety=safety, helpfulness=helpfulness)
     lm = model.load()
-    axes = vectors.axes(lm)
-    with steering.Sliders(**axes).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
-        dial.set(**values)
-        warn_outside_range(axes, values)
+    with vectors.sliders(lm).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
+        move(dial, values)
         for prompt in asked:
             answer = lm.chat(prompt, max_new_tokens)
             record = {"prompt": prompt, "answer": answer, "settings": dial.settings}

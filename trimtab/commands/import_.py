@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
-from steering.errors import SteeringError, quoted
 from steering.files import atomic_write
-from trimtab.axes import parse_layers
+from trimtab.axes import check_choice, parse_layers
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
 
@@ -19,10 +19,7 @@ class OwnerOptions(ModelOptions):
     """The model that a vector belongs to, where it is named."""
 
     model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help="The model that it belongs to: checked, and recorded in it.", show_default=False
-        ),
+        str, Option("--model", "-m", help="The model that it belongs to, to record in it.", show_default=False)
     ] = ""
 
 
@@ -30,20 +27,19 @@ def import_(
     file: Annotated[str, typer.Argument(help="The other tool's file.")],
     source: Annotated[
         str,
-        typer.Option(
+        Option(
             "--from",
             help="gguf, repeng, aisteer360, activation-steering, caa, refusal-direction, steering-vectors or npz.",
         ),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="File to write the vector to.")],
+    out: Annotated[str, Option("--out", "-o", help="File to write the vector to.")],
     owner: OwnerOptions,
-    layers: Annotated[str | None, typer.Option(help="Such as 10-15,20; all of the file's by default.")] = None,
+    layers: Annotated[str | None, Option(help="Such as 10-15,20; all of the file's by default.")] = None,
 ) -> None:
     """Make a vector of another tool's file, its layers renumbered to blocks' outputs."""
     from steering.formats import IMPORTS
 
-    if source not in IMPORTS:
-        raise SteeringError(f"There is no import {source!r}; choose from {quoted(IMPORTS)}.")
+    check_choice("import", source, IMPORTS)
     wanted = parse_layers(layers)
     with atomic_write(out) as temporary:
         identity = owner.load().identity if owner.model else None

@@ -3,14 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 import steering
 from steering.errors import SteeringError, quoted
 from trimtab.options import Json, ModelOptions, console
+from trimtab.tables import print_table
 
 
 def inspect(
@@ -24,30 +24,28 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Show what a slider or vector was made from and its figures by layer, or check a contrast set."""
-    if target.endswith(".jsonl") or (target in steering.ContrastSet.builtin_names() and not Path(target).exists()):
-        contrast_set = read_contrast_set(target)
-        if as_json:
-            typer.echo(json.dumps(_contrast_set_summary(contrast_set), ensure_ascii=False))
-        else:
-            _print_contrast_set(contrast_set)
-    elif Path(target).is_file():
-        slider = steering.Slider.load(target)
-        lens = _logit_lens(slider, model) if model else None
-        if as_json:
-            tokens = {} if lens is None else {"logit_lens": [asdict(layer) for layer in lens]}
-            typer.echo(json.dumps(slider.summary().model_dump(mode="json") | tokens, ensure_ascii=False))
-            return
-        print_slider(slider)
-        if lens is not None:
-            table = Table("layer", "writes", "suppresses", title="tokens by the logit lens", title_justify="left")
-            for layer in lens:
-                table.add_row(*layer.row)
-            console.print(table)
-    else:
+    builtin = steering.ContrastSet.builtin_names()
+    if target.endswith(".jsonl") or (target in builtin and not Path(target).exists()):
+        _inspect_contrast_set(read_contrast_set(target), as_json)
+        return
+    if not Path(target).is_file():
         raise SteeringError(
-            f"There is no file {target!r}, nor a contrast set of that name; "
-            f"the built-in sets are {quoted(steering.ContrastSet.builtin_names())}."
+            f"There is no file {target!r}, nor a contrast set of that name; the built-in sets are {quoted(builtin)}."
         )
+    slider = steering.Slider.load(target)
+    lens = None
+    if model:
+        lm = ModelOptions(model).load()
+        slider.check(lm.identity)
+        lens = steering.logit_lens(lm, slider.pushes[0].vector)
+    if as_json:
+        tokens = {} if lens is None else {"logit_lens": [asdict(layer) for layer in lens]}
+        typer.echo(json.dumps(slider.summary().model_dump(mode="json") | tokens, ensure_ascii=False))
+        return
+    print_slider(slider)
+    if lens is not None:
+        columns = ("layer", "writes", "suppresses")
+        print_table("tokens by the logit lens", columns, [layer.row for layer in lens], is_text=True)
 
 
 def read_contrast_set(name: str) -> "steering.ContrastSet":
@@ -63,50 +61,33 @@ def print_slider(axis: "steering.Slider | steering.SteeringVector") -> None:
     console.print(summary.text)
     push = summary.pushes[0]
     vector, profile = push.vector, push.vector.profile
-    table = Table("layer", "norm", title="by layer; the slider moves the marked ones", title_justify="left")
-    for heading in ("residual norm", "AUROC", "pair cosine") if profile else ():
-        table.add_column(heading, justify="right")
-    for row, (layer, norm) in enumerate(zip(vector.layers, vector.norms, strict=True)):
-        cells = [f"{layer}{'*' if layer in push.layers else ''}", f"{norm:.2f}"]
-        if profile:
-            figures = profile.residual_norm[row], profile.auroc[row], profile.pair_cosine[row]
-            cells += [f"{figure:.{digits}f}" for figure, digits in zip(figures, (1, 3, 3), strict=True)]
-        table.add_row(*cells)
-    console.print(table)
-
-
-def _logit_lens(slider: "steering.Slider", model: str) -> "steering.LogitLens":
-    """The tokens that its first vector writes and suppresses, in the model that it was made on."""
-    lm = ModelOptions(model).load()
-    slider.check(lm.identity)
-    return steering.logit_lens(lm, slider.pushes[0].vector)
-
-
-def _contrast_set_summary(contrast_set: "steering.ContrastSet") -> dict[str, Any]:
-    return {
-        "header": contrast_set.header.model_dump(),
-        "pairs": len(contrast_set),
-        "groups": contrast_set.groups,
-        "fingerprint": contrast_set.fingerprint,
-        "findings": [
-            {"check": finding.check, "lines": finding.lines, "message": finding.message}
-            for finding in steering.lint(contrast_set)
-        ],
+    columns = {
+        "layer": [f"{layer}{'*' if layer in push.layers else ''}" for layer in vector.layers],
+        "norm": [f"{norm:.2f}" for norm in vector.norms],
     }
+    if profile:
+        columns["residual norm"] = [f"{norm:.1f}" for norm in profile.residual_norm]
+        columns["AUROC"] = [f"{auroc:.3f}" for auroc in profile.auroc]
+        columns["pair cosine"] = [f"{cosine:.3f}" for cosine in profile.pair_cosine]
+    print_table("by layer; the slider moves the marked ones", list(columns), zip(*columns.values(), strict=True))
 
 
-def _print_contrast_set(contrast_set: "steering.ContrastSet") -> None:
+def _inspect_contrast_set(contrast_set: "steering.ContrastSet", as_json: bool) -> None:
     """What a contrast set says of itself, an example a group, and what the checks found."""
-    header = contrast_set.header
+    header, groups, findings = contrast_set.header, contrast_set.groups, steering.lint(contrast_set)
+    if as_json:
+        summary = {"header": header.model_dump(), "pairs": len(contrast_set), "groups": groups}
+        found = {"fingerprint": contrast_set.fingerprint, "findings": [asdict(finding) for finding in findings]}
+        typer.echo(json.dumps(summary | found, ensure_ascii=False))
+        return
     console.print(f"{header.name}: {len(contrast_set)} pairs, {contrast_set.fingerprint}")
     for label, text in (("+", header.positive), ("-", header.negative), ("why", header.why)):
         console.print(f"{label}: {text}")
-    table = Table("group", "pairs", "a positive side", "its negative side", show_lines=True)
-    for group, count in contrast_set.groups.items():
+    rows = []
+    for group, count in groups.items():
         pair = next(pair for pair in contrast_set if pair.group == group)
-        table.add_row(group, str(count), pair.positive[-1].content, pair.negative[-1].content)
-    console.print(table)
-    findings = steering.lint(contrast_set)
+        rows.append((group, str(count), pair.positive[-1].content, pair.negative[-1].content))
+    print_table(None, ("group", "pairs", "a positive side", "its negative side"), rows, is_text=True)
     for finding in findings:
         console.print(f"{finding.check}: {finding}")
     console.print(f"{len(findings)} findings" if findings else "no findings")

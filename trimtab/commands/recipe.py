@@ -5,30 +5,26 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 import steering
 from steering.errors import SteeringError, quoted
 from steering.files import atomic_write
+from trimtab.axes import check_choice
 from trimtab.commands.inspect import print_slider
 from trimtab.options import Json, ModelOptions, Sets, console
+from trimtab.tables import print_table
 
 
 def recipes(as_json: Json = False) -> None:
     """List the published methods that `trimtab recipe` makes."""
     from steering.recipes import RECIPES
 
+    rows = [(name, recipe.axis, recipe.summary, recipe.citation) for name, recipe in RECIPES.items()]
     if as_json:
-        rows = [
-            {"name": name, "axis": recipe.axis, "summary": recipe.summary, "citation": recipe.citation}
-            for name, recipe in RECIPES.items()
-        ]
-        typer.echo(json.dumps(rows, ensure_ascii=False))
-        return
-    table = Table("recipe", "slider", "what it does", "source", show_lines=True)
-    for name, recipe in RECIPES.items():
-        table.add_row(name, recipe.axis, recipe.summary, recipe.citation)
-    console.print(table)
+        keys = ("name", "axis", "summary", "citation")
+        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], ensure_ascii=False))
+    else:
+        print_table(None, ("recipe", "slider", "what it does", "source"), rows, is_text=True)
 
 
 def recipe(
@@ -38,21 +34,15 @@ def recipe(
     sets: Sets = None,
 ) -> None:
     """Make a vector as a published method makes it."""
-    check_recipe(name)
+    from steering.recipes import RECIPES
+
+    check_choice("recipe", name, RECIPES)
     own = sets_by_role(sets)
     with atomic_write(out) as temporary:
         vector = steering.from_recipe(model.load(), name, own)
         vector.save(temporary)
     print_slider(vector)
     console.print(f"Written to {out}")
-
-
-def check_recipe(name: str) -> None:
-    """Raise SteeringError for an unknown recipe, before a model is loaded."""
-    from steering.recipes import RECIPES
-
-    if name not in RECIPES:
-        raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
 
 
 def sets_by_role(entries: Sequence[str] | None) -> "dict[str, steering.ContrastSet]":

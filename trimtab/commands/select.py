@@ -4,11 +4,11 @@ from contextlib import nullcontext
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from steering.files import atomic_write
 from trimtab.commands.recipe import sets_by_role
 from trimtab.options import ModelOptions, Sets, console
+from trimtab.tables import print_table
 
 SHOWN = 10
 """Candidates that are printed; the file has them all."""
@@ -35,11 +35,11 @@ def select(
         selection.save(file)
         if picture is not None:
             selection.plot(picture)
-    title = f"best of {len(selection.candidates)} candidates"
-    table = Table("position", "layer", "bypass", "induce", "KL", title=title)
+    rows = []
     for candidate in sorted(selection.candidates, key=selection.rank)[:SHOWN]:
+        layer = f"{candidate.layer}{' *' if candidate == selection.best else ''}"
         figures = (candidate.bypass, candidate.induce, candidate.kl)
-        mark = " *" if candidate == selection.best else ""
-        table.add_row(candidate.position, f"{candidate.layer}{mark}", *(f"{figure:.3f}" for figure in figures))
-    console.print(table)
+        rows.append((candidate.position, layer, *(f"{figure:.3f}" for figure in figures)))
+    title = f"best of {len(selection.candidates)} candidates"
+    print_table(title, ("position", "layer", "bypass", "induce", "KL"), rows)
     console.print(f"Written to {out}")

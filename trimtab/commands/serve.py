@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
-import steering
 from steering.errors import SteeringError
 from trimtab.options import ModelOptions, Tokens, VectorOptions
 from trimtab.serve import check_installed
@@ -19,20 +19,17 @@ def serve(
     model: ModelOptions,
     vectors: VectorOptions,
     limits: Limits,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine's need a key.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    api_key_env: Annotated[
-        str, typer.Option(help="Environment variable with the key that clients must send.")
-    ] = KEY_VARIABLE,
-    name: Annotated[str | None, typer.Option(help="What clients call the model.")] = None,
+    host: Annotated[str, Option(help="Address to listen on; others than this machine's need a key.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    api_key_env: Annotated[str, Option(help="Environment variable with the clients' key.")] = KEY_VARIABLE,
+    name: Annotated[str | None, Option(help="What clients call the model.")] = None,
     tokens: Tokens = None,
-    shutdown_seconds: Annotated[int, typer.Option(min=0, help="Time for answers under way when stopped.")] = 30,
+    shutdown_seconds: Annotated[int, Option(min=0, help="Time for answers under way when stopped.")] = 30,
 ) -> None:
     """Serve OpenAI's chat completions with `steering` in the body, each request with its own slider values."""
     check_installed("serve")
-    from trimtab.serve.server import is_loopback, listen, run
+    from trimtab.serve.api import Api
+    from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen, run
     from trimtab.serve.worker import Worker
 
     key = os.environ.get(api_key_env)
@@ -42,9 +39,9 @@ def serve(
     served_name = name or (path.resolve().name if path.exists() else model.model)
     with listen(host, port) as listener:  # before the long loading, so that a taken port shows at once
         if key is None and not is_loopback(host):
-            typer.echo(
-                f"Warning: anybody who reaches {host} can use this server; set {api_key_env} to a key.", err=True
-            )
+            typer.echo(f"Warning: anybody who reaches {host} can use this server; set {api_key_env}.", err=True)
         lm = model.load()
-        worker = Worker(lm, steering.Sliders(**vectors.axes(lm)), limits, tokens, vectors.allow_mismatch or ())
-        run(worker, listener, served_name, key, shutdown_seconds)
+        worker = Worker(lm, vectors.sliders(lm), limits, tokens, vectors.allow_mismatch or ())
+        app = Api(worker, served_name, key, LOOPBACK_HOSTS if key is None and is_loopback(host) else None).app()
+        # Clients keep idle connections for uvicorn's default of 5 s: it must not be the server that closes them first.
+        run(app, listener, timeout_graceful_shutdown=shutdown_seconds, timeout_keep_alive=60)

@@ -5,6 +5,7 @@ from threading import Timer
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from trimtab.axes import shipped_axes
 from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console
@@ -15,18 +16,16 @@ def studio(
     model: ModelOptions,
     vectors: Annotated[
         list[str] | None,
-        typer.Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: those shipped for the model, if any."),
+        Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: those shipped for the model, if any."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8321,
-    browser: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
+    host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="0 takes a free one.")] = 8321,
+    browser: Annotated[bool, Option(help="Open the page in your browser.")] = True,
     allow_mismatch: AllowMismatch = None,
 ) -> None:
     """Open a web page on this machine: sliders, chats side by side, sweeps, token colors, plots, reports, exports."""
     check_installed("studio")
-    import uvicorn
-
-    from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen
+    from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen, run
     from trimtab.studio.api import Studio
     from trimtab.studio.session import Session
 
@@ -38,7 +37,7 @@ def studio(
                 err=True,
             )
         lm = model.load()
-        axes = VectorOptions(vectors, allow_mismatch).axes(lm) if vectors else shipped_axes(lm)
+        axes = VectorOptions(vectors, allow_mismatch).sliders(lm) if vectors else shipped_axes(lm)
         session = Session(lm, axes, allow_mismatch or ())
         hosts = LOOPBACK_HOSTS if is_loopback(host) else None
         app = Studio(session, lambda name: ModelOptions(name, model.dtype, model.device_map).load(), hosts).app()
@@ -46,5 +45,4 @@ def studio(
         console.print(f"Studio: {url} (Ctrl-C ends it)")
         if browser:
             Timer(0.5, webbrowser.open, [url]).start()  # the socket listens already; the page waits for the server
-        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
-        uvicorn.Server(config).run(sockets=[listener])
+        run(app, listener, log_level="warning", timeout_graceful_shutdown=2)

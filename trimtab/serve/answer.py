@@ -12,7 +12,7 @@ from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogit
 from trimtab.serve.answer_text import AnswerText
 
 GREEDY_BELOW = 0.01
-"""Temperatures so small that only rounding would choose otherwise."""
+"""Temperatures so small that only rounding would choose otherwise: the likeliest token is taken."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,6 @@ class Decoding:
 
     max_tokens: int
     temperature: float = 0.0
-    """Below `GREEDY_BELOW` the likeliest token is taken each time."""
     top_p: float = 1.0
     seed: int | None = None
     """The same seed, prompt and sliders give the same answer, whoever else is served."""

@@ -18,9 +18,10 @@ from trimtab.serve.answer_text import AnswerText
 from trimtab.serve.chat_request import ChatRequest, FiniteValues, parse_request, parse_slider_values
 from trimtab.serve.http import check_content_type, new_app, read_body
 from trimtab.serve.limits import context_length
-from trimtab.serve.openai_objects import Reply, event
-from trimtab.serve.refusals import ApiError, refusal, refuse
+from trimtab.serve.openai_objects import ApiError, Reply, event, refusal, refuse
 from trimtab.serve.worker import Worker
+
+TOO_LONG = "context_length_exceeded"
 
 
 class Api:
@@ -72,17 +73,11 @@ class Api:
         return JSONResponse({"object": "list", "data": [model]})
 
     async def _sliders(self) -> JSONResponse:
-        sliders = [
-            {
-                "name": name,
-                "title": slider.title,
-                "range": list(slider.range),
-                "calibrated": slider.calibration is not None,
-                "default": self._defaults[name],
-            }
-            for name, slider in self._worker.sliders.items()
-        ]
-        return JSONResponse({"object": "list", "data": sliders})
+        listed = []
+        for name, slider in self._worker.sliders.items():
+            known = {"name": name, "title": slider.title, "range": slider.range}
+            listed.append(known | {"calibrated": slider.calibration is not None, "default": self._defaults[name]})
+        return JSONResponse({"object": "list", "data": listed})
 
     async def _set_sliders(self, request: Request) -> JSONResponse:
         self._defaults |= self._checked(parse_slider_values(await self._body(request)))
@@ -99,14 +94,8 @@ class Api:
         def emit(piece: Piece) -> None:  # called in the worker's thread
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        answer = Answer(
-            prompt,
-            steering,
-            self._decoding(asked, len(prompt)),
-            AnswerText(self._worker.lm.tokenizer, asked.stop_strings),
-            self._worker.end_tokens,
-            emit,
-        )
+        text = AnswerText(self._worker.lm.tokenizer, asked.stop_strings)
+        answer = Answer(prompt, steering, self._decoding(asked, len(prompt)), text, self._worker.end_tokens, emit)
         self._worker.submit(answer)
         watcher = asyncio.create_task(self._cancel_when_gone(request, answer))
         self._watchers.add(watcher)  # the loop itself keeps only weak references
@@ -116,10 +105,12 @@ class Api:
             with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
             events = _events(reply, answer, pieces, with_usage)
             return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        texts, ending = await _collect(pieces)
-        if ending.problem is not None:
-            raise ending.problem
-        return JSONResponse(reply.completion(texts, ending.reason, answer.written))
+        texts = []
+        while not isinstance(piece := await pieces.get(), Ending):
+            texts.append(piece)
+        if piece.problem is not None:
+            raise piece.problem
+        return JSONResponse(reply.completion("".join(texts), piece.reason, answer.written))
 
     async def _cancel_when_gone(self, request: Request, answer: Answer) -> None:
         """Until the client leaves, or the response is complete: both look the same, and then it does no harm."""
@@ -152,29 +143,11 @@ class Api:
         limit = min(self._worker.limits.new_tokens, room)
         wanted = asked.max_completion_tokens or asked.max_tokens or max(limit, 1)
         if wanted > limit:
-            raise ApiError(
-                400,
-                f"Expected at most {max(limit, 0)} tokens for an answer to a prompt of {prompt_length}, "
-                f"found {wanted}; ask for fewer or send less.",
-                TOO_LONG if wanted > room else None,
-            )
-        return Decoding(
-            max_tokens=wanted,
-            temperature=1.0 if asked.temperature is None else asked.temperature,
-            top_p=asked.top_p or 1.0,
-            seed=asked.seed,
-            stop=asked.stop_strings,
-        )
-
-
-TOO_LONG = "context_length_exceeded"
-
-
-async def _collect(pieces: asyncio.Queue[Piece]) -> tuple[str, Ending]:
-    texts = []
-    while not isinstance(piece := await pieces.get(), Ending):
-        texts.append(piece)
-    return "".join(texts), piece
+            asked_for = f"for an answer to a prompt of {prompt_length}, found {wanted}; ask for fewer or send less."
+            code = TOO_LONG if wanted > room else None
+            raise ApiError(400, f"Expected at most {max(limit, 0)} tokens {asked_for}", code)
+        temperature = 1.0 if asked.temperature is None else asked.temperature
+        return Decoding(wanted, temperature, asked.top_p or 1.0, asked.seed, asked.stop_strings)
 
 
 async def _events(reply: Reply, answer: Answer, pieces: asyncio.Queue[Piece], with_usage: bool) -> AsyncIterator[str]:

@@ -91,14 +91,11 @@ def parse_request(body: bytes) -> ChatRequest:
         raise SteeringError(f"The request is not usable: {first_problem(error)}.") from error
     for name, value in (request.model_extra or {}).items():
         if value is not None and name not in IGNORED and value not in NEUTRAL.get(name, ()):
-            raise SteeringError(f"The field {name!r} is not supported{_but(name)}; leave it out.")
+            but = f" other than as {' or '.join(map(repr, NEUTRAL[name]))}" if name in NEUTRAL else ""
+            raise SteeringError(f"The field {name!r} is not supported{but}; leave it out.")
     if request.messages[-1].role != "user":
         raise SteeringError(f"Expected the user's turn last, found one of {request.messages[-1].role!r}; end with it.")
     return request
-
-
-def _but(name: str) -> str:
-    return f" other than as {' or '.join(map(repr, NEUTRAL[name]))}" if name in NEUTRAL else ""
 
 
 def parse_slider_values(body: bytes) -> FiniteValues:
@@ -106,6 +103,4 @@ def parse_slider_values(body: bytes) -> FiniteValues:
     try:
         return TypeAdapter(FiniteValues).validate_json(body)
     except ValidationError as error:
-        raise SteeringError(
-            f'Expected slider values such as {{"safety": 0.5}}: {first_problem(error)}; correct the body.'
-        ) from error
+        raise SteeringError(f'Expected slider values such as {{"safety": 0.5}}: {first_problem(error)}.') from error

@@ -13,17 +13,11 @@ class Limits:
     """Upper bounds, the options of `trimtab serve`; what goes beyond them is refused with a sentence, never cut."""
 
     new_tokens: Annotated[int, Option("--max-new-tokens", min=1, help="Length of an answer at most, in tokens.")] = 1024
-    prompt_tokens: Annotated[int, Option("--max-prompt-tokens", min=1, help="Length of a chat at most, in tokens.")] = (
-        4096
-    )
+    prompt_tokens: Annotated[int, Option("--max-prompt-tokens", min=1, help="Length of a chat, in tokens.")] = 4096
     rows: Annotated[int, Option("--max-rows", min=1, help="Answers written at once.")] = 64
-    batch_tokens: Annotated[
-        int,
-        Option("--max-batch-tokens", min=1, help="Rows times the longest row's length at most: bounds the memory."),
-    ] = 65_536
-    waiting: Annotated[int, Option("--max-waiting", min=1, help="Requests that wait for a row; more are refused.")] = (
-        256
-    )
+    batch_tokens: Annotated[int, Option("--max-batch-tokens", min=1, help="Rows times the longest row.")] = 65_536
+    """Bounds the memory."""
+    waiting: Annotated[int, Option("--max-waiting", min=1, help="Requests that may wait for a row.")] = 256
     body_bytes: Annotated[int, Option("--max-body-bytes", min=1, help="Size of a request at most.")] = 1_000_000
     slider: float = 100.0
     """A slider's distance from 0; no option."""

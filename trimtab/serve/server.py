@@ -1,13 +1,13 @@
-"""Running the API under uvicorn, from a bound socket to the last answer."""
+"""Where a server listens, and who can reach it there."""
 
 import ipaddress
 import socket
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from steering.errors import SteeringError
-from trimtab.serve.api import Api
-from trimtab.serve.worker import Worker
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
 """What a browser on this machine calls it; a page that has another name point here is turned away."""
@@ -30,14 +30,6 @@ def listen(host: str, port: int) -> socket.socket:
         raise SteeringError(f"Can't listen on {host} port {port}: {error}; choose another.") from error
 
 
-def run(
-    worker: Worker, listener: socket.socket, name: str, api_key: str | None = None, shutdown_seconds: int = 30
-) -> None:
-    """Serve until SIGINT or SIGTERM. Answers under way may then take `shutdown_seconds` to end; no new ones begin."""
-    guarded = api_key is None and is_loopback(listener.getsockname()[0])
-    api = Api(worker, name, api_key, LOOPBACK_HOSTS if guarded else None)
-    # Clients keep idle connections for as long as uvicorn's default: it must not be the server that closes them first.
-    config = uvicorn.Config(
-        api.app(), timeout_graceful_shutdown=shutdown_seconds, timeout_keep_alive=60, server_header=False
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+def run(app: FastAPI, listener: socket.socket, **options: Any) -> None:
+    """Serve with these options of uvicorn until SIGINT or SIGTERM."""
+    uvicorn.Server(uvicorn.Config(app, server_header=False, **options)).run(sockets=[listener])

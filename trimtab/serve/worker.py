@@ -1,16 +1,14 @@
 """The one thread that owns the model: it writes all answers under way together, a row each with its own sliders.
 
-Its work is a series of rounds. A round is one call of transformers' `generate` on every answer's tokens so far,
-left-padded. When others wait for a row, or half of the rows have ended, the round gives way to the next, which reads
-the tokens of those that go on anew, together with the newcomers' prompts. It does so no sooner than after it has
-written for as long as its reading took, so at least half of the time goes into writing. Nothing is kept between rounds
-but tokens: every cache, choice of tokens and gate that works under `generate` works here.
+It works in rounds: one call of transformers' `generate` on every answer's tokens so far, left-padded. When others wait
+for a row, or half of the rows have ended, the round gives way to the next, which reads the tokens of those that go on
+anew; but not before it has written for as long as its reading took, so at least half of the time goes into writing.
+Only tokens are kept between rounds: every cache, choice of tokens and gate that works under `generate` works here.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
@@ -55,8 +53,8 @@ class Worker:
         """Answers of the round under way."""
         self.waiting: deque[Answer] = deque()
         self._dial = sliders.attach(lm, tokens=tokens, allow_mismatch=allow_mismatch)
-        self._changed = Condition()  # guards `waiting`, `writing` and `_closing`
-        self._closing = False
+        self._changed = Condition()  # guards `waiting`, `writing` and `closing`
+        self.closing = False
         self._thread = Thread(target=self._work, name="trimtab-worker", daemon=True)
 
     def __enter__(self) -> "Worker":
@@ -66,7 +64,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         """Stop at the next token; answers under way end with `ShutDownError`."""
         with self._changed:
-            self._closing = True
+            self.closing = True
             self._changed.notify()
         self._thread.join()
         self._dial.detach()
@@ -80,7 +78,7 @@ class Worker:
     def submit(self, answer: Answer) -> None:
         """Have the answer written. Raises QueueFullError or ShutDownError."""
         with self._changed:
-            if self._closing:
+            if self.closing:
                 raise ShutDownError("The server is shutting down; try again when it is back.")
             if len(self.waiting) >= self.limits.waiting:
                 raise QueueFullError(f"{len(self.waiting)} requests are waiting already; try again in a moment.")
@@ -107,8 +105,8 @@ class Worker:
     def _next_round(self) -> list[Answer]:
         """The answers that go on and as many of the waiting as fit; none when the worker is to close."""
         with self._changed:
-            self._changed.wait_for(lambda: self.waiting or self.writing or self._closing)
-            if self._closing:
+            self._changed.wait_for(lambda: self.waiting or self.writing or self.closing)
+            if self.closing:
                 return []
             while self.waiting and self._fit([*self.writing, self.waiting[0]]):
                 self.writing.append(self.waiting.popleft())
@@ -118,7 +116,8 @@ class Worker:
         rows, width = len(answers), max(answer.final_length for answer in answers)
         return rows == 1 or (rows <= self.limits.rows and rows * width <= self.limits.batch_tokens)
 
-    def _gives_way(self, answers: Sequence[Answer]) -> bool:
+    def gives_way(self, answers: Sequence[Answer]) -> bool:
+        """Whether the round of these answers should end for the next."""
         left = [answer for answer in answers if not answer.ending]
         with self._changed:
             return 2 * len(left) <= len(answers) or bool(self.waiting and self._fit([*left, self.waiting[0]]))
@@ -143,7 +142,7 @@ class Worker:
         # Padded with a token of its own, a row has the same repetition penalties as alone.
         ids = torch.where(mask.bool(), ids, torch.tensor([row[:1] for row in rows], device=ids.device))
         self._dial.set(**{axis: [answer.steering[axis] for answer in answers] for axis in self.sliders.axes})
-        settings: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        greedy: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         with self._dial.prompt_lengths([answer.prompt_length for answer in answers]):
             lm.model.generate(  # type: ignore[operator]
                 input_ids=ids,
@@ -151,10 +150,8 @@ class Worker:
                 max_new_tokens=max(answer.final_length - len(answer.tokens) for answer in answers),
                 pad_token_id=lm.padding_id,
                 logits_processor=LogitsProcessorList([_Samples(answers)]),
-                stopping_criteria=StoppingCriteriaList(
-                    [_Writes(answers, partial(self._gives_way, answers), lambda: self._closing)]
-                ),
-                **settings,
+                stopping_criteria=StoppingCriteriaList([_Writes(self, answers)]),
+                **greedy,
             )
 
 
@@ -177,12 +174,9 @@ class _Samples(LogitsProcessor):
 class _Writes(StoppingCriteria):
     """Hands every row's new token to its answer, and ends the rows that are done, or the round."""
 
-    def __init__(
-        self, answers: Sequence[Answer], gives_way: Callable[[], bool], is_closing: Callable[[], bool]
-    ) -> None:
+    def __init__(self, worker: Worker, answers: Sequence[Answer]) -> None:
+        self._worker = worker
         self._answers = answers
-        self._gives_way = gives_way
-        self._is_closing = is_closing
         self._begun = monotonic()
         self._read: float | None = None
         self._over = False
@@ -195,5 +189,5 @@ class _Writes(StoppingCriteria):
             now = monotonic()
             self._read = self._read or now
             repaid = now - self._read >= self._read - self._begun
-            self._over = self._is_closing() or (repaid and self._gives_way())
+            self._over = self._worker.closing or (repaid and self._worker.gives_way(self._answers))
         return torch.tensor([self._over or bool(answer.ending) for answer in self._answers], device=input_ids.device)

@@ -21,11 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steering import LanguageModel
 from steering.errors import SteeringError
-from trimtab.axes import BUILTIN_AXES, builtin_axis, shipped_axes
+from trimtab.axes import shipped_axes
 from trimtab.serve.http import check_content_type, new_app, read_body, status_and_sentence
 from trimtab.studio import requests
 from trimtab.studio.axis import PLOTS, plot
-from trimtab.studio.session import Session, report_page, uploaded
+from trimtab.studio.session import Session, check_axis_name, report_page, uploaded
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Studio:
     def app(self) -> FastAPI:
         """The application. `hosts` are the names that it answers to; None for any."""
         app = new_app("trimtab studio", self._hosts)
-        app.add_middleware(_Headers)
+        app.add_middleware(_with_headers)
         asked: dict[str, tuple[str, Callable[..., Awaitable[Response]]]] = {
             "/state": ("GET", self._state),
             "/plots/{axis}/{kind}.svg": ("GET", self._plot),
@@ -119,33 +119,21 @@ class Studio:
             lm = self._load(asked.name)
             self._session.use(lm, shipped_axes(lm))
 
-        await self._in_turn(use)
-        return await self._state()
+        return await self._changed(use)
 
     async def _extract(self, axis: str) -> Response:
-        if axis not in BUILTIN_AXES:
-            raise HTTPException(404, f"There is no built-in axis {axis!r}.")
-
-        def extract() -> None:
-            session = self._session
-            session.use(session.lm, {**session.axes, axis: builtin_axis(session.lm, axis)})
-
-        await self._in_turn(extract)
-        return await self._state()
+        return await self._changed(self._session.add_builtin, axis)
 
     async def _add_vector(self, asked: requests.VectorFile) -> Response:
-        await self._in_turn(self._session.add_file, asked.axis, _path(asked.path))
-        return await self._state()
+        return await self._changed(self._session.add_file, asked.axis, Path(os.path.expanduser(asked.path)))
 
     async def _upload_vector(self, axis: str, request: Request) -> Response:
-        if not axis.isidentifier():
-            raise SteeringError(f"Expected an axis name of letters, digits and _, found {axis!r}; choose another.")
+        check_axis_name(axis)
         with uploaded(await read_body(request, requests.MAX_BODY_BYTES), f"{axis}.safetensors") as path:
-            await self._in_turn(self._session.add_file, axis, path)
-        return await self._state()
+            return await self._changed(self._session.add_file, axis, path)
 
     async def _report(self, asked: requests.ReportFile) -> Response:
-        return await self._report_page(_path(asked.path))
+        return await self._report_page(Path(os.path.expanduser(asked.path)))
 
     async def _upload_report(self, request: Request) -> Response:
         with uploaded(await read_body(request, requests.MAX_BODY_BYTES), "report.json") as path:
@@ -159,29 +147,27 @@ class Studio:
         async with self._turn:
             return await run_sync(work, *arguments)
 
-
-def _path(text: str) -> Path:
-    """A path as typed, `~` and all."""
-    return Path(os.path.expanduser(text))
+    async def _changed(self, change: Callable[..., None], *arguments: Any) -> Response:
+        await self._in_turn(change, *arguments)
+        return await self._state()
 
 
 async def _check_type(request: Request) -> None:
     check_content_type(request, "application/json", "application/octet-stream")
 
 
-class _Headers:
+def _with_headers(app: ASGIApp) -> ASGIApp:
     """Adds `HEADERS` to every response, streamed ones too."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        await app(scope, receive, send_with_headers)
+
+    return run
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

@@ -7,10 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from steering.data.chats import Message
 from steering.vectors.slider import SliderValues
 
-MAX_ROWS = 9
-"""Answers that are written at once."""
-MAX_NEW_TOKENS = 512
-"""Length of an answer."""
 MAX_PROMPT_TOKENS = 4096
 """Length of a chat, with its template's tokens."""
 MAX_BODY_BYTES = 100_000_000
@@ -33,8 +29,8 @@ class Row(_Request):
 class Answers(_Request):
     """Rows of one batch."""
 
-    rows: tuple[Row, ...] = Field(min_length=1, max_length=MAX_ROWS)
-    max_new_tokens: int = Field(ge=1, le=MAX_NEW_TOKENS)
+    rows: tuple[Row, ...] = Field(min_length=1, max_length=9)
+    max_new_tokens: int = Field(ge=1, le=512)
 
 
 class Tokens(Row):
@@ -56,14 +52,13 @@ class Model(_Request):
     name: str = Field(min_length=1)
 
 
-class VectorFile(_Request):
-    """A vector file on the server's disk, and the axis that it becomes."""
-
-    axis: Axis
-    path: str = Field(min_length=1)
-
-
 class ReportFile(_Request):
     """A report on the server's disk."""
 
     path: str = Field(min_length=1)
+
+
+class VectorFile(ReportFile):
+    """A vector file on the server's disk, and the axis that it becomes."""
+
+    axis: Axis

@@ -4,7 +4,7 @@ Where the sliders stand is the page's business: every request brings its own set
 them. So several pages can share the model and its vectors.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,12 +13,13 @@ from typing import Any
 from probes.report import Report
 from steering import FixedSliders, LanguageModel, Slider, Sliders
 from steering.data.chats import Chat
-from steering.errors import SteeringError, quoted
+from steering.errors import SteeringError
 from steering.explore.answer_stream import stream_answers
 from steering.explore.token_readings import axis_readout, colored_tokens, read_tokens
 from steering.formats import EXPORTS, SUFFIXES
 from steering.hooks.dial import Dial
 from steering.vectors.slider import SliderValues, check_axes
+from trimtab.axes import BUILTIN_AXES, builtin_axis, check_choice
 from trimtab.serve.limits import context_length
 from trimtab.studio.axis import axis_summary
 from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row
@@ -37,9 +38,6 @@ class Session:
 
     def use(self, lm: LanguageModel, axes: Mapping[str, Slider]) -> None:
         """Take another model or other axes. Raises SteeringError where they don't fit, and nothing changes then."""
-        for name in axes:
-            if not name.isidentifier():
-                raise SteeringError(f"Expected an axis name of letters, digits and _, found {name!r}; choose another.")
         dial = Sliders(**axes).attach(lm, allow_mismatch=self._allow_mismatch) if axes else None
         if self._dial is not None:
             self._dial.detach()
@@ -47,36 +45,28 @@ class Session:
 
     def summary(self) -> dict[str, Any]:
         """The model and its axes, as JSON for the page."""
-        return {
-            "model": {
-                "name": self.lm.identity.name,
-                "type": self.lm.identity.model_type,
-                "layers": self.lm.n_layers,
-                "width": self.lm.d_model,
-            },
-            "axes": [axis_summary(name, slider) for name, slider in self.axes.items()],
-            "exports": DOWNLOADS,
-        }
+        known = self.lm.identity
+        model = {"name": known.name, "type": known.model_type, "layers": self.lm.n_layers, "width": self.lm.d_model}
+        axes = [axis_summary(name, slider) for name, slider in self.axes.items()]
+        return {"model": model, "axes": axes, "exports": DOWNLOADS}
 
     def axis(self, name: str) -> Slider:
         """The slider of an axis. Raises SteeringError where there is none."""
-        if name not in self.axes:
-            raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(self.axes)}.")
+        check_axes([name], self.axes)
         return self.axes[name]
 
     def answers(self, rows: Sequence[Row], max_new_tokens: int) -> Iterator[list[str]]:
         """Every row's answer so far, after each token; the rows are one batch. Greedy."""
-        dial = self._attached([row.setting for row in rows])
-        for row in rows:
-            self._check_length(row.chat, max_new_tokens)
-        return stream_answers(
-            self.lm, dial, [row.chat for row in rows], [row.setting for row in rows], max_new_tokens=max_new_tokens
-        )
+        chats, settings = [row.chat for row in rows], [row.setting for row in rows]
+        dial = self._attached(*settings)
+        for chat in chats:
+            self._check_length(chat, max_new_tokens)
+        return stream_answers(self.lm, dial, chats, settings, max_new_tokens)
 
     def tokens(self, chat: Chat, setting: SliderValues, name: str) -> dict[str, Any]:
         """The chat's tokens as HTML, colored by what the axis' direction finds in them under the setting."""
         read = axis_readout(self.axis(name))
-        dial = self._attached([setting])
+        dial = self._attached(setting)
         self._check_length(chat, 0)
         dial.set(**setting)
         try:
@@ -88,26 +78,27 @@ class Session:
 
     def export(self, to: str, setting: SliderValues) -> tuple[str, bytes]:
         """A setting as another tool's file: its name and content. Raises SteeringError for what the tool can't say."""
-        if to not in DOWNLOADS:
-            raise SteeringError(f"There is no download {to!r}; choose from {quoted(DOWNLOADS)}.")
-        self._attached([setting])
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / f"setting{SUFFIXES[to]}"
-            EXPORTS[to](FixedSliders(self.axes, setting, self.lm.identity.model_type), path)
-            return path.name, path.read_bytes()
+        check_choice("download", to, DOWNLOADS)
+        self._attached(setting)
+        sliders = FixedSliders(self.axes, setting, self.lm.identity.model_type)
+        name = f"setting{SUFFIXES[to]}"
+        return name, _content(name, lambda path: EXPORTS[to](sliders, path))
 
     def vector_file(self, name: str) -> bytes:
         """An axis as the file that `SteeringVector.load` reads."""
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "vector.safetensors"
-            self.axis(name).save(path)
-            return path.read_bytes()
+        return _content("vector.safetensors", self.axis(name).save)
 
     def add_file(self, name: str, path: Path) -> None:
         """Add an axis, or replace it, from a vector file."""
+        check_axis_name(name)
         self.use(self.lm, {**self.axes, name: Slider.load(path, self.lm, self._allow_mismatch)})
 
-    def _attached(self, settings: Sequence[SliderValues]) -> Dial:
+    def add_builtin(self, name: str) -> None:
+        """Add a built-in axis, extracted on first use."""
+        check_choice("built-in axis", name, BUILTIN_AXES)
+        self.use(self.lm, {**self.axes, name: builtin_axis(self.lm, name)})
+
+    def _attached(self, *settings: SliderValues) -> Dial:
         """The dial, if the settings fit it."""
         if self._dial is None:
             raise SteeringError("There is no slider yet: add a vector file, or extract the built-in axes.")
@@ -127,10 +118,13 @@ class Session:
 
 def report_page(path: Path) -> str:
     """A report of `trimtab evaluate` as its HTML page, which loads nothing. Raises SteeringError for other files."""
-    with TemporaryDirectory() as folder:
-        page = Path(folder) / "report.html"
-        Report.load(path).to_html(page)
-        return page.read_text(encoding="utf-8")
+    return _content("report.html", Report.load(path).to_html).decode()
+
+
+def check_axis_name(name: str) -> None:
+    """Raise SteeringError for what can't be an axis."""
+    if not name.isidentifier():
+        raise SteeringError(f"Expected an axis name of letters, digits and _, found {name!r}; choose another.")
 
 
 @contextmanager
@@ -143,3 +137,11 @@ def uploaded(content: bytes, name: str) -> Iterator[Path]:
             yield path
         except SteeringError as error:
             raise SteeringError(str(error).replace(f"{folder}/", "")) from error
+
+
+def _content(name: str, write: Callable[[Path], object]) -> bytes:
+    """What is written to a file of that name."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write(path)
+        return path.read_bytes()

@@ -22,7 +22,7 @@ def check_version() -> None:
         )
 
 
-def after(owner: Any, name: str, then: Callable[..., None]) -> None:
+def after(owner: Any, name: str, then: Callable[..., object]) -> None:
     """Let `then(self, result, *args, **kwargs)` run after every call of the method `owner.name`, on a class or object.
 
     Raises SteeringError when there is no such method: vLLM has changed.

@@ -309,7 +309,7 @@ def test_built_in_axes_are_extracted_on_request(browser: Browser, monkeypatch: p
         made.append((lm.name, name))
         return slider_of(random_vector(len(made)))
 
-    monkeypatch.setattr("trimtab.studio.api.builtin_axis", extracted)
+    monkeypatch.setattr("trimtab.studio.session.builtin_axis", extracted)
     with studio(tiny_lm(), {}) as url, opened(browser, url) as page:
         page.click("summary:has-text('Extract')")
         page.click("#extract")
