@@ -18,7 +18,7 @@ import torch
 import typer
 
 from steering import RECIPES, LanguageModel, RecipeInputs, Slider, Sliders, SteeringVector, from_inputs, load
-from steering.files import atomic_write
+from steering.atomic_write import atomic_write
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_tokens
 
 EQUAL_KL = 0.1

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
 
-from probes import plots
-from probes.effects import CrossEffects, Estimate
+from probes import report_plots
 from probes.frontier import hypervolume
+from probes.slider_effects import CrossEffects, Estimate
+from steering.atomic_write import atomic_write
 from steering.display.html import paragraph, table
 from steering.display.labels import setting_label
 from steering.display.plots import as_image, layer_profile
 from steering.errors import SteeringError
-from steering.files import atomic_write
 
 if TYPE_CHECKING:
     from probes.report import Report
@@ -54,7 +54,7 @@ def write_html(reports: "Mapping[str, Report]", path: str | Path) -> None:
     page = template.render(
         reports=reports,
         first=next(iter(reports.values())),
-        frontier=plots.frontier(frontiers) if frontiers else "",
+        frontier=report_plots.frontier(frontiers) if frontiers else "",
         hypervolumes={name: hypervolume(points) for name, points in frontiers.items()},
         examples=_examples(reports),
         profile=layer_profile(profiles),
@@ -107,7 +107,7 @@ class Matrix(NamedTuple):
     @property
     def plot(self) -> str:
         """SVG."""
-        return plots.effect_matrix(self.effects, self.unit)
+        return report_plots.effect_matrix(self.effects, self.unit)
 
 
 def matrices(report: "Report") -> list[Matrix]:
@@ -123,7 +123,9 @@ def matrices(report: "Report") -> list[Matrix]:
 def dose_response(report: "Report") -> str:
     """SVG of every score along every axis."""
     axes = report.settings[0]
-    return plots.dose_response({axis: {name: report.along(axis, name) for name in report.scores} for axis in axes})
+    return report_plots.dose_response(
+        {axis: {name: report.along(axis, name) for name in report.scores} for axis in axes}
+    )
 
 
 def _examples(reports: "Mapping[str, Report]") -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from probes.effects import BOOTSTRAP, Estimate
+from probes.slider_effects import BOOTSTRAP, Estimate
 from steering import ContrastSet, LanguageModel
 from steering.activations.recording import Activations, check_layers, stream_pairs
+from steering.atomic_write import atomic_write
 from steering.directions.standardized import fit_standardized
 from steering.errors import SteeringError, first_line
-from steering.files import atomic_write
 from steering.vectors.provenance import Origin, Source
 
 METADATA_KEY = "trimtab.linear_probe"

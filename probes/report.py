@@ -15,16 +15,23 @@ from pydantic import BaseModel
 from probes.ability import is_right
 from probes.answers import Decoding
 from probes.benchmarks import BenchmarkPrompt, Kind
-from probes.effects import CrossEffects, Estimate, Monotonicity, anti_steerable_fraction, cross_effects, monotonicity
-from probes.effects import mean_with_interval as mean
 from probes.frontier import Point
 from probes.grid_scores import FIRST_TOKEN_SCORES
 from probes.judges.agreement import Agreement, agreement
 from probes.judges.verdict import REFUSED, Verdict
 from probes.repetition import repeated_ngrams
+from probes.slider_effects import (
+    CrossEffects,
+    Estimate,
+    Monotonicity,
+    anti_steerable_fraction,
+    cross_effects,
+    monotonicity,
+)
+from probes.slider_effects import mean_with_interval as mean
+from steering.atomic_write import atomic_write
 from steering.display.labels import setting_label
 from steering.errors import SteeringError, first_line, quoted
-from steering.files import atomic_write
 from steering.models.identity import ModelIdentity
 from steering.vectors.summary import SliderSummary
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from steering.files import atomic_write
+from steering.atomic_write import atomic_write
 
 Result = TypeVar("Result", bound=BaseModel)
 

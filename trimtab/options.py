@@ -11,7 +11,7 @@ from typer import Option
 
 import steering
 from steering.errors import SteeringError
-from trimtab.axes import BUILTIN_AXES, builtin_axis
+from trimtab.builtin_sliders import BUILTIN_AXES, builtin_axis
 
 console = Console(markup=False, highlight=False)
 

@@ -8,8 +8,8 @@ from einops import einsum
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from probes.effects import CONFIDENCE, RESAMPLES, Estimate
 from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, Label, Verdict
+from probes.slider_effects import CONFIDENCE, RESAMPLES, Estimate
 from steering.errors import SteeringError, quoted
 
 

@@ -15,10 +15,10 @@ from typing import TypeVar, overload
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from steering.atomic_write import atomic_write
 from steering.data.chats import Chat, first_problem
 from steering.display.html import paragraph, table
 from steering.errors import SteeringError, quoted
-from steering.files import atomic_write
 
 _BUILTIN_FOLDER = Path(__file__).parent / "contrast_sets"
 _PAIRS_SHOWN = 5

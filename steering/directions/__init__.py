@@ -6,12 +6,12 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from steering.directions.axis import Batches, Directions
 from steering.directions.difference_in_means import difference_in_means, mean_centered
 from steering.directions.lat import lat
 from steering.directions.lda import lda
 from steering.directions.logistic import logistic
 from steering.directions.pca import pca
+from steering.directions.principal_axis import Batches, Directions
 from steering.directions.random import random
 from steering.directions.sparse import sparse
 

@@ -1,7 +1,7 @@
 """Difference in means (CAA, arXiv 2312.06681; Arditi et al., arXiv 2406.11717), and mean-centering beside it."""
 
 from steering.activations.moments import class_means
-from steering.directions.axis import Batches, Directions
+from steering.directions.principal_axis import Batches, Directions
 
 
 def difference_in_means(batches: Batches) -> Directions:

@@ -1,7 +1,7 @@
 """Linear artificial tomography (LAT; Zou et al., arXiv 2310.01405)."""
 
 from steering.activations.moments import class_moments
-from steering.directions.axis import Batches, Directions, along, principal_axis
+from steering.directions.principal_axis import Batches, Directions, along, principal_axis
 
 
 def lat(batches: Batches) -> Directions:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.moments import class_moments, solve_positive
-from steering.directions.axis import Batches, Directions, along
+from steering.directions.principal_axis import Batches, Directions, along
 
 
 def lda(batches: Batches) -> Directions:

@@ -2,7 +2,7 @@
 
 import torch
 
-from steering.directions.axis import Batches, Directions, along
+from steering.directions.principal_axis import Batches, Directions, along
 
 REGULARIZATION = 0.01
 """scikit-learn's C. The sides of a contrast set are often separable, and a weak penalty then follows the few

@@ -1,7 +1,7 @@
 """Principal component of pair differences (RepE, Zou et al., arXiv 2310.01405)."""
 
 from steering.activations.moments import Moments
-from steering.directions.axis import Batches, Directions, along, principal_axis
+from steering.directions.principal_axis import Batches, Directions, along, principal_axis
 
 
 def pca(batches: Batches) -> Directions:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from steering.activations.moments import class_means
-from steering.directions.axis import Batches, Directions
+from steering.directions.principal_axis import Batches, Directions
 
 
 def random(batches: Batches) -> Directions:

@@ -1,7 +1,7 @@
 """Sparse directions (Jailbreak Antidote, Shen et al., arXiv 2410.02298)."""
 
-from steering.directions.axis import Batches, Directions
 from steering.directions.pca import pca
+from steering.directions.principal_axis import Batches, Directions
 from steering.vectors.steering_vector import keep_largest
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import gguf
 
+from steering.atomic_write import atomic_write
 from steering.errors import SteeringError, first_line
-from steering.files import atomic_write
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
-from steering.formats.reading import existing, layer_numbers, vector_at
+from steering.formats.reader_helpers import existing, layer_numbers, vector_at
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 

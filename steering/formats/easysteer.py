@@ -6,8 +6,8 @@ Source: `docs/user-guide/openai-server.md` of EasySteer.
 import json
 from pathlib import Path
 
+from steering.atomic_write import atomic_write
 from steering.errors import SteeringError
-from steering.files import atomic_write
 from steering.formats.control_vector import to_gguf
 from steering.formats.fixed_sliders import Exportable, file_additions
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from steering.files import atomic_write
+from steering.atomic_write import atomic_write
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 
 BLOCKS = {"gpt2": "h", "gptj": "h", "bloom": "h", "falcon": "h", "opt": "decoder.layers", "mpt": "blocks"}

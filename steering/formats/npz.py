@@ -10,10 +10,10 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
+from steering.atomic_write import atomic_write
 from steering.errors import SteeringError
-from steering.files import atomic_write
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
-from steering.formats.reading import existing, vector_at
+from steering.formats.reader_helpers import existing, vector_at
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 

@@ -6,7 +6,7 @@ The repository reads and adds at the **input** of block L; that is the output of
 from pathlib import Path
 
 from steering.errors import SteeringError
-from steering.formats.reading import existing, read_json, read_tensor, vector_at
+from steering.formats.reader_helpers import existing, read_json, read_tensor, vector_at
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
-from steering.hooks.tracker import TokenTracker
+from steering.hooks.token_tracker import TokenTracker
 from steering.interventions import INTERVENTIONS
 from steering.interventions.add import add
 from steering.interventions.gates import Gate

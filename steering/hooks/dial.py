@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from steering.errors import SteeringError
 from steering.hooks.block_hooks import Addition, GateReading, Intervention
 from steering.hooks.generate_hook import watch_generate
-from steering.hooks.tracker import TokenTracker
+from steering.hooks.token_tracker import TokenTracker
 from steering.models.bridge import Bridge, language_model
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
 from steering.models.hook_points import hooked_module

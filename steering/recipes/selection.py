@@ -15,10 +15,10 @@ from pydantic import BaseModel
 from tqdm.auto import tqdm
 
 from steering.activations.recording import Activations, record
+from steering.atomic_write import atomic_write
 from steering.data.chats import ChatLike
 from steering.display.plots import COLORS
 from steering.errors import SteeringError, quoted
-from steering.files import atomic_write
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens

@@ -3,7 +3,7 @@
 Float32 tensors: `vectors.N.directions`, (layers, d_model), for every vector; for every push that has them
 `pushes.N.gate`, (tokens, d_model), and the tensors of its intervention under their names, such as `pushes.N.reader`,
 (layers, d_model). One metadata entry, `trimtab.slider`: `FileRecord` as JSON. The same slider always gives the same
-bytes. Reading runs no code from the file and trusts none of it. Files of format 1 are read too: see `format_1`.
+bytes. Reading runs no code from the file and trusts none of it. Files of format 1 are read too: see `file_format_1`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from steering.atomic_write import atomic_write
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
-from steering.files import atomic_write
-from steering.vectors import format_1
+from steering.vectors import file_format_1
 from steering.vectors.provenance import Calibration, Origin, Profile
 
 METADATA_KEY = "trimtab.slider"
@@ -133,17 +133,17 @@ def naming_file(path: str | Path) -> Iterator[None]:
 
 def _parsed(header: dict[str, str], tensors: dict[str, Tensor], path: Path) -> tuple[FileRecord, dict[str, Tensor]]:
     """The record of a file of either format, and its tensors under the names of format 2."""
-    key = next((key for key in (METADATA_KEY, format_1.METADATA_KEY) if key in header), None)
+    key = next((key for key in (METADATA_KEY, file_format_1.METADATA_KEY) if key in header), None)
     if key is None:
         found = f"its metadata lack {METADATA_KEY!r}, have {quoted(header)}"
         raise SteeringError(f"{str(path)!r} is not a Trimtab vector: {found}; make one with: trimtab extract")
     version = _Version.model_validate_json(header[key]).format_version
-    if version != (FORMAT_VERSION if key == METADATA_KEY else format_1.FORMAT_VERSION):
-        known = f"{FORMAT_VERSION!r} and {format_1.FORMAT_VERSION!r}"
+    if version != (FORMAT_VERSION if key == METADATA_KEY else file_format_1.FORMAT_VERSION):
+        known = f"{FORMAT_VERSION!r} and {file_format_1.FORMAT_VERSION!r}"
         raise SteeringError(f"{str(path)!r} has format version {version!r}, this Trimtab reads {known}; upgrade it.")
     if key == METADATA_KEY:
         return FileRecord.model_validate_json(header[key]), tensors
-    content, renamed = format_1.converted(header[key], tensors)
+    content, renamed = file_format_1.converted(header[key], tensors)
     return FileRecord.model_validate(content), renamed
 
 

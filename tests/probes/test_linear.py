@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from probes.linear import LinearProbe, auroc_with_interval, fit_probe
-from probes.monitor import Readout, monitor
+from probes.token_monitor import Readout, monitor
 from steering import LanguageModel, Sliders, SteeringError, record
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm

@@ -56,3 +56,9 @@ def test_every_public_name_is_there(package: str) -> None:
 def test_importing_a_package_imports_no_torch(package: str) -> None:
     code = f"import sys, {package}; assert 'torch' not in sys.modules; assert '{package}' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_no_public_name_is_also_a_module_which_an_import_would_put_in_its_place(package: str) -> None:
+    modules = {path.stem for path in (ROOT / package).iterdir()}
+    assert not modules & {*PUBLIC[package].__all__}

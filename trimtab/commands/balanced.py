@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import steering
-from trimtab.axes import write_folder
+from trimtab.builtin_sliders import write_folder
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
 

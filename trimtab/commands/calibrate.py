@@ -5,7 +5,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 import steering
-from steering.files import atomic_write
+from steering.atomic_write import atomic_write
 from trimtab.commands.inspect import print_slider
 from trimtab.options import AllowMismatch, ModelOptions, console
 

@@ -6,7 +6,7 @@ import typer
 
 import steering
 from steering.errors import SteeringError
-from trimtab.axes import move, slider_values
+from trimtab.builtin_sliders import move, slider_values
 from trimtab.options import MaxNewTokens, ModelOptions, Tokens, VectorOptions, console
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 import steering
+from steering.atomic_write import atomic_write
 from steering.errors import SteeringError, quoted
-from steering.files import atomic_write
-from trimtab.axes import check_choice, write_folder
+from trimtab.builtin_sliders import check_choice, write_folder
 from trimtab.commands.evaluate import print_report
 from trimtab.measuring import GridOptions
 from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 import steering
-from steering.files import atomic_write
-from trimtab.axes import write_folder
+from steering.atomic_write import atomic_write
+from trimtab.builtin_sliders import write_folder
 from trimtab.options import DEFAULT_MODEL, MaxNewTokens, Model, ModelOptions, VectorOptions, console
 from trimtab.tables import print_table
 

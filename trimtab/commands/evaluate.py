@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steering.atomic_write import atomic_write
 from steering.errors import SteeringError
-from steering.files import atomic_write
 from trimtab.measuring import GridOptions
 from trimtab.options import ModelOptions, VectorOptions, console
 from trimtab.tables import print_table
 
 if TYPE_CHECKING:
-    from probes.effects import CrossEffects
     from probes.report import Report
+    from probes.slider_effects import CrossEffects
 
 
 def evaluate(

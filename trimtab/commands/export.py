@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 import steering
 from steering.errors import SteeringError
-from trimtab.axes import check_choice, parse_layers, slider_values, write_folder
+from trimtab.builtin_sliders import check_choice, parse_layers, slider_values, write_folder
 from trimtab.options import ModelOptions, console
 
 HUB = "hub"

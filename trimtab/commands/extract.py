@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import steering
-from steering.files import atomic_write
-from trimtab.axes import parse_layers
+from steering.atomic_write import atomic_write
+from trimtab.builtin_sliders import parse_layers
 from trimtab.commands.inspect import print_slider, read_contrast_set
 from trimtab.options import Json, ModelOptions, console
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from steering.errors import SteeringError
-from trimtab.axes import move, slider_values
+from trimtab.builtin_sliders import move, slider_values
 from trimtab.options import Json, MaxNewTokens, ModelOptions, Tokens, VectorOptions
 
 

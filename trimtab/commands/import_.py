@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from steering.files import atomic_write
-from trimtab.axes import check_choice, parse_layers
+from steering.atomic_write import atomic_write
+from trimtab.builtin_sliders import check_choice, parse_layers
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
 

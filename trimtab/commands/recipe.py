@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 import steering
+from steering.atomic_write import atomic_write
 from steering.errors import SteeringError, quoted
-from steering.files import atomic_write
-from trimtab.axes import check_choice
+from trimtab.builtin_sliders import check_choice
 from trimtab.commands.inspect import print_slider
 from trimtab.options import Json, ModelOptions, Sets, console
 from trimtab.tables import print_table

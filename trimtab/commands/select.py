@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steering.files import atomic_write
+from steering.atomic_write import atomic_write
 from trimtab.commands.recipe import sets_by_role
 from trimtab.options import ModelOptions, Sets, console
 from trimtab.tables import print_table

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from trimtab.axes import shipped_axes
+from trimtab.builtin_sliders import shipped_axes
 from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console
 from trimtab.serve import check_installed
 

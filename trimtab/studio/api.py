@@ -21,11 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steering import LanguageModel
 from steering.errors import SteeringError
-from trimtab.axes import shipped_axes
+from trimtab.builtin_sliders import shipped_axes
 from trimtab.serve.http import check_content_type, new_app, read_body, status_and_sentence
 from trimtab.studio import requests
-from trimtab.studio.axis import PLOTS, plot
 from trimtab.studio.session import Session, check_axis_name, report_page, uploaded
+from trimtab.studio.slider_view import PLOTS, plot
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -19,10 +19,10 @@ from steering.explore.token_readings import axis_readout, colored_tokens, read_t
 from steering.formats import EXPORTS, SUFFIXES
 from steering.hooks.dial import Dial
 from steering.vectors.slider import SliderValues, check_axes
-from trimtab.axes import BUILTIN_AXES, builtin_axis, check_choice
+from trimtab.builtin_sliders import BUILTIN_AXES, builtin_axis, check_choice
 from trimtab.serve.limits import context_length
-from trimtab.studio.axis import axis_summary
 from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row
+from trimtab.studio.slider_view import axis_summary
 
 DOWNLOADS = tuple(name for name in EXPORTS if name != "easysteer")
 """Exports that are one file; EasySteer's are two, of which one names the other."""

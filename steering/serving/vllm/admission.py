@@ -4,8 +4,8 @@ from typing import Any
 
 from steering.errors import SteeringError
 from steering.serving.vllm.axes import Axes
-from steering.serving.vllm.modes import check_modes
 from steering.serving.vllm.settings import KEY, cache_salt, parse_setting
+from steering.serving.vllm.unsupported_modes import check_modes
 
 
 def when_front_end_starts(processor: Any, _result: object, *_: object, **__: object) -> None:
@@ -40,7 +40,8 @@ def when_request_arrives(processor: Any, request: Any, *_: object, **__: object)
 def _admitted(axes: Axes | None, given: Any, request: Any) -> dict[str, float]:
     if axes is None:
         raise SteeringError(
-            """This server has no sliders; start it with --additional-config '{"trimtab": {"vectors": {"NAME": "FILE"}}}'."""
+            "This server has no sliders; start it with --additional-config "
+            """'{"trimtab": {"vectors": {"NAME": "FILE"}}}'."""
         )
     setting = parse_setting(given, axes)
     if setting and request.resumable:

@@ -176,6 +176,6 @@ def _options(additional_config: Any) -> Options | None:
         return Options.model_validate_json(os.environ[VARIABLE]) if VARIABLE in os.environ else None
     except ValidationError as error:
         raise SteeringError(
-            f'Expected Trimtab\'s options as {{"vectors": {{axis: file}}, "spare": number, "folder": path}}, as {where}: '
-            f"{first_problem(error)}."
+            f'Expected Trimtab\'s options as {{"vectors": {{axis: file}}, "spare": number, "folder": path}}, as '
+            f"{where}: {first_problem(error)}."
         ) from error

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from steering.serving.vllm.seams import after, check_version
+from steering.serving.vllm.patches import after, check_version
 
 
 @cache

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from steering.errors import SteeringError
-from steering.serving.vllm.seams import VERSIONS, after
+from steering.serving.vllm.patches import VERSIONS, after
 from steering.serving.vllm.settings import setting_of
-from steering.serving.vllm.steps import Batch, StepWriter
+from steering.serving.vllm.token_coefficients import Batch, StepWriter
 from steering.vectors.slider import SliderValues
 
 

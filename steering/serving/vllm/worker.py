@@ -7,11 +7,11 @@ from steering.models.decoder_blocks import only_list_of
 from steering.serving.vllm.axes import Axes
 from steering.serving.vllm.buffers import Buffers
 from steering.serving.vllm.live import RPC
-from steering.serving.vllm.modes import check_modes
+from steering.serving.vllm.patches import after
 from steering.serving.vllm.runners import watch_runner
-from steering.serving.vllm.seams import after
 from steering.serving.vllm.steered_block import SteeredBlock, steer_block
-from steering.serving.vllm.steps import StepWriter
+from steering.serving.vllm.token_coefficients import StepWriter
+from steering.serving.vllm.unsupported_modes import check_modes
 
 
 def when_device_is_ready(wrapper: Any, _result: object) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from probes.monitor import monitor
+from probes.token_monitor import monitor
 from steering import Sliders, record
 from steering.data.chats import Message, as_chat
 from steering.explore.answer_stream import stream_answers

@@ -17,11 +17,11 @@ from steering.interventions.ablate import ablate
 from steering.interventions.gates import Gate
 from steering.serving.vllm.axes import VARIABLE, Axes, Axis
 from steering.serving.vllm.buffers import Buffers
-from steering.serving.vllm.modes import check_modes
-from steering.serving.vllm.seams import after, check_version
+from steering.serving.vllm.patches import after, check_version
 from steering.serving.vllm.settings import cache_salt, parse_setting
 from steering.serving.vllm.steered_block import SteeredBlock, steer_block
-from steering.serving.vllm.steps import Batch, StepWriter
+from steering.serving.vllm.token_coefficients import Batch, StepWriter
+from steering.serving.vllm.unsupported_modes import check_modes
 from steering.vectors.slider import as_slider
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from steering import LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector, extract
-from steering.files import atomic_write
+from steering.atomic_write import atomic_write
 from steering.interventions.gates import Gate
-from steering.vectors import format_1
+from steering.vectors import file_format_1
 from steering.vectors.file_format import METADATA_KEY
 from steering.vectors.provenance import Calibration, Span
 from steering.vectors.slider import as_slider
@@ -266,7 +266,7 @@ def without_pushes(content: dict[str, Any]) -> dict[str, Any]:
 
 def edit_1(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     """A change to the JSON of a file of format 1."""
-    return edit(change, format_1.METADATA_KEY)
+    return edit(change, file_format_1.METADATA_KEY)
 
 
 HOSTILE_FORMAT_1: dict[str, Case] = {
@@ -284,10 +284,10 @@ HOSTILE_FORMAT_1: dict[str, Case] = {
     "another width": (retype("directions", lambda t: t[:, 1:]), "directions have width 31"),
     "newer format": (edit_1(lambda content: content.update(format_version="2", novelty=1)), "format version '2'"),
     "broken JSON": (
-        rewrite(lambda t, m: m.update({format_1.METADATA_KEY: m[format_1.METADATA_KEY][:-3]})),
+        rewrite(lambda t, m: m.update({file_format_1.METADATA_KEY: m[file_format_1.METADATA_KEY][:-3]})),
         "damaged metadata",
     ),
-    "deep JSON": (rewrite(lambda t, m: m.update({format_1.METADATA_KEY: "[" * 100_000})), "damaged metadata"),
+    "deep JSON": (rewrite(lambda t, m: m.update({file_format_1.METADATA_KEY: "[" * 100_000})), "damaged metadata"),
     "an unknown field": (edit_1(lambda content: content.update(run="rm -rf")), "damaged metadata"),
     "an unknown field of a companion": (
         edit_1(lambda content: content["companions"][0].update(run="rm -rf")),

@@ -19,7 +19,7 @@ from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
-from probes.monitor import monitor
+from probes.token_monitor import monitor
 from steering import LanguageModel, Sliders, SteeringVector, load
 from steering.display.slider_grid import slider_grid
 from steering.explore.token_readings import axis_readout
@@ -27,10 +27,10 @@ from steering.formats import EXPORTS
 from steering.interventions.gates import Gate
 from steering.vectors.provenance import Profile
 from tests.helpers.studio_server import studio, write_garbage
-from trimtab.axes import shipped_axes
+from trimtab.builtin_sliders import shipped_axes
 from trimtab.cli import main
-from trimtab.studio.axis import axis_summary
 from trimtab.studio.session import DOWNLOADS
+from trimtab.studio.slider_view import axis_summary
 
 PROFILE = Profile(auroc=(0.5, 0.9, 0.8, 0.7), pair_cosine=(0.1,) * LAYERS, residual_norm=(9.0,) * LAYERS)
 AXES = {"safety": replace(random_vector(1), profile=PROFILE), "helpfulness": random_vector(2)}

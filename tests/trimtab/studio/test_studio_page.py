@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: 
 
 from steering import LanguageModel, Slider, Sliders  # noqa: E402
 from tests.helpers.studio_server import studio, write_garbage  # noqa: E402
-from trimtab.axes import shipped_axes  # noqa: E402
+from trimtab.builtin_sliders import shipped_axes  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

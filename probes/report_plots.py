@@ -6,8 +6,8 @@ from itertools import cycle, product
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.effects import CrossEffects, mean_with_interval
 from probes.frontier import Point, or_bench_points, pareto_front
+from probes.slider_effects import CrossEffects, mean_with_interval
 from steering.display.plots import COLORS, MARKERS, shade_layers, svg_figure
 
 

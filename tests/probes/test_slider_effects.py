@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probes.effects import CrossEffects, anti_steerable_fraction, cross_effects, mean_with_interval, monotonicity
+from probes.slider_effects import CrossEffects, anti_steerable_fraction, cross_effects, mean_with_interval, monotonicity
 from steering import SteeringError
 
 GRID = [{"safety": s, "helpfulness": h} for s in (-1.0, 0.0, 1.0) for h in (-1.0, 0.0, 1.0)]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from probes import plots
+from probes import report_plots
 from steering import Slider
 from steering.display.slider_grid import slider_grid
 
@@ -31,7 +31,9 @@ def plot(name: str, slider: Slider, kind: str) -> str:
     push = slider.summary().pushes[0]
     if kind == "push":
         norms = [push.strength * norm for norm in push.vector.norms]
-        return plots.by_layer(name, push.vector.layers, push.layers, norms, "push norm (residual-stream units)")
+        return report_plots.by_layer(name, push.vector.layers, push.layers, norms, "push norm (residual-stream units)")
     if push.vector.profile is None:
         return ""
-    return plots.by_layer(name, push.vector.layers, push.layers, push.vector.profile.auroc, "held-out AUROC", 0.5)
+    return report_plots.by_layer(
+        name, push.vector.layers, push.layers, push.vector.profile.auroc, "held-out AUROC", 0.5
+    )
