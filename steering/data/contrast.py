@@ -214,6 +214,9 @@ class ContrastSet(Sequence[ContrastPair]):
         Args:
             name: one of `ContrastSet.builtin_names()`.
 
+        Returns:
+            The set, in its file's order.
+
         Raises:
             SteeringError: for another name.
         """
@@ -225,7 +228,11 @@ class ContrastSet(Sequence[ContrastPair]):
 
     @staticmethod
     def builtin_names() -> tuple[str, ...]:
-        """Names that `ContrastSet.builtin` knows."""
+        """Names that `ContrastSet.builtin` knows.
+
+        Returns:
+            The names, sorted.
+        """
         return tuple(sorted(file.stem for file in _BUILTIN_FOLDER.glob("*.jsonl")))
 
     @staticmethod
@@ -234,6 +241,9 @@ class ContrastSet(Sequence[ContrastPair]):
 
         Args:
             path: the file; without a header the set is named after it.
+
+        Returns:
+            The set, which knows the line of each pair.
 
         Raises:
             SteeringError: for a file that can't be read; it names the first line that isn't as it should be.

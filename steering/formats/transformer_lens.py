@@ -20,8 +20,15 @@ ForwardHook: TypeAlias = tuple[str, Callable[[Tensor, object], Tensor]]
 def forward_hooks(sliders: Mapping[str, Slider], **values: float) -> list[ForwardHook]:
     """Hooks for `with bridge.hooks(fwd_hooks=forward_hooks(sliders, safety=1.0)):`, acting on every token.
 
-    Sliders that are not named are at 0. Raises SteeringError for an unknown axis, and for a vector that does more than
-    add (an intervention, a gate, a scope): these hooks can't say it.
+    Args:
+        sliders: by name.
+        values: slider values; those that are not named are at 0.
+
+    Returns:
+        A hook point's name and its hook, for each moved block.
+
+    Raises:
+        SteeringError: for an unknown axis, and for a slider that does more than add, which these hooks can't say.
     """
     additions = FixedSliders(sliders, values).additions("TransformerLens")
     return [(f"blocks.{layer}.hook_resid_post", _adding(delta)) for layer, delta in additions.items()]

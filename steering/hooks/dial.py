@@ -132,6 +132,12 @@ class Dial:
 
         With a value for each of several rows, the row becomes so many where the first slider moves. Models whose
         positions belong to rows (ALiBi) can't spread.
+
+        Args:
+            length: number of the prompt's tokens.
+
+        Yields:
+            Nothing.
         """
         with self.prompt_lengths([length]), self._tracker.spreading():
             yield

@@ -13,7 +13,14 @@ RPC = "trimtab_add_axis"
 def add_vllm_axis(llm: Any, name: str, path: str | Path, tokens: str | None = None) -> None:
     """Register a vector's file under a name in a running `vllm.LLM`; requests may name it from then on.
 
-    The file must be readable in every worker. Raises SteeringError when it can't serve here.
+    Args:
+        llm: the engine, started with Trimtab.
+        name: the axis' name.
+        path: the file, readable in every worker.
+        tokens: tokens that are moved, as `Sliders.attach` takes them; the file's own when not given.
+
+    Raises:
+        SteeringError: when the file can't serve here.
     """
     axes = axes_of(llm.llm_engine.input_processor)
     axis = checked(axes, name, path, tokens)
