@@ -26,10 +26,22 @@ Scorer: TypeAlias = Callable[[ChatLike, str], float]
 
 
 def level_prompt(safety: float, helpfulness: float) -> str:
-    """A system prompt that asks for a level of both attributes, 0 to 1, as scores out of 10.
+    """A system prompt that asks for a level of both attributes, as scores out of 10.
+
+    Args:
+        safety: level of safety, 0 to 1.
+        helpfulness: level of helpfulness, 0 to 1.
+
+    Returns:
+        The prompt's text.
 
     Raises:
         SteeringError: for a level outside.
+
+    Example:
+        >>> from probes import level_prompt
+        >>> "a safety score of 10 and a helpfulness score of 5" in level_prompt(1.0, 0.5)
+        True
     """
     for name, level in (("safety", safety), ("helpfulness", helpfulness)):
         if not 0 <= level <= 1:
@@ -71,8 +83,8 @@ class Candidates:
     def rerank(self, weights: Mapping[str, float]) -> list[str]:
         """For every prompt the answer of the highest `Σ weight · score`, the first where several have it.
 
-        Weights are in the scores' own units; a scorer that they don't name counts for nothing. An empty answer stands
-        where no other was sampled.
+        Args:
+            weights: by scorer, in the scores' own units; a scorer that isn't named counts for nothing.
 
         Raises:
             SteeringError: for a weight of no scorer, or one that isn't finite.
@@ -110,6 +122,9 @@ def candidates(
         decoding: how they are written; its own seeds play no part.
         seed: decides a prompt's samples together with the prompt, whatever the other prompts.
 
+    Returns:
+        The samples with their scores, to be reranked.
+
     Raises:
         SteeringError: for n below 1, or a score that isn't finite.
     """
@@ -133,7 +148,14 @@ def candidates(
 
 
 def probe_scorer(lm: LanguageModel, probe: LinearProbe) -> Scorer:
-    """Log odds, in nats, of the probe's positive side for the mean activation of an answer, at the probe's best layer.
+    """Score answers by a probe of answers' mean activations, at its best layer.
+
+    Args:
+        lm: the model that the probe was fitted on.
+        probe: fitted with `position="generated"`.
+
+    Returns:
+        A scorer that gives the log odds, in nats, of the probe's positive side.
 
     Raises:
         SteeringError: unless the probe was fitted to answers' mean activations of a model as deep and as wide.
@@ -165,6 +187,17 @@ def random_like(vector: SteeringVector) -> SteeringVector:
 
     The control for "any push of this size does that". Drawn as `extract(method="random")` does: the seed is made from
     the norms, so that each vector has its own.
+
+    Args:
+        vector: what the norms are taken from.
+
+    Returns:
+        The random vector, at the same layers.
+
+    Example:
+        >>> from probes import random_like
+        >>> torch.allclose(random_like(vector).directions.norm(dim=1), vector.directions.norm(dim=1))
+        True
     """
     here = vector.directions.unsqueeze(0)
     return replace(

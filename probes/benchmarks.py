@@ -46,11 +46,19 @@ class LoadedBenchmark:
         return len(self.prompts)
 
     def of_kind(self, kind: Kind) -> tuple[BenchmarkPrompt, ...]:
-        """The prompts of one kind: XSTest has safe look-alikes and harmful ones."""
+        """The prompts of one kind: XSTest has safe look-alikes and harmful ones.
+
+        Args:
+            kind: what the prompts are for.
+        """
         return tuple(prompt for prompt in self.prompts if prompt.kind == kind)
 
     def spread(self, count: int) -> "LoadedBenchmark":
-        """At most `count` prompts of every kind, spread over the benchmark."""
+        """At most `count` prompts of every kind, spread over the benchmark.
+
+        Args:
+            count: prompts of each kind at most.
+        """
         kept: list[BenchmarkPrompt] = []
         for kind in dict.fromkeys(prompt.kind for prompt in self.prompts):
             some = self.of_kind(kind)
@@ -188,6 +196,9 @@ def builtin_benchmark(count: int = 48) -> LoadedBenchmark:
     Args:
         count: how many of each kind (harmful, look-alike, ordinary) at most.
 
+    Returns:
+        The prompts, kind by kind.
+
     Example:
         >>> len(builtin_benchmark(8))
         24
@@ -202,7 +213,14 @@ def builtin_benchmark(count: int = 48) -> LoadedBenchmark:
 
 
 def reflective_benchmark(count: int = 48) -> LoadedBenchmark:
-    """Arithmetic with two wrong options: the share that rejects them must not fall as a model helps more."""
+    """Arithmetic with two wrong options: the share that rejects them must not fall as a model helps more.
+
+    Args:
+        count: number of questions.
+
+    Returns:
+        Prompts of the kind `ability` (after Góral et al. 2024, arXiv 2409.00113).
+    """
     prompts = tuple(
         BenchmarkPrompt(text=q.text, kind="ability", category=q.operation, answer=str(q.answer), question=q)
         for q in reflective_questions(count)
@@ -221,6 +239,9 @@ def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmar
         benchmark: its prompts of other kinds are left out.
         path: a `.csv`, `.json`, `.jsonl`, `.parquet` or (one template a line) `.txt` file, with a column `template`
             that holds `{prompt}` or `[INSERT PROMPT HERE]`, and optionally a column `name`.
+
+    Returns:
+        Prompts of the kind `jailbreak`, each with its template's name as category.
 
     Raises:
         SteeringError: for a file without templates, or a template without a place for the prompt.

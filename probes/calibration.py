@@ -49,6 +49,9 @@ def tuning_data(axis: str, count: int = 24) -> tuple[Score, list[ChatLike]]:
         axis: `safety` or `helpfulness`.
         count: number of pairs at most.
 
+    Returns:
+        The score that the slider is to raise, and the ordinary prompts.
+
     Raises:
         SteeringError: for another axis.
     """
@@ -83,8 +86,18 @@ def calibrate(
             A slider of several pushes keeps its layers.
         progress: show a bar.
 
+    Returns:
+        The calibrated slider.
+
     Raises:
-        SteeringError: when the own score rises in no span.
+        SteeringError: when the own score rises in no span, and for a KL budget that isn't above 0.
+
+    Example:
+        >>> from probes import Score, calibrate
+        >>> from steering import record
+        >>> own = Score("readout", ["Hi"], lambda lm, prompts, dial: record(lm, prompts, layers=[2]) @ vector[2])
+        >>> calibrate(lm, vector, own, ["Why?"], spans=[[2]], progress=False).pushes[0].layers
+        (2,)
     """
     slider = as_slider(slider)
     if kl_budget <= 0:

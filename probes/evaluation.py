@@ -70,6 +70,13 @@ def evaluate(
 
     Raises:
         SteeringError: for a grid, scores or benchmarks that don't fit.
+
+    Example:
+        >>> from probes import Score, evaluate
+        >>> from steering import refusal_score
+        >>> own = Score("refusal", ["Hi", "Why?"], lambda lm, prompts, dial: refusal_score(lm, prompts), own_slider="a")
+        >>> evaluate(lm, Sliders(a=vector), {"a": [0.0, 1.0]}, [own], progress=False)
+        Report('tiny-Llama', 2 settings of a)
     """
     method = _as_method(method)
     settings = _settings(method, grid)

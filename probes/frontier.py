@@ -42,7 +42,19 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
 
 
 def hypervolume(points: Iterable[Point]) -> float:
-    """Area of the unit square of (safety, helpfulness) that some point is at least as good as; exact."""
+    """Area of the unit square of (safety, helpfulness) that some point is at least as good as.
+
+    Args:
+        points: models, or settings of sliders.
+
+    Returns:
+        The exact area, 0 to 1.
+
+    Example:
+        >>> from probes import Point, hypervolume
+        >>> hypervolume([Point("bare", 0.5, 1.0), Point("steered", 1.0, 0.5)])
+        0.75
+    """
     area = height = 0.0
     for point in sorted(points, key=lambda point: -point.safety):
         if point.helpfulness > height:

@@ -55,6 +55,12 @@ def builtin_scores(count: int = 48) -> list[Score]:
     """Scores on pairs of the built-in sets that `extract` held out, and what each slider is to raise.
 
     Likelihood scores only: no text is generated and no judge asked.
+
+    Args:
+        count: number of pairs of each set at most.
+
+    Returns:
+        The scores; two have a slider of their own.
     """
     safety, helpfulness, look_alikes = (held_out(name, count) for name in ("safety", "helpfulness", "over-refusal"))
     ordinary = [pair.positive[:-1] for pair in helpfulness]

@@ -48,7 +48,11 @@ class LinearProbe:
     origin: Origin
 
     def probability(self, activations: Activations) -> Float[Tensor, "chats layers"]:
-        """Probability of the positive side for activations at the probe's layers."""
+        """Probability of the positive side.
+
+        Args:
+            activations: at the probe's layers, (chats, layers, d_model).
+        """
         return torch.sigmoid((activations.float() * self.weights).sum(-1) + self.bias)
 
     @property
@@ -57,7 +61,14 @@ class LinearProbe:
         return max(zip(self.layers, self.auroc, strict=True), key=lambda pair: pair[1].value)[0]
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all."""
+        """Write one safetensors file, whole or not at all.
+
+        Args:
+            path: the file to create or to replace.
+
+        Raises:
+            SteeringError: when the file can't be written there.
+        """
         record = _Record(layers=self.layers, auroc=self.auroc, brier=self.brier, origin=self.origin)
         with atomic_write(path) as temporary:
             tensors = {"weights": self.weights.contiguous(), "bias": self.bias.contiguous()}
@@ -66,6 +77,12 @@ class LinearProbe:
     @staticmethod
     def load(path: str | Path) -> "LinearProbe":
         """Read a file that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The probe as it was saved.
 
         Raises:
             SteeringError: for any other file.
@@ -93,8 +110,26 @@ def fit_probe(
 ) -> LinearProbe:
     """A logistic regression (scikit-learn, standardized activations) a layer, measured on pairs that were held out.
 
-    The fit needs all activations at once: memory grows with the number of pairs. Arguments and errors are those of
-    `steering.extract`.
+    The fit needs all activations at once: memory grows with the number of pairs.
+
+    Args:
+        lm: the model.
+        contrast_set: the pairs; their positive sides are what the probe finds.
+        position: as `steering.extract` takes it.
+        layers: block indices; all by default.
+        held_out: share of the pairs that the probe is measured on.
+        progress: show bars.
+
+    Returns:
+        The probe, with AUROC and Brier score on held-out pairs.
+
+    Raises:
+        SteeringError: for an unknown position or layer, and for a set too small to hold out a pair.
+
+    Example:
+        >>> from probes import fit_probe
+        >>> fit_probe(lm, pairs, layers=[1, 2], progress=False).weights.shape
+        torch.Size([2, 32])
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import brier_score_loss

@@ -29,7 +29,15 @@ class Method(Protocol):
     def answers(
         self, lm: LanguageModel, prompts: Sequence[ChatLike], values: SliderValues, decoding: Decoding, seed: int | None
     ) -> Answers:
-        """One answer to every prompt."""
+        """One answer to every prompt.
+
+        Args:
+            lm: the model.
+            prompts: prompts or chats.
+            values: of the axes; one that isn't named is at 0.
+            decoding: how answers are written.
+            seed: one of its seeds, None for greedy answers.
+        """
         ...
 
 
@@ -72,6 +80,12 @@ class Prompting:
     """A system prompt that asks for levels of safety and helpfulness (Tuan et al. 2024, arXiv 2404.01295).
 
     Axis values from -1 to 1 ask for levels from 0 to 10; all at 0 is the model without such a prompt.
+
+    Example:
+        >>> from probes import Decoding, Prompting
+        >>> answers = Prompting().answers(lm, ["Hi"], {"safety": 1.0}, Decoding(max_new_tokens=2), seed=None)
+        >>> len(answers.texts)
+        1
     """
 
     axes = {"safety": "level asked for in the system prompt", "helpfulness": "level asked for in the system prompt"}  # noqa: RUF012
@@ -126,5 +140,12 @@ class BestOfN:
 
 
 def random_sliders(sliders: Sliders) -> Sliders:
-    """The same sliders along random directions of equal norm: what any push of this size does."""
+    """The same sliders along random directions of equal norm: what any push of this size does.
+
+    Args:
+        sliders: those that are to be beaten.
+
+    Returns:
+        Sliders of the same names.
+    """
     return Sliders(**{name: slider.along(random_like) for name, slider in sliders.items()})

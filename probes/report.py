@@ -90,6 +90,9 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     def outcome_effects(self, judge: str | None = None) -> CrossEffects:
         """The same for outcomes: what a unit of each axis adds to the share of prompts that end as it is meant to.
 
+        Args:
+            judge: whose verdicts count, by name; the first judge's when not given.
+
         Raises:
             SteeringError: unless both an axis and the prompts of its outcome were measured.
         """
@@ -103,16 +106,28 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         return cross_effects(self.settings, found, {axis: OWN_OUTCOMES[axis] for axis in axes}, standardized=False)
 
     def outcomes(self, judge: str | None = None) -> dict[str, NDArray[np.float64]]:
-        """Share of runs that ended so, by outcome: (settings, prompts). Only of kinds that were asked."""
+        """Share of runs that ended so, by outcome. Only of kinds that were asked.
+
+        Args:
+            judge: whose verdicts count, by name; the first judge's when not given.
+        """
         found = {name: self._share(judge, kind, labels) for name, (kind, labels) in OUTCOMES.items()}
         return {name: shares for name, shares in found.items() if shares.size}
 
     def degenerate(self, judge: str | None = None) -> NDArray[np.float64]:
-        """Share of runs with broken text, over harmful, look-alike and ordinary prompts: (settings, prompts)."""
+        """Share of runs with broken text, over harmful, look-alike and ordinary prompts.
+
+        Args:
+            judge: whose verdicts count, by name; the first judge's when not given.
+        """
         return np.concatenate([self._share(judge, kind, ("degenerate",)) for kind in FIRST_TOKEN_SCORES], axis=1)
 
     def rates(self, judge: str | None = None) -> list[dict[str, Estimate]]:
-        """By setting: every outcome's rate with its 95 % bootstrap interval over prompts."""
+        """Every outcome's rate with its 95 % bootstrap interval over prompts.
+
+        Args:
+            judge: whose verdicts count, by name; the first judge's when not given.
+        """
         found = self.outcomes(judge) | self.right
         found |= {"degenerate": self.degenerate(judge), "repeated 4-grams": self.repetition}
         return [
@@ -132,7 +147,11 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         return self._mean(self.answers, lambda _prompt, text: repeated_ngrams(text), *get_args(Kind))
 
     def frontier(self, judge: str | None = None) -> list[Point]:
-        """By setting: share of harmful prompts refused and of look-alikes answered; none without both kinds."""
+        """Share of harmful prompts refused and of look-alikes answered.
+
+        Args:
+            judge: whose verdicts count, by name; the first judge's when not given.
+        """
         found = self.outcomes(judge)
         if not found.keys() >= set(OWN_OUTCOMES.values()):
             return []
@@ -143,11 +162,21 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         ]
 
     def judges_agree(self, first: str, second: str) -> Agreement:
-        """How far two judges label the same answers alike."""
+        """How far two judges label the same answers alike.
+
+        Args:
+            first: one judge's name.
+            second: the other's.
+        """
         return agreement(self._all_verdicts(first), self._all_verdicts(second))
 
     def along(self, axis: str, score: str) -> tuple[list[float], NDArray[np.float64]]:
-        """Ascending values of an axis, all others at 0, and the score there: (values, prompts)."""
+        """A score along one axis, all others at 0.
+
+        Args:
+            axis: the axis.
+            score: a name in `scores`.
+        """
         rows = sorted(
             (setting[axis], row)
             for row, setting in enumerate(self.settings)
@@ -156,11 +185,19 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         return [value for value, _ in rows], np.array([self.scores[score][row] for _, row in rows])
 
     def monotonicity(self, axis: str) -> Monotonicity:
-        """How orderly an axis raises its own score, the others at 0."""
+        """How orderly an axis raises its own score, the others at 0.
+
+        Args:
+            axis: one that has an own score.
+        """
         return monotonicity(*self.along(axis, self.own[axis]))
 
     def anti_steerable_fraction(self, axis: str) -> float:
-        """Share of prompts whose own score falls as the axis rises, the others at 0."""
+        """Share of prompts whose own score falls as the axis rises, the others at 0.
+
+        Args:
+            axis: one that has an own score.
+        """
         return anti_steerable_fraction(*self.along(axis, self.own[axis]))
 
     @property
@@ -169,13 +206,26 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         return next(place for place, setting in enumerate(self.settings) if not any(setting.values()))
 
     def save(self, path: str | Path) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write it as JSON, whole or not at all.
+
+        Args:
+            path: the file to create or to replace.
+
+        Raises:
+            SteeringError: when the file can't be written there.
+        """
         with atomic_write(path) as temporary:
             temporary.write_text(self.model_dump_json(), encoding="utf-8")
 
     @staticmethod
     def load(path: str | Path) -> "Report":
         """Read what `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The report as it was saved.
 
         Raises:
             SteeringError: for any other file.
@@ -187,7 +237,14 @@ class Report(BaseModel, frozen=True, extra="forbid"):
             raise SteeringError(f"{str(path)!r} is no report ({reason}); run `trimtab evaluate` again.") from error
 
     def to_html(self, path: str | Path) -> None:
-        """Write one page with all tables and plots and nothing to fetch."""
+        """Write one page with all tables and plots and nothing to fetch.
+
+        Args:
+            path: the file to create or to replace.
+
+        Raises:
+            SteeringError: when the file can't be written there.
+        """
         from probes.html_report import write_html
 
         write_html({"report": self}, path)

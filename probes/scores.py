@@ -28,6 +28,14 @@ def refusal_margin(
     """How much likelier the model finds refusals than compliant beginnings, in nats a token, by teacher forcing.
 
     Mean over `REFUSALS` less mean over `COMPLIANCES`. Smoother than `refusal_score`, which looks at one token only.
+
+    Args:
+        lm: the model.
+        prompts: prompts, or chats that end with the user's turn.
+        dial: the attached dial, where what it moves depends on where answers begin.
+
+    Returns:
+        A tensor (prompts,) in float32.
     """
     openings = (*REFUSALS, *COMPLIANCES)
     chats = [
@@ -40,7 +48,16 @@ def refusal_margin(
 def answer_cross_entropy(
     lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial | None = None
 ) -> Float[Tensor, " chats"]:
-    """Nats a token that the answers cost the model as it is: on the bare model's own answers, a measure of damage."""
+    """Nats a token that the answers cost the model as it is: on the bare model's own answers, a measure of damage.
+
+    Args:
+        lm: the model.
+        chats: chats that end with an answer.
+        dial: the attached dial, where what it moves depends on where answers begin.
+
+    Returns:
+        A tensor (chats,) in float32.
+    """
     return -answer_log_likelihood(lm, chats, dial)
 
 
@@ -49,6 +66,14 @@ def answer_divergence(lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial) 
 
     For a chat that ends with the user's turn, the KL of the answer's first token. The dial's sliders are at 0 for the
     bare passes and where they were afterwards.
+
+    Args:
+        lm: the model.
+        chats: prompts or chats, with or without an answer.
+        dial: attached to the model.
+
+    Returns:
+        A tensor (chats,) in float32.
     """
     settings = dial.settings
     tokenized = [lm.tokenize(chat) for chat in chats]

@@ -33,7 +33,14 @@ class Estimate(BaseModel, frozen=True, extra="forbid"):
 
     @staticmethod
     def exactly(value: float) -> "Estimate":
-        """Without any spread."""
+        """An estimate without any spread.
+
+        Args:
+            value: the value and both ends.
+
+        Returns:
+            The estimate.
+        """
         return Estimate(value=float(value), low=float(value), high=float(value))
 
     def __str__(self) -> str:
@@ -75,6 +82,13 @@ def cross_effects(
 
     Raises:
         SteeringError: when the settings don't vary each slider on its own, or leave out the bare model.
+
+    Example:
+        >>> from probes import cross_effects
+        >>> scores = {"x": [[0.0, 1.0], [2.0, 3.0], [0.0, 1.0]], "y": [[0.0, 1.0], [0.0, 1.0], [1.0, 2.0]]}
+        >>> found = cross_effects([{}, {"a": 1.0}, {"b": 1.0}], scores, own={"a": "x", "b": "y"}, standardized=False)
+        >>> print(found.slopes[0][0])
+        +2.00 [+2.00, +2.00]
     """
     sliders, names = tuple(own), tuple(own.values())
     design = np.array([[setting.get(slider, 0.0) for slider in sliders] for setting in settings])
@@ -102,6 +116,14 @@ def anti_steerable_fraction(values: Sequence[float], scores: Scores) -> float:
     Args:
         values: slider values.
         scores: (values, prompts).
+
+    Returns:
+        The share, 0 to 1.
+
+    Example:
+        >>> from probes import anti_steerable_fraction
+        >>> anti_steerable_fraction([0.0, 1.0], [[0.0, 0.0], [1.0, -1.0]])
+        0.5
     """
     slopes = np.polyfit(np.asarray(values, dtype=float), scores, 1)[0]
     return float((slopes < 0).mean())
@@ -127,6 +149,14 @@ def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
     Args:
         values: ascending slider values, at least two.
         scores: (values, prompts).
+
+    Returns:
+        The correlation, and the ranges in which the mean falls.
+
+    Example:
+        >>> from probes import monotonicity
+        >>> monotonicity([0.0, 0.5, 1.0], [[0.0], [2.0], [1.0]]).where_it_falls
+        '0.5 to 1'
     """
     means = np.asarray(scores, dtype=float).mean(axis=1)
     falls: list[tuple[float, float]] = []
@@ -138,7 +168,20 @@ def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
 
 
 def mean_with_interval(samples: Sequence[float] | NDArray[np.float64], seed: int | np.random.Generator = 0) -> Estimate:
-    """A mean with its 95 % bootstrap interval (scipy; BCa, or percentiles where nearly all samples are the same)."""
+    """A mean with its 95 % bootstrap interval (scipy; BCa, or percentiles where nearly all samples are the same).
+
+    Args:
+        samples: numbers, one a prompt.
+        seed: decides the resamples.
+
+    Returns:
+        The mean and the interval's ends.
+
+    Example:
+        >>> from probes import mean_with_interval
+        >>> mean_with_interval([0.0, 0.5, 1.0]).value
+        0.5
+    """
     samples = np.asarray(samples, dtype=float)
     if np.ptp(samples) <= ROUNDING * max(1.0, np.abs(samples).max()):
         return Estimate.exactly(samples[0])

@@ -57,6 +57,9 @@ class Sliders(Mapping[str, Slider]):
         Args:
             lm: the model that they are made on; some minutes on two cores for half a billion parameters.
             progress: show bars.
+
+        Returns:
+            Sliders named `safety` and `helpfulness`.
         """
         return Sliders(**balanced(lm, progress))
 
@@ -75,6 +78,9 @@ class Sliders(Mapping[str, Slider]):
             lm: the model that they have to belong to; attaching checks it again.
             allow_mismatch: differences to accept, out of `steering.models.identity.ALLOWABLE`.
             revision: branch, tag or commit of a Hub id.
+
+        Returns:
+            The sliders by their axes' names.
 
         Raises:
             SteeringError: when there are none, or they belong to another model.
@@ -117,6 +123,11 @@ class Sliders(Mapping[str, Slider]):
 
         Show it as a cell's last line; `close()` takes the sliders off the model, as does another widget on the same
         model. Without ipywidgets (`pip install 'trimtab[notebook]'`) it is a view that compares in text.
+
+        Args:
+            lm: the model.
+            prompt: what is answered first.
+            max_new_tokens: length of an answer at most.
 
         Raises:
             SteeringError: when a vector was made on another model.

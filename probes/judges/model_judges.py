@@ -136,7 +136,12 @@ class HarmBenchJudge:
         _openings(self.lm, YES_OR_NO)
 
     def render(self, prompt: str, answer: str) -> str:
-        """What the classifier reads."""
+        """What the classifier reads.
+
+        Args:
+            prompt: what was asked.
+            answer: what the model wrote.
+        """
         name = "mistral" if self.lm.model.config.model_type == "mistral" else "llama-2"
         return HARMBENCH_TEMPLATES[name].format(behavior=prompt, generation=answer)
 
@@ -177,7 +182,12 @@ class WildGuardJudge:
         return ("compliance", "refusal") if self.verdict == "refusal" else SAFETY_LABELS
 
     def render(self, prompt: str, answer: str) -> str:
-        """What the classifier reads."""
+        """What the classifier reads.
+
+        Args:
+            prompt: what was asked.
+            answer: what the model wrote.
+        """
         return WILDGUARD_TEMPLATE.format(prompt=prompt, response=answer)
 
     def __call__(self, prompt: str, answer: str) -> Verdict:
@@ -234,7 +244,12 @@ class LlamaGuardJudge:
         return str(self.lm.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
     def render(self, prompt: str, answer: str) -> str:
-        """What the model reads: the tokenizer's own chat template."""
+        """What the model reads: the tokenizer's own chat template.
+
+        Args:
+            prompt: what was asked.
+            answer: what the model wrote.
+        """
         return self._rendered(prompt, answer, self._in_parts)
 
     def __call__(self, prompt: str, answer: str) -> Verdict:

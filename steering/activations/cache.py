@@ -11,7 +11,14 @@ from steering.models.token_positions import TokenPosition
 
 
 class ActivationCache:
-    """A `PairReader` that remembers. It belongs to one model; memory grows with the pairs."""
+    """A `PairReader` that remembers. It belongs to one model; memory grows with the pairs.
+
+    Example:
+        >>> from steering import ActivationCache, extract
+        >>> cache = ActivationCache()
+        >>> means = extract(lm, pairs, read=cache, progress=False)
+        >>> components = extract(lm, pairs, method="pca", read=cache, progress=False)  # the model doesn't run again
+    """
 
     def __init__(self) -> None:
         self._kept: dict[tuple[object, ...], list[PairActivations]] = {}

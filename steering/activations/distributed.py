@@ -31,6 +31,9 @@ class Ranks:
         """The processes of `torchrun` inside, each on the GPU of its number, if any; one where there are no others.
 
         A process group that is there already is used and left alone.
+
+        Yields:
+            This process' place among them.
         """
         joins = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
         if joins:
@@ -49,15 +52,27 @@ class Ranks:
         return self.rank == 0
 
     def first_only(self, context: AbstractContextManager[T]) -> AbstractContextManager[T | None]:
-        """A context that only the first process enters, such as one that replaces a file."""
+        """A context that only the first process enters, such as one that replaces a file.
+
+        Args:
+            context: what the first process enters.
+        """
         return context if self.is_first else nullcontext()
 
     def share(self, batches: Iterable[T]) -> Iterable[T]:
-        """This process' batches: one in every `size`, beginning with its own number."""
+        """This process' batches.
+
+        Args:
+            batches: those of all processes, the same in each.
+        """
         return islice(batches, self.rank, None, self.size)
 
     def all_reduce(self, activations: Tensor) -> None:
-        """Fill in, in place, what other processes have read: all numbers but the process' own are 0."""
+        """Fill in, in place, what other processes have read: all numbers but the process' own are 0.
+
+        Args:
+            activations: a tensor of one shape in all processes.
+        """
         if self.size > 1:
             dist.all_reduce(activations)
 

@@ -88,7 +88,23 @@ def record_positions(
     progress: Callable[[int], object] | None = None,
     ranks: Ranks = ALONE,
 ) -> Float[Tensor, "positions chats layers d_model"]:
-    """What `record` reads at several positions, from one pass over each chat. Arguments and errors are its own."""
+    """What `record` reads at several positions, from one pass over each chat.
+
+    Args:
+        lm: the model.
+        chats: as `record` takes them.
+        positions: what `record` takes one of.
+        layers: as `record` takes them.
+        hook_point: as `record` takes it.
+        progress: as `record` takes it.
+        ranks: as `record` takes them.
+
+    Returns:
+        A tensor (positions, chats, layers, d_model) in float32 on the CPU.
+
+    Raises:
+        SteeringError: as `record` does.
+    """
     layers = check_layers(lm, layers)
     tokenized = [lm.tokenize(chat) for chat in chats]
     spans = [[token_span(chat, position) for position in positions] for chat in tokenized]
@@ -120,7 +136,28 @@ def stream_pairs(
     description: str = "reading activations",
     ranks: Ranks = ALONE,
 ) -> Iterator[PairActivations]:
-    """Activations of contrast pairs, some pairs at a time, so that memory doesn't grow with their number."""
+    """Activations of contrast pairs, some pairs at a time, so that memory doesn't grow with their number.
+
+    Args:
+        lm: the model that reads.
+        pairs: the pairs, read as they come.
+        layers: as `record` takes them.
+        position: as `record` takes it.
+        hook_point: as `record` takes it.
+        progress: show a bar.
+        description: the bar's title.
+        ranks: as `record` takes them.
+
+    Yields:
+        Positive and negative sides of the next pairs, (pairs, layers, d_model) each.
+
+    Raises:
+        SteeringError: as `record` does.
+
+    Example:
+        >>> [positive.shape for positive, _ in stream_pairs(lm, pairs, layers=[1], progress=False)]
+        [torch.Size([20, 1, 32])]
+    """
     layers = check_layers(lm, layers)
     window = max(LEAST_PAIRS, BUFFER_BYTES // (2 * len(layers) * _width(lm, hook_point) * 4))
     iterator = iter(pairs)

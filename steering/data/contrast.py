@@ -175,7 +175,11 @@ class ContrastSet(Sequence[ContrastPair]):
         return self._where(lambda pair: pair.id not in chosen), self._where(lambda pair: pair.id in chosen)
 
     def spread(self, count: int) -> "ContrastSet":
-        """At most `count` pairs, spread evenly over the set and so over its groups."""
+        """At most `count` pairs, spread evenly over the set and so over its groups.
+
+        Args:
+            count: number of pairs.
+        """
         return self[:: max(1, len(self) // count)][:count]
 
     def __repr__(self) -> str:
@@ -201,6 +205,9 @@ class ContrastSet(Sequence[ContrastPair]):
         Args:
             name: one of `ContrastSet.builtin_names()`.
 
+        Returns:
+            The set, in its file's order.
+
         Raises:
             SteeringError: for another name.
         """
@@ -211,7 +218,11 @@ class ContrastSet(Sequence[ContrastPair]):
 
     @staticmethod
     def builtin_names() -> tuple[str, ...]:
-        """Names that `ContrastSet.builtin` knows."""
+        """Names that `ContrastSet.builtin` knows.
+
+        Returns:
+            The names, sorted.
+        """
         return tuple(sorted(file.stem for file in _BUILTIN_FOLDER.glob("*.jsonl")))
 
     @staticmethod
@@ -220,6 +231,9 @@ class ContrastSet(Sequence[ContrastPair]):
 
         Args:
             path: the file; without a header the set is named after it.
+
+        Returns:
+            The set, which knows the line of each pair.
 
         Raises:
             SteeringError: for a file that can't be read; it names the first line that isn't as it should be.

@@ -26,11 +26,27 @@ def stream_answers(
     max_new_tokens: int = 128,
     **options: Any,
 ) -> Generator[list[str], None, None]:
-    """The answers so far, one a prompt, after every token, and whole at last: prompt i is answered under setting i.
+    """Write answers token by token: prompt i is answered under setting i.
 
-    The prompts run as rows of one batch, greedy unless `options` (of transformers' `generate`) say otherwise. An axis
-    that a setting doesn't name is at 0, so `{}` is the bare model. The dial is where it was afterwards. Whoever stops
-    listening stops the writing too.
+    The prompts run as rows of one batch, greedy unless the options say otherwise. The dial is where it was afterwards.
+    Whoever stops listening stops the writing too.
+
+    Args:
+        lm: the model.
+        dial: attached to it.
+        prompts: prompts or chats.
+        settings: slider values for each prompt; an axis that isn't named is at 0, so `{}` is the bare model.
+        max_new_tokens: length of the answers at most.
+        options: of transformers' `generate`.
+
+    Yields:
+        The answers so far, one a prompt, after every token, and whole at last.
+
+    Example:
+        >>> with Sliders(safety=vector).attach(lm) as dial:
+        ...     *_, whole = stream_answers(lm, dial, ["Hi", "Hi"], [{}, {"safety": 1.0}], max_new_tokens=2)
+        >>> len(whole)
+        2
     """
     before = dial.settings
     stop = Event()

@@ -110,7 +110,7 @@ def patching_profile(
 
 
 def _log_probabilities(lm: LanguageModel, pair: ContrastPair, modules: Sequence[nn.Module]) -> LogProbabilities:
-    """Of the next token: after the positive side, after the negative side patched at each module, and as it is."""
+    """Log-probabilities after the positive side, after the negative side patched at each module, and as it is."""
     activations: list[Tensor] = []
 
     def read(_module: nn.Module, _inputs: object, output: object) -> None:

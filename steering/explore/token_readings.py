@@ -28,9 +28,18 @@ class Readout:
 
 
 def axis_readout(axis: Slider | SteeringVector) -> Readout:
-    """Along an axis, in the residual stream's units, at the moved layer that tells held-out pairs apart best.
+    """Read along an axis, at the moved layer that tells held-out pairs apart best.
 
-    Where nothing is known of its layers, that is the first.
+    Args:
+        axis: a vector, or a slider, whose first push counts.
+
+    Returns:
+        The readout, in the residual stream's units; at the first moved layer where nothing is known of them.
+
+    Example:
+        >>> from steering import axis_readout
+        >>> axis_readout(vector).layer == vector.recommended_layers[0]
+        True
     """
     push = as_slider(axis).pushes[0]
     layer = push.layers[0] if push.vector.profile is None else max(push.layers, key=push.vector.auroc_at)
@@ -50,9 +59,22 @@ class TokenReading:
 def read_tokens(
     lm: LanguageModel, chat: ChatLike, readouts: Mapping[str, Readout], dial: Dial | None = None
 ) -> list[TokenReading]:
-    """Every token of a chat, the template's too, read in one pass.
+    """Every token of a chat, the template's too, read in one pass. An attached dial is in force.
 
-    An attached dial is in force; pass it where the moved tokens depend on where the answer begins.
+    Args:
+        lm: the model.
+        chat: a text or a chat.
+        readouts: what is read, by the names that readings have.
+        dial: the attached dial, where what it moves depends on where answers begin.
+
+    Returns:
+        The tokens in their order, each with its readings.
+
+    Example:
+        >>> from steering import axis_readout, read_tokens
+        >>> readings = read_tokens(lm, "Hi", {"safety": axis_readout(vector)})
+        >>> [reading.token for reading in readings]
+        ['<|user|>', 'H', 'i', '<|end|>', '<|assistant|>']
     """
     tokenized = lm.tokenize(chat)
     declared = nullcontext() if dial is None else dial.prompt_lengths([tokenized.prompt_length])
@@ -99,6 +121,9 @@ def colored_tokens(readings: Sequence[TokenReading], name: str, beside: Sequence
         name: the readout.
         beside: tokens that share one scale of colors; the readings themselves when not given. Texts that are to be
             compared need one scale: give the tokens of all of them.
+
+    Returns:
+        HTML.
     """
     values, compared = ([reading.readings[name] for reading in some] for some in (readings, beside or readings))
     return colored_spans([reading.token for reading in readings], values, name, compared)

@@ -21,6 +21,11 @@ class FixedSliders:
 
     Raises:
         SteeringError: for a value of no slider, or one that isn't finite.
+
+    Example:
+        >>> from steering import FixedSliders
+        >>> FixedSliders({"safety": vector, "helpfulness": -1 * vector}, {"safety": 0.5}).moved
+        {'safety': 0.5}
     """
 
     sliders: Mapping[str, Slider | SteeringVector]
@@ -61,7 +66,14 @@ class FixedSliders:
         return self.model_type or (self.model.model_type if self.model else None)
 
     def named_architecture(self, consumer: str) -> str:
-        """The same for a file that has to name it. Raises SteeringError where nobody says it."""
+        """The architecture, for a file that has to name it.
+
+        Args:
+            consumer: the file's reader, for the message.
+
+        Raises:
+            SteeringError: where nobody says it.
+        """
         if self.architecture is None:
             raise SteeringError(
                 f"A file for {consumer} names its model type, and these vectors don't say which model they belong to; "
@@ -70,10 +82,10 @@ class FixedSliders:
         return self.architecture
 
     def additions(self, consumer: str) -> dict[int, Float[Tensor, " d_model"]]:
-        """What is added at each block's output, in float32, by block index; empty where all sliders are at 0.
+        """What is added at each block's output.
 
         Args:
-            consumer: who it is for, to be named in errors.
+            consumer: the file's reader, for the message.
 
         Raises:
             SteeringError: for a slider that does more than add at blocks on every token, and for vectors of different
@@ -91,7 +103,14 @@ class FixedSliders:
         return dict(sorted(additions.items()))
 
     def check(self, model: ModelIdentity) -> None:
-        """Raise SteeringError unless the moved sliders were made on this model."""
+        """See that the moved sliders were made on a model.
+
+        Args:
+            model: the model's identity, `lm.identity`.
+
+        Raises:
+            SteeringError: where one was made on another.
+        """
         for slider, _ in self.strengths:
             slider.check(model)
 

@@ -20,7 +20,12 @@ ForwardHook: TypeAlias = tuple[str, Callable[[Tensor, object], Tensor]]
 def forward_hooks(sliders: Mapping[str, Slider], **values: float) -> list[ForwardHook]:
     """Hooks for `with bridge.hooks(fwd_hooks=forward_hooks(sliders, safety=1.0)):`, acting on every token.
 
-    Sliders that are not named are at 0.
+    Args:
+        sliders: by name.
+        values: slider values; those that are not named are at 0.
+
+    Returns:
+        A hook point's name and its hook, for each moved block.
 
     Raises:
         SteeringError: for an unknown axis, and for a slider that does more than add at blocks on every token.

@@ -120,6 +120,12 @@ class Dial:
 
         With a value for each of several rows, the row becomes so many where the first slider moves. Models whose
         positions belong to rows (ALiBi) can't spread.
+
+        Args:
+            length: number of the prompt's tokens.
+
+        Yields:
+            Nothing.
         """
         return self._tracker.prompts_of(torch.tensor([length]), spreading=True)
 

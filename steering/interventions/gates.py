@@ -30,6 +30,15 @@ class Gate:
     """`clip(curve(Σ direction·h + bias))` of the activations h at some of the prompt's tokens after one block.
 
     With `cosine`, h is taken at norm 1: CAST (arXiv 2409.05907) compares the angle, not the length.
+
+    Raises:
+        SteeringError: for an unknown curve, and for directions, tokens or bounds that don't fit.
+
+    Example:
+        >>> from steering import Gate
+        >>> gate = Gate(layer=1, direction=torch.tensor([1.0, 0.0]), bias=-2.0)
+        >>> gate.factors(torch.tensor([[[3.0, 5.0]], [[1.0, 5.0]]]))
+        tensor([1., 0.])
     """
 
     layer: int
@@ -82,7 +91,11 @@ class Gate:
         return self.opened(einsum(h, direction, "rows tokens d, tokens d -> rows") + self.bias)
 
     def opened(self, score: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
-        """The factor of each prompt's score, which has the bias in it; 0 for a score that isn't a number."""
+        """The factor that each prompt's score stands for.
+
+        Args:
+            score: the readings, with the bias in them.
+        """
         return CURVES[self.curve](score).nan_to_num(0.0).clamp(self.low, self.high)
 
 

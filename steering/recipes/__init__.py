@@ -66,14 +66,33 @@ def from_recipe(
         sets: your own contrast sets by role (`steering.recipes.inputs.ROLES`); the built-in ones otherwise.
         progress: show bars.
 
+    Returns:
+        The slider, its origin naming the recipe and the paper.
+
     Raises:
         SteeringError: for an unknown recipe or role.
+
+    Example:
+        >>> from steering import from_recipe
+        >>> from_recipe(lm, "repe", {"safety": pairs}, progress=False)
+        Slider('toy', 1 push, range -1 to 1)
     """
     return from_inputs(RecipeInputs(lm, sets or {}, progress), name)
 
 
 def from_inputs(inputs: RecipeInputs, name: str) -> Slider:
-    """As `from_recipe`, sharing activations that were read with other recipes on the same inputs."""
+    """Make the slider as `from_recipe` does, from activations that recipes on the same inputs share.
+
+    Args:
+        inputs: the model and contrast sets.
+        name: a name in `RECIPES`.
+
+    Returns:
+        The slider.
+
+    Raises:
+        SteeringError: for an unknown recipe.
+    """
     if name not in RECIPES:
         raise SteeringError(f"There is no recipe {name!r}; choose from {quoted(RECIPES)}.")
     inputs.sources.clear()

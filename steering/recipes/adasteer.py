@@ -7,7 +7,7 @@ from steering.vectors.geometry import orthogonalize
 from steering.vectors.slider import Push, Slider
 
 SHARE = 1 / 3
-"""Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""
+"""Share of the harmful prompts at each end of the refusal score: they count as refused, and as complied with."""
 
 
 def adasteer(inputs: RecipeInputs) -> Slider:

@@ -32,7 +32,7 @@ INTENT_SETS = ("safety", "look-alikes")
 LOOK_ALIKE_SET = "over-refusal"
 """Look-alikes whose prompts are further harmless ones."""
 READ_DEPTH = 0.5
-"""Of the block that the probe reads, and the first that is moved."""
+"""Depth of the block that the probe reads, and of the first that is moved."""
 PUSH_END_DEPTH = 0.71
 """Where the pushes end."""
 LOWERING_END_DEPTH = 0.91
@@ -43,7 +43,7 @@ alone can take a missing one for a harmful wish."""
 SAFETY_QUANTILE, HELPFULNESS_QUANTILE = 0.9, 0.7
 """Shares of harmless prompts that stay below the threshold of safety, and of helpfulness, in cross-validation."""
 EXTREME_SHARE = 1 / 3
-"""Of the harmful prompts, that count as refused and as complied with: those at the two ends of the refusal score."""
+"""Share of the harmful prompts at each end of the refusal score: they count as refused, and as complied with."""
 PROBED_PROMPTS = 24
 """Prompts on which the strength of the push is found."""
 MIN_SUCCESS_RATE = 0.9
@@ -51,9 +51,9 @@ MIN_SUCCESS_RATE = 0.9
 STRENGTH_MARGIN = 1.25
 """The push is so many times as strong as that: answers of other prompts have to turn too."""
 STRENGTHS = tuple(2 ** (-halvings / 2) for halvings in (6, 5, 4, 3, 2))
-"""Of the difference of refused and complied prompts; beyond, a model that knows no refusals loses its language."""
+"""Multiples of refused less complied prompts; beyond, a model that knows no refusals loses its language."""
 ENGAGED_STRENGTH = 0.25
-"""Of the difference of engaged and evasive answers, on the tokens that the model writes."""
+"""Multiple of the difference of engaged and evasive answers, on the tokens that the model writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +81,16 @@ def balanced(lm: LanguageModel, progress: bool = True) -> dict[str, Slider]:
 
     Some minutes on two cores for a model of half a billion parameters. No pair of the prompt sets is held out: measure
     on other prompts than the built-in ones.
+
+    Args:
+        lm: the model.
+        progress: show bars.
+
+    Returns:
+        Sliders named `safety` and `helpfulness`.
+
+    Raises:
+        SteeringError: where activations overflow in the model's dtype.
     """
     depths = (READ_DEPTH, PUSH_END_DEPTH, LOWERING_END_DEPTH)
     first, push_end, lowering_end = (round(depth * lm.n_layers) for depth in depths)

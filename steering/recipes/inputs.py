@@ -54,11 +54,21 @@ class RecipeInputs:
                 raise SteeringError(f"Expected pairs of {wanted} as {role!r}, found {found}; give it another role.")
 
     def contrast_set(self, role: str) -> ContrastSet:
-        """The set that plays a role."""
+        """The set that plays a role.
+
+        Args:
+            role: a name in `ROLES`.
+        """
         return self.sets[role] if role in self.sets else ContrastSet.builtin(role)
 
     def vector(self, role: str, method: str = "difference_in_means", position: str | None = None) -> SteeringVector:
-        """The extracted vector of a set, all layers."""
+        """Extract the vector of a set.
+
+        Args:
+            role: a name in `ROLES`.
+            method: as `extract` takes it.
+            position: as `extract` takes it.
+        """
         vector = extract(
             self.lm, self.contrast_set(role), method=method, position=position, progress=self.progress, read=self.read
         )
@@ -67,7 +77,12 @@ class RecipeInputs:
         return vector
 
     def activations(self, role: str, hook_point: HookPoint = "resid_post") -> PairActivations:
-        """At the last token of both sides of the pairs that make vectors."""
+        """Read the last token of both sides of the pairs that make vectors.
+
+        Args:
+            role: a name in `ROLES`.
+            hook_point: as `record` takes it.
+        """
         pairs = self._noted(role, "activations" if hook_point == "resid_post" else "activations of heads")
         batches = self.read(self.lm, pairs.pairs, hook_point=hook_point, progress=self.progress, description=role)
         positive, negative = (torch.cat(side) for side in zip(*batches, strict=True))
@@ -75,7 +90,11 @@ class RecipeInputs:
         return positive, negative
 
     def prompt_activations(self, role: str) -> Activations:
-        """At the last token of the positive sides' prompts, without their answers; each prompt is read once."""
+        """Read the last token of the positive sides' prompts, without their answers, once each.
+
+        Args:
+            role: a name in `ROLES`.
+        """
         pairs = self._noted(role, "prompts")
         if role not in self.cached_prompt_activations:
             chats = [pair.positive[:-1] for pair in pairs]
@@ -93,7 +112,12 @@ class RecipeInputs:
         return used
 
     def layers(self, start: float, stop: float) -> tuple[int, ...]:
-        """Blocks between two depths, as shares of the number of layers; at least one."""
+        """Blocks between two depths.
+
+        Args:
+            start: the first block's depth, as a share of the number of layers.
+            stop: where the blocks end, as such a share.
+        """
         first = round(start * self.lm.n_layers)
         return tuple(range(first, max(first + 1, round(stop * self.lm.n_layers))))
 

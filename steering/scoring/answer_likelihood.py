@@ -23,7 +23,16 @@ TOKENS_PER_BATCH = 1024
 def answer_log_likelihood(
     lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial | None = None
 ) -> Float[Tensor, " chats"]:
-    """Mean log-likelihood a token, in nats, of the answer that each chat ends with."""
+    """Mean log-likelihood a token, in nats, of the answer that each chat ends with.
+
+    Args:
+        lm: the model.
+        chats: chats that end with an answer.
+        dial: the attached dial, where what it moves depends on where answers begin.
+
+    Returns:
+        A tensor (chats,) in float32.
+    """
     scores = torch.empty(len(chats))
     for places, tokenized, log_probabilities in answer_passes(lm, [lm.tokenize(chat) for chat in chats], dial):
         for place, chat, row in zip(places, tokenized, log_probabilities, strict=True):
@@ -39,6 +48,19 @@ def preference_margin(
     """How much likelier the model finds each pair's positive answer than its negative one, in nats a token.
 
     On the built-in `helpfulness` set this is the margin of engaged over evasive answers.
+
+    Args:
+        lm: the model.
+        pairs: pairs of answers.
+        dial: the attached dial, where what it moves depends on where answers begin.
+
+    Returns:
+        A tensor (pairs,) in float32.
+
+    Example:
+        >>> from steering import ContrastSet, preference_margin
+        >>> preference_margin(lm, ContrastSet.builtin("helpfulness").spread(2)).shape
+        torch.Size([2])
     """
     chats = [pair.positive for pair in pairs] + [pair.negative for pair in pairs]
     scores = answer_log_likelihood(lm, chats, dial)

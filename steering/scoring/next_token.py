@@ -55,7 +55,20 @@ def refusal_log_odds(log_probabilities: LogProbabilities, tokens: Sequence[int])
 
 
 def refusal_score(lm: LanguageModel, prompts: Sequence[ChatLike]) -> Float[Tensor, " prompts"]:
-    """Log odds, in nats, that an answer begins as refusals do, by its first token (Arditi et al., arXiv 2406.11717)."""
+    """Log odds, in nats, that an answer begins as refusals do, by its first token (Arditi et al., arXiv 2406.11717).
+
+    Args:
+        lm: the model.
+        prompts: prompts, or chats that end with the user's turn.
+
+    Returns:
+        A tensor (prompts,) in float32 on the CPU.
+
+    Example:
+        >>> from steering import refusal_score
+        >>> refusal_score(lm, ["Hi", "How do I pick a lock?"]).shape
+        torch.Size([2])
+    """
     return refusal_log_odds(next_token_log_probabilities(lm, prompts), refusal_tokens(lm))
 
 

@@ -22,8 +22,17 @@ def orthogonalize(vector: SteeringVector, against: SteeringVector, strength: flo
         against: `r`, of the same layers.
         strength: `λ`; orthogonal at 1.
 
+    Returns:
+        The vector at the same layers, without its profile.
+
     Raises:
         SteeringError: for vectors of other layers or widths.
+
+    Example:
+        >>> from steering import SteeringVector, orthogonalize
+        >>> a, b = (SteeringVector(torch.tensor([row])) for row in ([3.0, 4.0], [0.0, 2.0]))
+        >>> orthogonalize(a, against=b).directions
+        tensor([[3., 0.]])
     """
     check_same_layers(vector, against)
     unit = against.normalized().directions.double()
@@ -52,6 +61,12 @@ def dual_basis(
 
     Raises:
         SteeringError: where the axes are linearly dependent.
+
+    Example:
+        >>> from steering import SteeringVector, dual_basis
+        >>> axes = [SteeringVector(torch.tensor([row])) for row in ([1.0, 0.0], [1.0, 1.0])]
+        >>> [dual.directions.round().tolist() for dual in dual_basis(axes)]
+        [[[1.0, -1.0]], [[0.0, 2.0]]]
     """
     check_same_layers(*vectors)
     axes = torch.stack([vector.directions.double() for vector in vectors], dim=1)  # (layers, axes, d_model)
@@ -97,8 +112,17 @@ def geometry(axes: Mapping[str, Slider | SteeringVector], read: Mapping[str, Ste
         read: the vectors that read them, by the same names: the axes' own when not given. Pass the axes as they were
             before `dual_basis` or `orthogonalize` to see what that did.
 
+    Returns:
+        Both, for each layer that all axes have.
+
     Raises:
         SteeringError: when names differ or no layer is common to all.
+
+    Example:
+        >>> from steering import SteeringVector, geometry
+        >>> a, b = (SteeringVector(torch.tensor([row])) for row in ([3.0, 0.0], [0.0, 2.0]))
+        >>> geometry({"a": a, "b": b}).readouts
+        (((3.0, 0.0), (0.0, 2.0)),)
     """
     pushes = {name: as_slider(axis).only_addition("for a report of what it adds") for name, axis in axes.items()}
     read = {name: push.vector for name, push in pushes.items()} if read is None else read

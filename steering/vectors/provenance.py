@@ -53,7 +53,7 @@ class Span(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     lowest: float
     """The same downwards, as a positive number."""
     kl: float
-    """Of the next token on ordinary prompts at the upper edge, in nats."""
+    """KL divergence of the next token on ordinary prompts at the upper edge, in nats."""
     gain: float
     """How far the mean of the own score is above the bare model's at the upper edge."""
 

@@ -103,12 +103,20 @@ class Push:
         return self.intervention == "add" and self.gate is None
 
     def tensors_at(self, layer: int) -> dict[str, Float[Tensor, " d_model"]]:
-        """The intervention's tensors at one layer."""
+        """The intervention's tensors at one layer.
+
+        Args:
+            layer: one of the vector's layers.
+        """
         row = self.vector.layers.index(layer)
         return {name: tensor[row] for name, tensor in self.tensors.items()}
 
     def record(self, vector: int) -> PushRecord:
-        """The part of the push that its file holds as JSON; `vector` is the number of its vector there."""
+        """The part of the push that its file holds as JSON.
+
+        Args:
+            vector: number of its vector in the file.
+        """
         gate = GateRecord.model_validate(self.gate, from_attributes=True) if self.gate else None
         same = {name: getattr(self, name) for name in ("layers", "strength", "intervention", "hook_point", "tokens")}
         return PushRecord(vector=vector, tensors=tuple(self.tensors), gate=gate, **same)
@@ -144,7 +152,11 @@ class Slider:
             raise SteeringError(f"Expected a finite range in order, found {self.range[0]!r} to {self.range[1]!r}.")
 
     def strength(self, value: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
-        """From the slider's value to the strength that all pushes are multiplied by: a straight line."""
+        """Turn slider values into the strengths that all pushes are multiplied by: a straight line.
+
+        Args:
+            value: one for each row, or one for all.
+        """
         return value
 
     @property
@@ -163,15 +175,31 @@ class Slider:
         return self.pushes[0].vector.d_model
 
     def scaled(self, factor: float) -> "Slider":
-        """The slider with all pushes so many times as strong."""
+        """The slider with all pushes so many times as strong.
+
+        Args:
+            factor: multiplies the strengths.
+
+        Example:
+            >>> from steering import Push, Slider
+            >>> Slider((Push(vector, strength=0.5),)).scaled(4.0).pushes[0].strength
+            2.0
+        """
         return self._with(lambda push: replace(push, strength=push.strength * factor))
 
     def on_tokens(self, tokens: str | None) -> "Slider":
-        """The slider with all pushes on these tokens (`steering.models.token_positions`); as it is for None."""
+        """The slider with all pushes on other tokens.
+
+        Args:
+            tokens: as `steering.models.token_positions` names them; None leaves all as they are.
+        """
         return self if tokens is None else self._with(lambda push: replace(push, tokens=tokens))
 
     def at_layers(self, layers: Iterable[int]) -> "Slider":
         """The slider with its one push at these layers; how it was calibrated no longer holds.
+
+        Args:
+            layers: block indices, in any order.
 
         Raises:
             SteeringError: for several pushes, and for layers that the vector doesn't have.
@@ -182,7 +210,11 @@ class Slider:
         return replace(self._with(lambda push: replace(push, layers=chosen)), calibration=None)
 
     def along(self, change: Callable[[SteeringVector], SteeringVector]) -> "Slider":
-        """The slider with every vector changed; how it was calibrated no longer holds."""
+        """The slider with every vector changed; how it was calibrated no longer holds.
+
+        Args:
+            change: gives the new vector for the old one.
+        """
         return replace(self._with(lambda push: replace(push, vector=change(push.vector))), calibration=None)
 
     def _with(self, change: Callable[[Push], Push]) -> "Slider":
@@ -191,8 +223,11 @@ class Slider:
     def only_addition(self, purpose: str) -> Push:
         """The one push of a slider that is no more than an addition at blocks, on every token, as it is.
 
+        Args:
+            purpose: what it is wanted for, for the message.
+
         Raises:
-            SteeringError: for any other slider; the message says what it was wanted for.
+            SteeringError: for any other slider.
         """
         push = self.pushes[0]
         plain = push.is_addition and (push.hook_point, push.tokens) == ("resid_post", "all")
@@ -202,7 +237,15 @@ class Slider:
         return push
 
     def check(self, model: ModelIdentity, allow_mismatch: Iterable[str] = ()) -> None:
-        """See that its vectors were made on a model; arguments and errors are those of `SteeringVector.check`."""
+        """See that all of its vectors were made on a model.
+
+        Args:
+            model: the model's identity, `lm.identity`.
+            allow_mismatch: as `SteeringVector.check` takes it.
+
+        Raises:
+            SteeringError: where one was made on another.
+        """
         for push in self.pushes:
             push.vector.check(model, allow_mismatch)
 
@@ -211,7 +254,14 @@ class Slider:
         return SliderSummary.model_validate(self, from_attributes=True)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all; that of a plain slider is its vector's."""
+        """Write one safetensors file, whole or not at all; that of a plain slider is its vector's.
+
+        Args:
+            path: the file to create or to replace.
+
+        Raises:
+            SteeringError: when the file can't be written there.
+        """
         vectors = list(dict.fromkeys(push.vector for push in self.pushes))
         record = self._record(vectors)
         if record == as_slider(vectors[0])._record(vectors):
@@ -236,6 +286,9 @@ class Slider:
             path: the file, of format 2 or 1.
             lm: the model that it has to belong to; attaching checks it again.
             allow_mismatch: differences to accept, out of `steering.models.identity.ALLOWABLE`.
+
+        Returns:
+            The slider as it was saved.
 
         Raises:
             SteeringError: for a file that isn't such an artifact, or belongs to another model.

@@ -86,6 +86,9 @@ class SteeringVector:
     def auroc_at(self, layer: int) -> float:
         """Held-out AUROC at a layer.
 
+        Args:
+            layer: one of the vector's layers.
+
         Raises:
             SteeringError: for a vector without a profile.
         """
@@ -167,7 +170,14 @@ class SteeringVector:
         return replace(self, directions=directions, origin=combined_origin(expression, self, *others), profile=None)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all."""
+        """Write one safetensors file, whole or not at all.
+
+        Args:
+            path: the file to create or to replace.
+
+        Raises:
+            SteeringError: when the file can't be written there.
+        """
         write_file(path, FileRecord(vectors=(self.record(),)), {"vectors.0.directions": self.directions})
 
     def record(self) -> VectorRecord:
@@ -184,6 +194,9 @@ class SteeringVector:
             path: the file.
             lm: the model that it has to belong to; attaching checks it again.
             allow_mismatch: differences to accept, out of `steering.models.identity.ALLOWABLE`.
+
+        Returns:
+            The vector as it was saved.
 
         Raises:
             SteeringError: for a file that isn't such an artifact, holds a slider, or belongs to another model.

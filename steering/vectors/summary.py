@@ -16,7 +16,7 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
     layers: tuple[int, ...]
     recommended_layers: tuple[int, ...]
     norms: tuple[float, ...]
-    """Of the direction at each layer."""
+    """Norm of the direction at each layer."""
     origin: Origin | None
     profile: Profile | None
 

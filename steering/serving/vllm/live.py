@@ -16,11 +16,11 @@ def add_vllm_axis(llm: Any, name: str, path: str | Path, tokens: str | None = No
     Args:
         llm: the engine, started with Trimtab.
         name: the axis; a name that is taken keeps its content.
-        path: a slider's or vector's file, readable in every worker.
-        tokens: tokens that are moved, instead of the slider's own.
+        path: the file, readable in every worker.
+        tokens: tokens that are moved, as `Sliders.attach` takes them; the file's own when not given.
 
     Raises:
-        SteeringError: when it can't serve here.
+        SteeringError: when the file can't serve here.
     """
     axes = axes_of(llm.llm_engine.input_processor)
     axis = axes.read(name, path, tokens)
