@@ -80,8 +80,8 @@ def run_into(lm: LanguageModel, cache: DynamicCache, ids: list[int]) -> None:
 
 
 def is_watched(lm: LanguageModel) -> bool:
-    """Whether hooks sit on the model or its blocks."""
-    return bool(lm.model._forward_pre_hooks) or any(block._forward_hooks for block in lm.blocks)
+    """Whether hooks sit on the model, or anywhere in its blocks."""
+    return bool(lm.model._forward_pre_hooks) or any(module._forward_hooks for module in lm.blocks.modules())
 
 
 def common_prefix(rows: Sequence[list[int]]) -> list[int]:

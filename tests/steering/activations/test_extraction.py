@@ -12,6 +12,8 @@ from torch import Tensor
 from steering import (
     ContrastPair,
     LanguageModel,
+    Push,
+    Slider,
     Sliders,
     SteeringError,
     SteeringVector,
@@ -25,7 +27,7 @@ from steering.directions.difference_in_means import difference_in_means
 from steering.extraction import _recommended
 from steering.models.token_positions import token_span
 from tests.helpers.contrast_pairs import answer_pairs, prompt_pairs
-from tests.helpers.tiny import LAYERS, WIDTH, tiny_lm
+from tests.helpers.tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
 
 @torch.inference_mode()
@@ -78,6 +80,16 @@ def test_states_are_read_under_a_value_for_each_row(lm: LanguageModel) -> None:
         found = record(lm, chats, layers=[1])
     expected = bare + torch.tensor([0.0, 1.0, 2.0])[:, None, None] * vector[1]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_value_for_each_row_holds_where_only_attentions_are_moved(lm: LanguageModel) -> None:
+    chats, values = ["abc", "abd", "xyz"], [0.0, 1.0, 2.0]  # the template's beginning is shared, and is to be moved too
+    with Sliders(a=Slider((Push(random_vector(), layers=(1,), hook_point="attn_out"),))).attach(lm) as dial:
+        dial.set(a=values)
+        together = record(lm, chats)
+        for row, (chat, value) in enumerate(zip(chats, values, strict=True)):
+            dial.set(a=value)
+            torch.testing.assert_close(together[[row]], record(lm, [chat]), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", DIRECTIONS)
