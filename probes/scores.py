@@ -12,7 +12,12 @@ from torch import Tensor
 from steering import Dial, LanguageModel
 from steering.data.chats import ChatLike, Message, as_chat
 from steering.models.batching import like_lengths
-from steering.scoring.answer_likelihood import TOKENS_PER_BATCH, answer_log_likelihood, answer_passes, preference_margin
+from steering.scoring.answer_likelihood import (
+    TOKENS_PER_BATCH,
+    answer_log_likelihood,
+    next_token_log_probabilities,
+    preference_margin,
+)
 from steering.scoring.next_token import kl_divergence, refusal_score
 
 __all__ = ["answer_cross_entropy", "answer_divergence", "preference_margin", "refusal_margin", "refusal_score"]
@@ -79,14 +84,14 @@ def answer_divergence(lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial) 
     tokenized = [lm.tokenize(chat) for chat in chats]
     scores = torch.empty(len(chats))
     for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
-        some = [tokenized[place] for place in places]
+        batch = [tokenized[place] for place in places]
         try:
             dial.set(**dict.fromkeys(settings, 0.0))
-            _, _, bare = next(answer_passes(lm, some, dial))
+            bare = next_token_log_probabilities(lm, batch, dial)
         finally:
             dial.set(**settings)
-        _, _, steered = next(answer_passes(lm, some, dial))
-        for place, chat, before, after in zip(places, some, bare, steered, strict=True):
+        steered = next_token_log_probabilities(lm, batch, dial)
+        for place, chat, before, after in zip(places, batch, bare, steered, strict=True):
             span = slice(chat.prompt_length - 1, max(chat.prompt_length, len(chat.ids) - 1))
             scores[place] = kl_divergence(before[span], after[span]).mean()
     return scores

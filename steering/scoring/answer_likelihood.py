@@ -3,7 +3,7 @@
 An attached dial is in force; pass it too where moved tokens or a gate depend on where answers begin.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
@@ -33,9 +33,11 @@ def answer_log_likelihood(
     Returns:
         A tensor (chats,) in float32.
     """
+    tokenized = [lm.tokenize(chat) for chat in chats]
     scores = torch.empty(len(chats))
-    for places, tokenized, log_probabilities in answer_passes(lm, [lm.tokenize(chat) for chat in chats], dial):
-        for place, chat, row in zip(places, tokenized, log_probabilities, strict=True):
+    for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
+        batch = [tokenized[place] for place in places]
+        for place, chat, row in zip(places, batch, next_token_log_probabilities(lm, batch, dial), strict=True):
             answer = torch.tensor(chat.ids[chat.prompt_length :], device=row.device)
             predictions = row[chat.prompt_length - 1 : len(chat.ids) - 1]
             scores[place] = predictions.gather(1, answer[:, None]).mean()
@@ -68,14 +70,12 @@ def preference_margin(
 
 
 @torch.inference_mode()
-def answer_passes(
-    lm: LanguageModel, chats: Sequence[TokenizedChat], dial: Dial | None
-) -> Iterator[tuple[list[int], list[TokenizedChat], Float[Tensor, "rows seq vocabulary"]]]:
-    """Batches of (places in `chats`, those chats, log-probabilities of the next token at every position)."""
-    for places in like_lengths([len(chat.ids) for chat in chats], TOKENS_PER_BATCH):
-        batch = [chats[place] for place in places]
-        input_ids, attention_mask = pad([chat.ids for chat in batch], lm.padding_id, lm.model.device)
-        declared = nullcontext() if dial is None else dial.prompt_lengths([chat.prompt_length for chat in batch])
-        with declared:
-            logits = lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
-        yield places, batch, logits.float().log_softmax(-1)
+def next_token_log_probabilities(
+    lm: LanguageModel, batch: Sequence[TokenizedChat], dial: Dial | None
+) -> Float[Tensor, "rows seq vocabulary"]:
+    """Log-probabilities of the next token at every position, in one pass over the chats, padded on the right."""
+    input_ids, attention_mask = pad([chat.ids for chat in batch], lm.padding_id, lm.model.device)
+    declared = nullcontext() if dial is None else dial.prompt_lengths([chat.prompt_length for chat in batch])
+    with declared:
+        logits: Tensor = lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+    return logits.float().log_softmax(-1)

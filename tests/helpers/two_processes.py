@@ -1,4 +1,4 @@
-"""What tests/test_sharding.py starts under torchrun: `python two_processes.py {extract,tensor-parallel} FOLDER`."""
+"""What tests of several processes start under torchrun: `python two_processes.py {extract,tensor-parallel} FOLDER`."""
 
 import sys
 from functools import partial
