@@ -1,12 +1,21 @@
-"""Vectors that know which model they belong to."""
+"""Vectors that know which model they belong to, and how a slider was calibrated."""
 
 from dataclasses import replace
 from typing import Any
 
 from steering import Push, Slider, SteeringVector
 from steering.models.identity import ModelIdentity
-from steering.vectors.provenance import Origin
+from steering.vectors.provenance import Calibration, Origin, Span
 from tests.helpers.tiny import tiny_lm
+
+CALIBRATION = Calibration(
+    score="refusal",
+    data="1" * 16,
+    prompts=8,
+    ordinary_prompts=8,
+    kl_budget=0.1,
+    spans=(Span(layers=(1, 2), strength=2.0, lowest=1.0, kl=0.05, gain=1.0),),
+)
 
 
 def slider_of(vector: SteeringVector, slider_range: tuple[float, float] = (-1.0, 1.0), **push: Any) -> Slider:

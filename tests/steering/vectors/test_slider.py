@@ -7,19 +7,10 @@ import torch
 
 from steering import LanguageModel, Push, Slider, SteeringError, SteeringVector, extract
 from steering.interventions.gates import Gate
-from steering.vectors.provenance import Calibration, Span
 from steering.vectors.slider import as_slider
 from tests.helpers.contrast_pairs import prompt_pairs
+from tests.helpers.known_vectors import CALIBRATION
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
-
-CALIBRATION = Calibration(
-    score="refusal",
-    data="1" * 16,
-    prompts=8,
-    ordinary_prompts=8,
-    kl_budget=0.1,
-    spans=(Span(layers=(1, 2), strength=2.0, lowest=1.0, kl=0.05, gain=1.0),),
-)
 
 
 def test_a_vector_becomes_the_slider_that_adds_it() -> None:
