@@ -12,7 +12,7 @@ from steering.formats.hub import sliders_from_pretrained
 from steering.hooks.dial import Dial, attach
 from steering.models.bridge import Bridge
 from steering.models.language_model import LanguageModel
-from steering.recipes.balanced import balanced
+from steering.recipes.balanced_pair import balanced_pair
 from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector
 from steering.vectors.summary import sliders_html
@@ -51,17 +51,23 @@ class Sliders(Mapping[str, Slider]):
         """The sliders by name; `sliders["safety"]` and the rest of a mapping's ways work too."""
 
     @staticmethod
-    def balanced(lm: LanguageModel, progress: bool = True) -> "Sliders":
+    def balanced(lm: LanguageModel, *, progress: bool = True) -> "Sliders":
         """Safety and helpfulness, as independent of each other as we know how: see `steering.recipes.balanced`.
 
+        Those that come with the package where they fit the model, else made on first use, some minutes on two cores for
+        half a billion parameters, and kept in the cache folder (`TRIMTAB_CACHE` moves it).
+
         Args:
-            lm: the model that they are made on; some minutes on two cores for half a billion parameters.
-            progress: show bars.
+            lm: the model.
+            progress: show bars while they are made.
 
         Returns:
             Sliders named `safety` and `helpfulness`.
+
+        Raises:
+            SteeringError: where they can't be made or kept.
         """
-        return Sliders(**balanced(lm, progress))
+        return Sliders(**balanced_pair(lm, progress=progress))
 
     @staticmethod
     def from_pretrained(

@@ -1,4 +1,4 @@
-"""Axes that need no file, shipped or extracted once and kept; and parsers that several commands use."""
+"""Axes that need no file, shipped or made once and kept; and parsers that several commands use."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -9,13 +9,20 @@ import steering
 from steering.errors import SteeringError, quoted
 
 BUILTIN_AXES = ("safety", "helpfulness")
-_PACKAGE = Path(__file__).parent
-SHIPPED = (_PACKAGE if (_PACKAGE / "vectors").is_dir() else _PACKAGE.parent) / "vectors"
-"""Folders of vectors, one a model: inside the installed package, or at the top of a clone."""
+
+
+def balanced_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
+    """The balanced pair: shipped, kept from an earlier time, or made now, which stderr says."""
+    from steering.recipes.balanced_pair import make_pair, pair_at_hand, pair_folder
+
+    if pair := pair_at_hand(lm):
+        return pair
+    typer.echo(f"Making the independent pair for {lm.identity.name} once; kept in {pair_folder(lm)}.", err=True)
+    return make_pair(lm)
 
 
 def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.Slider":
-    """A plain slider from the cache folder, extracted there on first use; keyed by all that it was made from."""
+    """A plain slider of a built-in set, extracted on first use and kept; keyed by all that it was made from."""
     from importlib.metadata import version
 
     from steering.extraction import RELATIVE_PUSH
@@ -34,14 +41,10 @@ def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.Slider":
 
 
 def shipped_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
-    """The balanced sliders that come with the package, where they were made on this model; else none."""
-    for file in sorted(SHIPPED.glob("*/config.json")):
-        try:
-            found = steering.Sliders.from_pretrained(file.parent, lm).axes
-        except SteeringError:
-            continue
-        return {name: found[name] for name in sorted(found, reverse=True)}
-    return {}
+    """The balanced pair that need not be made: shipped, or kept from an earlier time; else none."""
+    from steering.recipes.balanced_pair import pair_at_hand
+
+    return pair_at_hand(lm)
 
 
 def move(dial: "steering.Dial", values: Mapping[str, float]) -> None:

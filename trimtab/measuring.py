@@ -23,7 +23,7 @@ KEY_VARIABLE = "TRIMTAB_JUDGE_KEY"
 class GridOptions:
     """What is measured at every setting of a grid."""
 
-    values: Annotated[str, Option(help="Slider values of the grid; 0 among them.")] = "-1,0,1"
+    values: Annotated[str, Option(help="Slider values of the grid; 0 among them.")] = "0,0.5,1"
     prompts: Annotated[int, Option(min=2, help="Prompts of a kind.")] = 24
     benchmark: Annotated[
         list[str] | None,

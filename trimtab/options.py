@@ -11,7 +11,7 @@ from typer import Option
 
 import steering
 from steering.errors import SteeringError
-from trimtab.builtin_sliders import BUILTIN_AXES, builtin_axis
+from trimtab.builtin_sliders import BUILTIN_AXES, balanced_axes, builtin_axis, check_choice
 
 console = Console(markup=False, highlight=False)
 
@@ -63,19 +63,31 @@ class VectorOptions:
 
     vectors: Annotated[
         list[str] | None,
-        Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: built-in safety and helpfulness."),
+        Option(
+            "--vector",
+            "-v",
+            help="NAME=FILE, repeatable. Without it: the balanced pair, made on first use where none is shipped. "
+            "FILE may be plain (safety=plain: the built-in set's plain vector) or balanced.",
+        ),
     ] = None
     allow_mismatch: AllowMismatch = None
 
     def sliders(self, lm: "steering.LanguageModel") -> "steering.Sliders":
-        """The sliders, checked against the model; without entries, safety and helpfulness."""
-        axes = {} if self.vectors else {name: builtin_axis(lm, name) for name in BUILTIN_AXES}
+        """The sliders, checked against the model; without entries, the balanced pair."""
+        axes = {} if self.vectors else balanced_axes(lm)
         for entry in self.vectors or ():
             name, separator, file = entry.partition("=")
             if not separator or not name.isidentifier():
                 raise SteeringError(f"Expected NAME=FILE, such as safety=safety.safetensors, found {entry!r}.")
-            axes[name] = steering.Slider.load(file, lm, self.allow_mismatch or ())
+            axes[name] = self._slider(lm, name, file)
         return steering.Sliders(**axes)
+
+    def _slider(self, lm: "steering.LanguageModel", name: str, file: str) -> "steering.Slider":
+        """The slider of one entry: from its file, or of the kind that stands in the file's place."""
+        if file in ("plain", "balanced"):
+            check_choice(f"{file} axis", name, BUILTIN_AXES)
+            return builtin_axis(lm, name) if file == "plain" else balanced_axes(lm)[name]
+        return steering.Slider.load(file, lm, self.allow_mismatch or ())
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

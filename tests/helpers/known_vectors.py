@@ -6,7 +6,7 @@ from typing import Any
 from steering import Push, Slider, SteeringVector
 from steering.models.identity import ModelIdentity
 from steering.vectors.provenance import Calibration, Origin, Span
-from tests.helpers.tiny import tiny_lm
+from tests.helpers.tiny import random_vector, tiny_lm
 
 CALIBRATION = Calibration(
     score="refusal",
@@ -26,3 +26,11 @@ def slider_of(vector: SteeringVector, slider_range: tuple[float, float] = (-1.0,
 def of_model(vector: SteeringVector, model: ModelIdentity | None = None) -> SteeringVector:
     """A vector that knows the tiny Llama as its model."""
     return replace(vector, origin=Origin(model=model or tiny_lm().identity, sources=(), expression="toy"))
+
+
+def pair_of(model: ModelIdentity) -> dict[str, Slider]:
+    """Sliders named as the balanced pair's are, quickly made."""
+    return {
+        name: slider_of(of_model(random_vector(seed), model), (0.0, 1.0), tokens="generated")
+        for seed, name in enumerate(("safety", "helpfulness"))
+    }

@@ -28,7 +28,7 @@ def compare(
     options: GridOptions,
     method: Annotated[
         list[str] | None,
-        Option(help="NAME:AXIS=FILE,…, repeatable: vectors that move together. Without it: the built-in two."),
+        Option(help="NAME:AXIS=FILE,…, repeatable: vectors that move together. Without it: the balanced pair."),
     ] = None,
     recipe: Annotated[list[str] | None, Option(help="A name that `trimtab recipes` lists, repeatable.")] = None,
     baseline: Annotated[list[str] | None, Option(help="prompting, best-of-n or random, repeatable.")] = None,
@@ -76,7 +76,7 @@ def compare(
 
 
 def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: Sequence[str]) -> dict[str, list[str]]:
-    """`["mine:safety=a.safetensors"]` -> `{"mine": ["safety=a.safetensors"]}`; without any, `sliders` with no file.
+    """`["mine:safety=a.safetensors"]` -> `{"mine": ["safety=a.safetensors"]}`; without any, `balanced` with no file.
 
     Raises SteeringError for an entry that names nothing, and for a name that stands twice, before a model is loaded.
     """
@@ -88,7 +88,7 @@ def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: 
         if not (name and text):
             raise SteeringError(f"Expected NAME:AXIS=FILE, such as plain:safety=safety.safetensors, found {entry!r}.")
         files.append((name, text.split(",")))
-    files = files or [("sliders", [])]
+    files = files or [("balanced", [])]
     for recipe in recipes:
         check_choice("recipe", recipe, RECIPES)
     for baseline in baselines:

@@ -7,21 +7,16 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from trimtab.builtin_sliders import shipped_axes
-from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console
+from trimtab.options import ModelOptions, VectorOptions, console
 from trimtab.serve import check_installed
 
 
 def studio(
     model: ModelOptions,
-    vectors: Annotated[
-        list[str] | None,
-        Option("--vector", "-v", help="NAME=FILE, repeatable. Without it: those shipped for the model, if any."),
-    ] = None,
+    vectors: VectorOptions,
     host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="0 takes a free one.")] = 8321,
     browser: Annotated[bool, Option(help="Open the page in your browser.")] = True,
-    allow_mismatch: AllowMismatch = None,
 ) -> None:
     """Open a web page on this machine: sliders, chats side by side, sweeps, token colors, plots, reports, exports."""
     check_installed("studio")
@@ -37,8 +32,7 @@ def studio(
                 err=True,
             )
         lm = model.load()
-        axes = VectorOptions(vectors, allow_mismatch).sliders(lm) if vectors else shipped_axes(lm)
-        session = Session(lm, axes, allow_mismatch or ())
+        session = Session(lm, vectors.sliders(lm), vectors.allow_mismatch or ())
         hosts = LOOPBACK_HOSTS if is_loopback(host) else None
         app = Studio(session, lambda name: ModelOptions(name, model.dtype, model.device_map).load(), hosts).app()
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
