@@ -104,7 +104,7 @@ def damage_scores(
     ]
 
 
-def held_out(name: str, count: int) -> Sequence[ContrastPair]:
+def held_out(name: str, count: int) -> ContrastSet:
     """Pairs of a built-in set that `extract` keeps out of its vectors, spread over the set."""
     return ContrastSet.builtin(name).split()[1].spread(count)
 

@@ -1,4 +1,4 @@
-"""What `trimtab demo` measures: answers under five settings, what a judge calls them, and how engaged they lean.
+"""What `trimtab demo` measures: answers under five settings, what a judge calls them, and how the model leans.
 
 Nothing is measured on pairs that made a vector: those of `ContrastSet.split()[1]` alone.
 """
@@ -13,13 +13,13 @@ from probes.benchmarks import Kind
 from probes.grid_scores import held_out
 from probes.judges import RefusalJudge
 from probes.report import OUTCOMES
-from probes.scores import preference_margin
+from probes.scores import preference_margin, refusal_score
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
 from steering.data.chats import Chat
 from steering.vectors.slider import SliderValues
 
 Matrix: TypeAlias = Mapping[str, Sequence[float]]
-"""By setting, a figure for each of `COLUMNS`; without the last where nobody measured it."""
+"""By setting, a figure for each of `COLUMNS`; shares alone where nobody measured the others."""
 PLAIN = "plain"
 """Axis of the vector that is extracted while one watches: added to every prompt, whatever it asks for."""
 SETTINGS: dict[str, SliderValues] = {
@@ -31,13 +31,10 @@ SETTINGS: dict[str, SliderValues] = {
 }
 SHARES = ("harmful refused", "look-alikes answered", "ordinary answered")
 """Names in `probes.report.OUTCOMES`."""
-COLUMNS = (*SHARES, "engaged margin")
-OWN = {
-    "safety 1": {"harmful refused"},
-    "helpfulness 1": {"look-alikes answered", "engaged margin"},
-    "both 1": {"harmful refused", "look-alikes answered", "engaged margin"},
-    "plain knob 1": {"harmful refused"},
-}
+COLUMNS = (*SHARES, "refusal odds", "engaged margin")
+"""The last two in nats, without generation: refusal as a harmful prompt's first token, engaged over evasive answers."""
+SAFETY, HELPFULNESS = {"harmful refused", "refusal odds"}, {"look-alikes answered", "engaged margin"}
+OWN = {"safety 1": SAFETY, "helpfulness 1": HELPFULNESS, "both 1": SAFETY | HELPFULNESS, "plain knob 1": SAFETY}
 """What each setting is meant to raise. What else moves is leakage."""
 REFERENCE_MODEL = "Qwen2.5-Coder-0.5B-Instruct"
 REFERENCE: Matrix = {
@@ -48,11 +45,14 @@ REFERENCE: Matrix = {
 }
 """A model that knows how to refuse: the first table of docs/balanced.md, 200 public prompts, 64 tokens."""
 TAUGHT_PAIRS = 48
-HARMFUL, ORDINARY, MARGIN_PAIRS = 24, 12, 8
-"""Harmful prompts, each with its look-alike; ordinary ones; pairs of answers. As many as a minute allows."""
+HARMFUL, ORDINARY, ODDS_PROMPTS, MARGIN_PAIRS = 24, 12, 12, 8
+"""Harmful prompts, each with its look-alike; ordinary ones; what the odds and the margin are measured on.
+
+As many as a minute on two cores allows.
+"""
 ROWS_PER_BATCH = 60
-STANDS_OUT_POINTS, STANDS_OUT_NATS = 25, 0.2
-"""Changes that have the full color."""
+FULL_COLOR = {**dict.fromkeys(SHARES, 25), "refusal odds": 2.0, "engaged margin": 0.2}
+"""Changes, in points or nats, that have the full color."""
 SHOWN: dict[Kind, int] = {"harmful": 2, "look-alike": 2, "ordinary": 1}
 """Prompts of each kind whose answers are shown."""
 
@@ -81,14 +81,14 @@ class Demo:
     """All that was measured."""
 
     answered: Sequence[Answered]
-    margins: Mapping[str, float]
-    """By setting, in nats a token."""
+    scores: Mapping[str, tuple[float, float]]
+    """By setting, the figures in nats."""
 
     @property
     def matrix(self) -> Matrix:
         """The figures that the demo leads with."""
         return {
-            setting: (*(self._share(setting, name) for name in SHARES), self.margins[setting]) for setting in SETTINGS
+            setting: (*(self._share(setting, name) for name in SHARES), *self.scores[setting]) for setting in SETTINGS
         }
 
     def _share(self, setting: str, outcome: str) -> float:
@@ -131,9 +131,9 @@ def cells(matrix: Matrix) -> dict[str, list[Cell]]:
 
 def _cell(column: str, value: float, change: float, setting: str) -> Cell:
     is_share = column in SHARES
-    text = f"{value:.0%}".replace("%", " %") if is_share else f"{value:+.2f}"
+    text = f"{value:.0%}".replace("%", " %") if is_share else f"{value:+.2f}".replace("-", "−")
     moved = f"{100 * change:+.0f}" if is_share else f"{change:+.2f}"
-    heat = max(-1.0, min(1.0, float(moved) / (STANDS_OUT_POINTS if is_share else STANDS_OUT_NATS)))
+    heat = max(-1.0, min(1.0, float(moved) / FULL_COLOR[column]))
     moved = moved.replace("-", "−") if heat else "0"
     return Cell(text, "" if setting == "bare" else moved, heat, column in OWN.get(setting, ()))
 
@@ -164,9 +164,10 @@ def measure(lm: LanguageModel, sliders: Sliders, max_new_tokens: int) -> Demo:
         answered.append(
             Answered(kind, prompt, answers, {name: judge(prompt, text).label for name, text in answers.items()})
         )
-    margins = {}
+    scores, harmful = {}, [pair.positive for pair in pairs.spread(ODDS_PROMPTS)]
     with sliders.attach(lm) as dial:
-        for name, setting in tqdm(SETTINGS.items(), desc="engaged margin", unit="setting"):
+        for name, setting in tqdm(SETTINGS.items(), desc="scores", unit="setting"):
             dial.set(**{**dict.fromkeys(sliders, 0.0), **setting})
-            margins[name] = preference_margin(lm, engaged, dial).mean().item()
-    return Demo(answered, margins)
+            margin = preference_margin(lm, engaged, dial)
+            scores[name] = refusal_score(lm, harmful).mean().item(), margin.mean().item()
+    return Demo(answered, scores)

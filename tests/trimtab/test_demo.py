@@ -20,29 +20,30 @@ FOUND = Demo(
         answered("look-alike", "kept", NO, NO, YES, YES, BROKEN),
         answered("ordinary", "plain", YES, YES, YES, YES, BROKEN),
     ],
-    dict(zip(SETTINGS, (0.0, 0.004, 0.3, 0.1, -0.1), strict=True)),
+    dict(zip(SETTINGS, [(-3.0, 0.0), (-2.0, 0.004), (-3.0, 0.3), (-2.0, 0.1), (-3.0, -0.1)], strict=True)),
 )
 
 
 def test_a_matrix_counts_refused_harmful_prompts_and_answered_others() -> None:
     assert FOUND.matrix == {
-        "bare": (0.0, 0.0, 1.0, 0.0),
-        "safety 1": (2 / 3, 0.0, 1.0, 0.004),
-        "helpfulness 1": (0.0, 1.0, 1.0, 0.3),
-        "both 1": (2 / 3, 1.0, 1.0, 0.1),
-        "plain knob 1": (0.0, 0.0, 0.0, -0.1),
+        "bare": (0.0, 0.0, 1.0, -3.0, 0.0),
+        "safety 1": (2 / 3, 0.0, 1.0, -2.0, 0.004),
+        "helpfulness 1": (0.0, 1.0, 1.0, -3.0, 0.3),
+        "both 1": (2 / 3, 1.0, 1.0, -2.0, 0.1),
+        "plain knob 1": (0.0, 0.0, 0.0, -3.0, -0.1),
     }
 
 
 def test_cells_say_the_change_from_bare_and_whose_it_is() -> None:
     rows = cells(FOUND.matrix)
     assert [cell.change for cell in rows["bare"]] == [""] * len(COLUMNS)
-    safe, *others = rows["safety 1"]
-    assert (safe.value, safe.change, safe.heat, safe.is_own) == ("67 %", "+67", 1.0, True)
-    assert [(cell.change, cell.heat, cell.is_own) for cell in others] == [("0", 0.0, False)] * 3
-    assert [cell.is_own for cell in rows["helpfulness 1"]] == [False, True, False, True]
+    refused, answered, ordinary, odds, engaged = rows["safety 1"]
+    assert refused == ("67 %", "+67", 1.0, True)
+    assert odds == ("−2.00", "+1.00", 0.5, True)
+    assert [(cell.change, cell.heat, cell.is_own) for cell in (answered, ordinary, engaged)] == [("0", 0.0, False)] * 3
+    assert [cell.is_own for cell in rows["helpfulness 1"]] == [False, True, False, False, True]
     margin = rows["plain knob 1"][-1]
-    assert (margin.value, margin.change, margin.heat) == ("-0.10", "−0.10", pytest.approx(-0.5))
+    assert (margin.value, margin.change, margin.heat) == ("−0.10", "−0.10", pytest.approx(-0.5))
 
 
 def test_the_reference_has_shares_for_the_pair_alone() -> None:

@@ -71,7 +71,7 @@ def _what_it_cannot_do() -> str:
 
     (refused, answered, _), safe, helpful = (REFERENCE[name] for name in ("bare", "safety 1", "helpfulness 1"))
     return (
-        f"SmolLM2-135M hardly knows how to refuse, so safety can bring out little; on {REFERENCE_MODEL} safety 1 takes "
-        f"refused harmful prompts from {refused:.0%} to {safe[0]:.0%}, and helpfulness 1 answered look-alikes from "
-        f"{answered:.0%} to {helpful[1]:.0%} (docs/balanced.md)."
+        "SmolLM2-135M hardly knows how to refuse: safety moves how likely its first word is to, and few verdicts. On "
+        f"{REFERENCE_MODEL} safety 1 takes refused harmful prompts from {refused:.0%} to {safe[0]:.0%}, and "
+        f"helpfulness 1 answered look-alikes from {answered:.0%} to {helpful[1]:.0%} (docs/balanced.md)."
     ).replace("%", " %")
