@@ -16,7 +16,7 @@ from steering.models.identity import ModelIdentity
 from steering.models.token_positions import token_choice
 from steering.vectors import file_format
 from steering.vectors.file_format import FileRecord, GateRecord, PushRecord, SliderRecord
-from steering.vectors.provenance import Calibration, Origin
+from steering.vectors.provenance import Calibration, Dose, Origin, Trial
 from steering.vectors.steering_vector import SteeringVector
 from steering.vectors.summary import PushSummary, SliderSummary
 
@@ -143,6 +143,10 @@ class Slider:
     """Values in which the effect was found or is expected to be orderly."""
     calibration: Calibration | None = None
     """How strength, range and layers were found; None where they are plain defaults."""
+    dose: Dose | None = None
+    """Strength by value, with what was measured; None for a straight line."""
+    trials: tuple[Trial, ...] = ()
+    """What was tried while the slider was made, the pushes that were taken among them."""
 
     def __post_init__(self) -> None:
         if not self.pushes or len({push.vector.d_model for push in self.pushes}) > 1:
@@ -152,12 +156,12 @@ class Slider:
             raise SteeringError(f"Expected a finite range in order, found {self.range[0]!r} to {self.range[1]!r}.")
 
     def strength(self, value: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
-        """Turn slider values into the strengths that all pushes are multiplied by: a straight line.
+        """Turn slider values into the strengths that all pushes are multiplied by: the dose's, or a straight line.
 
         Args:
             value: one for each row, or one for all.
         """
-        return value
+        return value if self.dose is None else self.dose.strength(value)
 
     @property
     def title(self) -> str:
@@ -196,7 +200,7 @@ class Slider:
         return self if tokens is None else self._with(lambda push: replace(push, tokens=tokens))
 
     def at_layers(self, layers: Iterable[int]) -> "Slider":
-        """The slider with its one push at these layers; how it was calibrated no longer holds.
+        """The slider with its one push at these layers; what was measured with the former ones no longer holds.
 
         Args:
             layers: block indices, in any order.
@@ -207,18 +211,21 @@ class Slider:
         if len(self.pushes) > 1:
             raise SteeringError(f"{self.title!r} moves by {len(self.pushes)} pushes; choose layers for each of them.")
         chosen = tuple(sorted(set(layers)))
-        return replace(self._with(lambda push: replace(push, layers=chosen)), calibration=None)
+        return self._with(lambda push: replace(push, layers=chosen))._unmeasured()
 
     def along(self, change: Callable[[SteeringVector], SteeringVector]) -> "Slider":
-        """The slider with every vector changed; how it was calibrated no longer holds.
+        """The slider with every vector changed; what was measured with the former ones no longer holds.
 
         Args:
             change: gives the new vector for the old one.
         """
-        return replace(self._with(lambda push: replace(push, vector=change(push.vector))), calibration=None)
+        return self._with(lambda push: replace(push, vector=change(push.vector)))._unmeasured()
 
     def _with(self, change: Callable[[Push], Push]) -> "Slider":
         return replace(self, pushes=tuple(map(change, self.pushes)))
+
+    def _unmeasured(self) -> "Slider":
+        return replace(self, calibration=None, dose=None, trials=())
 
     def only_addition(self, purpose: str) -> Push:
         """The one push of a slider that is no more than an addition at blocks, on every token, as it is.
@@ -276,7 +283,8 @@ class Slider:
 
     def _record(self, vectors: list[SteeringVector]) -> SliderRecord:
         pushes = tuple(push.record(vectors.index(push.vector)) for push in self.pushes)
-        return SliderRecord(pushes=pushes, range=self.range, calibration=self.calibration)
+        same = {name: getattr(self, name) for name in ("range", "calibration", "dose", "trials")}
+        return SliderRecord(pushes=pushes, **same)
 
     @staticmethod
     def load(path: str | Path, lm: "LanguageModel | None" = None, allow_mismatch: Iterable[str] = ()) -> "Slider":
@@ -336,4 +344,4 @@ def _slider_of(record: SliderRecord, vectors: list[SteeringVector], tensors: Map
         gate = part.gate and Gate(direction=tensors[f"pushes.{number}.gate"], **dict(part.gate))
         extra = {name: tensors[f"pushes.{number}.{name}"] for name in part.tensors}
         pushes.append(Push(**dict(part) | {"vector": vectors[part.vector], "tensors": extra, "gate": gate}))
-    return Slider(tuple(pushes), record.range, record.calibration)
+    return Slider(**dict(record) | {"pushes": tuple(pushes)})
