@@ -91,6 +91,11 @@ class Gate:
         """Width of the residual stream that is read."""
         return self.direction.shape[-1]
 
+    @property
+    def reads_harm(self) -> bool:
+        """Whether a caller's own probability of harm can stand for what it reads."""
+        return self.reads != "score"
+
     def factors(self, activations: Float[Tensor, "rows tokens d_model"]) -> Float[Tensor, " rows"]:
         """How far each prompt opens the gate.
 
@@ -146,7 +151,7 @@ class Gate:
         return self._sign() * torch.logit(harm).clamp(-SUREST, SUREST)
 
     def _sign(self) -> float:
-        if self.reads == "score":
+        if not self.reads_harm:
             raise SteeringError("Expected a gate that reads harm or harmlessness, found one that reads a plain score.")
         return 1.0 if self.reads == "harm" else -1.0
 

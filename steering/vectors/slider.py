@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MovedHookPoint: TypeAlias = Literal["resid_post", "attn_out"]
 """Where a layer is moved: its block's output, or what its attention heads together write to the stream."""
+HARM = "harm"
+"""What a prompt's probability of being harmful is set by, beside the sliders' names."""
 SliderValues: TypeAlias = Mapping[str, float]
 """The value of each slider by name; one that isn't named is at 0."""
 
@@ -172,6 +174,11 @@ class Slider:
     def origin(self) -> Origin | None:
         """The first vector's origin."""
         return self.pushes[0].vector.origin
+
+    @property
+    def reads_harm(self) -> bool:
+        """Whether a gate of its pushes reads how harmful a prompt is."""
+        return any(push.gate.reads_harm for push in self.pushes if push.gate)
 
     @property
     def d_model(self) -> int:
@@ -335,6 +342,18 @@ def check_axes(names: Iterable[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(known)}.")
+
+
+def check_axis_names(names: Iterable[str]) -> None:
+    """Raise SteeringError where an axis has the name by which callers give a prompt's harm."""
+    if HARM in names:
+        raise SteeringError(f"No axis can be called {HARM!r}, by which a prompt's own score is set; rename it.")
+
+
+def check_reads_harm(sliders: Iterable[Slider]) -> None:
+    """Raise SteeringError unless a slider has something to do with a prompt's harm."""
+    if not any(slider.reads_harm for slider in sliders):
+        raise SteeringError("No slider here reads harm, so a score of it changes nothing; leave it out.")
 
 
 def _slider_of(record: SliderRecord, vectors: list[SteeringVector], tensors: Mapping[str, Tensor]) -> Slider:
