@@ -72,7 +72,7 @@ def test_evaluate_puts_the_gates_beside_the_labels(
     code, _, error = run(capsys, *command, "-v", f"safety={axes['safety']}")
     assert code == 2
     assert "No slider here reads harm" in error
-    gate = Gate(0, random_vector()[0], reads="harm")
+    gate = Gate(0, random_vector()[0], curve="probability", reads="harm")
     Slider((Push(random_vector(), gate=gate),)).save(tmp_path / "gated.safetensors")
     code, printed, error = run(capsys, *command, "-v", f"safety={tmp_path}/gated.safetensors")
     assert code == 0, error
