@@ -7,7 +7,6 @@ import typer
 
 from steering.atomic_write import atomic_write
 from steering.errors import SteeringError
-from steering.vectors.slider import check_reads_harm
 from trimtab.measuring import GridOptions
 from trimtab.options import ModelOptions, VectorOptions, console
 from trimtab.tables import print_table
@@ -35,6 +34,7 @@ def evaluate(
     from probes.evaluation import evaluate as measure
     from probes.grid_scores import builtin_scores
     from probes.html_report import write_html
+    from steering.vectors.slider import check_reads_harm
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
     if oracle and not benchmarks:
