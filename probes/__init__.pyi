@@ -9,6 +9,7 @@ from .benchmarks import BenchmarkPrompt as BenchmarkPrompt
 from .benchmarks import LoadedBenchmark as LoadedBenchmark
 from .benchmarks import builtin_benchmark as builtin_benchmark
 from .benchmarks import in_templates as in_templates
+from .benchmarks import labelled_harm as labelled_harm
 from .benchmarks import load_benchmark as load_benchmark
 from .benchmarks import reflective_benchmark as reflective_benchmark
 from .calibration import calibrate as calibrate

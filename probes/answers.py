@@ -1,6 +1,6 @@
 """Answers to many prompts, greedy or sampled, and how each of them began."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -56,10 +56,17 @@ class Answers(BaseModel, frozen=True, extra="forbid"):
     """
 
 
-def answer(lm: LanguageModel, prompts: Sequence[ChatLike], decoding: Decoding, seed: int | None) -> Answers:
+def answer(
+    lm: LanguageModel,
+    prompts: Sequence[ChatLike],
+    decoding: Decoding,
+    seed: int | None,
+    before_batch: Callable[[Sequence[int]], object] = lambda places: None,
+) -> Answers:
     """Answer every prompt once. An attached dial is in force.
 
     A seed gives the same sampled answers every time, None greedy ones. The caller's random state stays as it is.
+    `before_batch` is called with the numbers of the prompts that become the next batch's rows.
     """
     first: list[Tensor] = []
 
@@ -77,6 +84,7 @@ def answer(lm: LanguageModel, prompts: Sequence[ChatLike], decoding: Decoding, s
             torch.manual_seed(seed)
         for places in like_lengths(lengths, TOKENS_PER_BATCH):
             first.clear()
+            before_batch(places)
             written = lm.generate([prompts[place] for place in places], decoding.max_new_tokens, **options)
             odds = refusal_log_odds(first[0].float().log_softmax(-1), refusing).tolist()
             for place, text, value in zip(places, written, odds, strict=True):

@@ -4,7 +4,7 @@ Trimtab ships none of their data. License and citation travel with what is loade
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -210,6 +210,24 @@ def builtin_benchmark(count: int = 48) -> LoadedBenchmark:
             prompt = [message for message in pair.positive if message.role == "user"][-1]  # an answer may follow
             prompts.append(BenchmarkPrompt(text=prompt.content, kind=kind, category=pair.group))
     return LoadedBenchmark("built-in", tuple(prompts), "Apache-2.0", "Trimtab's contrast sets").spread(count)
+
+
+def labelled_harm(benchmarks: Iterable[LoadedBenchmark]) -> Callable[[Sequence[str]], list[float]]:
+    """A guard that never errs: the labels of these benchmarks' prompts.
+
+    Args:
+        benchmarks: whose prompts may be asked for.
+
+    Returns:
+        What `evaluate(harm=…)` takes: prompts in; 1 for each that is harmful, also in a jailbreak's template, else 0.
+
+    Example:
+        >>> benchmark = builtin_benchmark(1)
+        >>> labelled_harm([benchmark])([prompt.text for prompt in benchmark.prompts])
+        [1.0, 0.0, 0.0]
+    """
+    kinds = {prompt.text: prompt.kind for benchmark in benchmarks for prompt in benchmark.prompts}
+    return lambda prompts: [float(kinds[prompt] in ("harmful", "jailbreak")) for prompt in prompts]
 
 
 def reflective_benchmark(count: int = 48) -> LoadedBenchmark:

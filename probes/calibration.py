@@ -103,7 +103,8 @@ def calibrate(
     if kl_budget <= 0:
         raise SteeringError(f"Expected a KL budget above 0 nats, found {kl_budget!r}.")
     spans = default_spans(slider) if spans is None else spans
-    tried = [slider if len(slider.pushes) > 1 else slider.at_layers(span) for span in spans]
+    straight = replace(slider, dose=None)  # value 1 becomes the edge; a curve through other values no longer holds
+    tried = [straight if len(slider.pushes) > 1 else straight.at_layers(span) for span in spans]
     bare = next_token_log_probabilities(lm, ordinary)
     found = [
         _measure(lm, one, own, ordinary, bare, kl_budget)

@@ -5,8 +5,8 @@ cell is kept there, so that a run that was killed goes on from the last one and 
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from probes.report import MeasuredBenchmark, Report
 from probes.result_cache import ResultCache
 from steering import LanguageModel, Sliders
 from steering.errors import SteeringError, quoted
-from steering.vectors.slider import SliderValues
+from steering.vectors.slider import SliderValues, check_reads_harm
 
 Item = TypeVar("Item")
 LIBRARIES = ("trimtab", "torch", "transformers", "numpy", "scikit-learn")
@@ -49,6 +49,7 @@ def evaluate(
     benchmarks: Sequence[LoadedBenchmark] = (),
     judges: Sequence[Judge] | None = None,
     decoding: Decoding | None = None,
+    harm: Callable[[Sequence[str]], Sequence[float]] | None = None,
     folder: str | Path | None = None,
     progress: bool = True,
 ) -> Report:
@@ -62,6 +63,8 @@ def evaluate(
         benchmarks: prompts to answer, such as `builtin_benchmark()`; without any no text is generated.
         judges: label the answers; `RefusalJudge()` unless given. Figures are drawn from the first.
         decoding: how answers are written; greedy, 64 tokens, unless given.
+        harm: gives benchmark prompts' probabilities of being harmful, such as a guard model's or `labelled_harm`, in
+            place of what gates read. Answers alone are measured then.
         folder: where finished cells are kept. Nothing is written without it.
         progress: show bars.
 
@@ -69,7 +72,7 @@ def evaluate(
         The report: `report.cross_effects` is the matrix, `report.to_html(path)` the page.
 
     Raises:
-        SteeringError: for a grid, scores or benchmarks that don't fit.
+        SteeringError: for a grid, scores or benchmarks that don't fit, and for harm that no slider reads.
 
     Example:
         >>> from probes import Score, evaluate
@@ -79,6 +82,8 @@ def evaluate(
         Report('tiny-Llama', 2 settings of a)
     """
     method = _as_method(method)
+    if harm is not None:
+        method, scores = _told(method, harm, scores, benchmarks), ()
     settings = _settings(method, grid)
     for names, what in (([b.name for b in benchmarks], "benchmark"), ([j.name for j in judges or ()], "judge")):
         if len(set(names)) < len(names):
@@ -162,6 +167,26 @@ def compare(
 
 def _as_method(method: Sliders | Method) -> Method:
     return SliderMethod(method) if isinstance(method, Sliders) else method
+
+
+def _told(
+    method: Method,
+    harm: Callable[[Sequence[str]], Sequence[float]],
+    scores: Sequence[Score] | None,
+    benchmarks: Sequence[LoadedBenchmark],
+) -> SliderMethod:
+    """The sliders with the harm of every prompt. Raises SteeringError where there is nothing that it could change."""
+    if not isinstance(method, SliderMethod) or scores or not benchmarks:
+        raise SteeringError(
+            "Harm is given for the prompts of benchmarks while sliders answer them; evaluate sliders on benchmarks, "
+            "without other scores."
+        )
+    check_reads_harm(method.sliders.values())
+    prompts = [prompt.text for benchmark in benchmarks for prompt in benchmark.prompts]
+    found = [float(one) for one in harm(prompts)]
+    if len(found) != len(prompts):
+        raise SteeringError(f"Expected harm for each of {len(prompts)} prompts, found {len(found)}.")
+    return replace(method, harm=dict(zip(prompts, found, strict=True)))
 
 
 def _settings(method: Method, grid: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:

@@ -46,11 +46,14 @@ class SliderMethod:
     """Sliders, attached while they answer."""
 
     sliders: Sliders
+    harm: Mapping[str, float] = field(default_factory=dict)
+    """A guard's or label's probability of harm by prompt; gates read the prompts that it doesn't name."""
 
     @property
     def axes(self) -> Mapping[str, str]:
-        """The sliders' titles."""
-        return {name: slider.title for name, slider in self.sliders.items()}
+        """The sliders' titles, and whether they are told which prompts are harmful."""
+        told = ", told which prompts are harmful" if self.harm else ""
+        return {name: slider.title + told for name, slider in self.sliders.items()}
 
     @property
     def fingerprint(self) -> str:
@@ -64,6 +67,10 @@ class SliderMethod:
                     digest.update(tensor.contiguous().numpy().tobytes())
                 action = push.record(vector=0).model_dump_json()
                 digest.update(f"{push.vector.layers} {action}".encode())
+            if slider.dose is not None:
+                digest.update(slider.dose.model_dump_json().encode())
+        if self.harm:
+            digest.update(str(sorted(self.harm.items())).encode())
         return digest.hexdigest()
 
     def answers(
@@ -72,7 +79,8 @@ class SliderMethod:
         """What the model writes with the sliders there."""
         with self.sliders.attach(lm) as dial:
             dial.set(**values)
-            return answer(lm, prompts, decoding, seed)
+            harm = [self.harm.get(prompt) if isinstance(prompt, str) else None for prompt in prompts]
+            return answer(lm, prompts, decoding, seed, lambda places: dial.set(harm=[harm[place] for place in places]))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from .data.lint import lint as lint
 from .directions import DIRECTIONS as DIRECTIONS
 from .errors import SteeringError as SteeringError
 from .explore.answer_stream import stream_answers as stream_answers
+from .explore.gate_readings import GateReadings as GateReadings
+from .explore.gate_readings import read_gates as read_gates
 from .explore.logit_lens import LayerTokens as LayerTokens
 from .explore.logit_lens import LogitLens as LogitLens
 from .explore.logit_lens import logit_lens as logit_lens

@@ -13,7 +13,7 @@ from steering.hooks.dial import Dial, attach
 from steering.models.bridge import Bridge
 from steering.models.language_model import LanguageModel
 from steering.recipes.balanced_pair import balanced_pair
-from steering.vectors.slider import Slider, as_slider
+from steering.vectors.slider import Slider, as_slider, check_axis_names
 from steering.vectors.steering_vector import SteeringVector
 from steering.vectors.summary import sliders_html
 
@@ -29,7 +29,7 @@ class Sliders(Mapping[str, Slider]):
         axes: a `Slider` for each name, or a `SteeringVector`, which becomes its plain slider.
 
     Raises:
-        SteeringError: for no axis, or anything else.
+        SteeringError: for no axis, one called `harm`, or anything else.
 
     Example:
         >>> sliders = Sliders(safety=vector, helpfulness=-1 * vector)
@@ -41,6 +41,7 @@ class Sliders(Mapping[str, Slider]):
     def __init__(self, /, **axes: Slider | SteeringVector) -> None:
         if not axes:
             raise SteeringError("Expected at least one axis, found none; write Sliders(safety=vector).")
+        check_axis_names(axes)
         for name, slider in axes.items():
             if not isinstance(slider, Slider | SteeringVector):
                 raise SteeringError(

@@ -61,19 +61,33 @@ class Addition:
 
 
 class GateReading:
-    """What one push's gate found in each batch row's prompt; one a dial, shared by the push's blocks."""
+    """What one push's gate found in each batch row's prompt, or was given; one a dial, shared by the push's blocks."""
 
     def __init__(self, gate: Gate, tracker: TokenTracker) -> None:
         self._gate = gate
         self._tracker = tracker
         self._choices = [from_prompt_end(token) for token in gate.tokens]
         self._factors = torch.empty(0)
+        self._given = torch.tensor([torch.nan])
+        self._has_to_read = True
+
+    def give(self, harm: Float[Tensor, " rows"]) -> None:
+        """Take a caller's probabilities of harm in place of readings, where the gate reads harm.
+
+        Args:
+            harm: one for each row of the caller's batch, or one for all; NaN where the prompt is to be read.
+        """
+        if self._gate.reads_harm:
+            self._given = torch.where(harm.isnan(), torch.nan, self._gate.opened(self._gate.score_of(harm)))
+            self._has_to_read = bool(self._given.isnan().any())
 
     def read(self, _block: nn.Module, _inputs: object, output: object) -> None:
         """Forward hook: read the gate where the pass holds the rows' tokens that it reads, else keep what was read."""
         h = block_output(output)
-        if self._tracker.starts_prompt:
+        if self._tracker.starts_prompt or not self._has_to_read:
             self._factors = torch.empty(0)
+        if not self._has_to_read:
+            return
         chosen = [self._tracker.chosen(choice, h) for choice in self._choices]
         here = torch.stack(chosen, dim=1)  # (rows, tokens, seq, 1)
         seen = here.any(2).squeeze(-1)  # (rows, tokens)
@@ -89,14 +103,19 @@ class GateReading:
             self._factors = torch.where(whole, found, known.to(found.device))
 
     def factors(self, h: Tensor) -> Float[Tensor, "rows 1 1"]:
-        """The factors of the rows under way, if their prompts were read; each prompt's repeated for its beams."""
+        """The factors of the rows under way, given or read; each prompt's repeated for its beams."""
+        given = self._tracker.at_rows(self._given, len(h)).to(h.device)
+        factors = torch.where(given.isnan(), self._read_factors(h), given) if self._has_to_read else given
+        return factors.reshape(-1, 1, 1)
+
+    def _read_factors(self, h: Tensor) -> Float[Tensor, " rows"]:
         read = len(self._factors)
         if not read or len(h) % read:
             raise SteeringError(
                 f"Expected to have read the prompts of {len(h)} rows, found {read}; "
                 "pass whole prompts through the attached model at once (no chunked prefill) before you decode on."
             )
-        return self._factors.to(h.device).repeat_interleave(len(h) // read).reshape(-1, 1, 1)
+        return self._factors.to(h.device).repeat_interleave(len(h) // read)
 
 
 class Intervention:

@@ -1,9 +1,11 @@
 """Sliders attached to a model: forward hooks on its decoder blocks, and the dial that moves them."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from types import EllipsisType
 from typing import TypeAlias
 
 import torch
@@ -19,11 +21,13 @@ from steering.models.decoder_blocks import block_output, find_blocks, with_block
 from steering.models.hook_points import hooked_module
 from steering.models.identity import identify
 from steering.models.language_model import LanguageModel
-from steering.vectors.slider import Push, Slider, as_slider, check_axes
+from steering.vectors.slider import HARM, Push, Slider, as_slider, check_axes, check_axis_names, check_reads_harm
 from steering.vectors.steering_vector import SteeringVector
 
 SliderValue: TypeAlias = float | Sequence[float] | Tensor
 """A slider's value: one number, or one a row of the batch."""
+HarmScore: TypeAlias = float | Sequence[float | None] | Tensor
+"""The probability that a prompt is harmful: one number, or one a row; None or NaN for a row that gates read."""
 
 
 def attach(
@@ -42,6 +46,7 @@ def attach(
     else:
         transformer, found = model, find_blocks(model, blocks)
         identity = identify(transformer, found)
+    check_axis_names(sliders)
     chosen = dict.fromkeys(sliders, tokens) if isinstance(tokens, str) else tokens or {}
     check_axes(chosen, sliders)
     placed = {name: as_slider(slider).on_tokens(chosen.get(name)) for name, slider in sliders.items()}
@@ -58,8 +63,10 @@ class Dial:
         self.pushes = [(name, push) for name, slider in sliders.items() for push in slider.pushes]
         """Every push with its slider's name."""
         self._values = {name: torch.zeros(1) for name in sliders}
+        self._harm = torch.tensor([torch.nan])
         self._tracker = TokenTracker(model)
         readings = {push: GateReading(push.gate, self._tracker) for _, push in self.pushes if push.gate is not None}
+        self._readings = [*readings.values()]
         self._hooks = _hooks_by_module(self.pushes, readings, blocks)
         self.set()
         torch.compiler.reset()  # code compiled before would run on without the hooks
@@ -75,15 +82,18 @@ class Dial:
             undo.callback(watch_generate(model, self._tracker.generating))
             self._undo = undo.pop_all()
 
-    def set(self, /, **values: SliderValue) -> None:
+    def set(self, /, *, harm: HarmScore | EllipsisType | None = ..., **values: SliderValue) -> None:
         """Move the named sliders; the others stay.
 
         Args:
+            harm: the probability that a prompt is harmful, such as a guard model's, in place of what gates read: a
+                number, or one for every row, None for a row that gates are to read. None alone goes back to reading;
+                not given, all stays as it was.
             values: a number, or a sequence with one for every row of the next batches.
 
         Raises:
-            SteeringError: for an unknown axis, a value that isn't finite, or sequences of different lengths; no slider
-                moves then.
+            SteeringError: for an unknown axis, a value that isn't finite, a harm that is no probability or that no
+                gate reads, or sequences of different lengths; no slider moves then.
 
         Example:
             >>> with Sliders(safety=vector).attach(lm) as dial:
@@ -93,10 +103,15 @@ class Dial:
         """
         check_axes(values, self.sliders)
         moved = self._values | {name: _as_rows(name, value) for name, value in values.items()}
-        rows = {name: len(value) for name, value in moved.items() if len(value) > 1}
+        given = self._harm if isinstance(harm, EllipsisType) else _as_probabilities(harm)
+        if not given.isnan().all():
+            check_reads_harm(self.sliders.values())
+        rows = {name: len(value) for name, value in [*moved.items(), (HARM, given)] if len(value) > 1}
         if len(set(rows.values())) > 1:
             raise SteeringError(f"Expected one number of rows for all sliders, found {rows}; set them together.")
-        self._values = moved
+        self._values, self._harm = moved, given
+        for reading in self._readings:
+            reading.give(given)
         strengths = {name: self.sliders[name].strength(value) for name, value in moved.items()}
         for hooks in self._hooks.values():
             for hook in hooks:
@@ -106,6 +121,12 @@ class Dial:
     def settings(self) -> dict[str, float | list[float]]:
         """The sliders' present values."""
         return {name: value.item() if len(value) == 1 else value.tolist() for name, value in self._values.items()}
+
+    @property
+    def harm(self) -> float | list[float | None] | None:
+        """The probability of harm that was set, for all rows or each; None where gates read it."""
+        rows = [None if math.isnan(one) else one for one in self._harm.tolist()]
+        return rows[0] if len(rows) == 1 else rows
 
     def prompt_lengths(self, lengths: Sequence[int] | Tensor) -> AbstractContextManager[None]:
         """Say, for the plain forward passes inside, where each row's prompt ends. `generate` needs no such help.
@@ -174,3 +195,15 @@ def _as_rows(name: str, value: SliderValue) -> Tensor:
     if not len(rows) or not rows.isfinite().all():
         raise SteeringError(f"Expected finite numbers for slider {name!r}, found {value!r}.")
     return rows
+
+
+def _as_probabilities(harm: HarmScore | None) -> Tensor:
+    """A row of NaN for each prompt that gates are to read; a single one where they are to read all."""
+    try:
+        listed = [math.nan if one is None else one for one in harm] if isinstance(harm, Sequence) else harm
+        rows = torch.as_tensor(math.nan if listed is None else listed, dtype=torch.float32).detach().cpu().reshape(-1)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SteeringError(f"Expected harm as a probability or a list of them, found {harm!r}.") from error
+    if not len(rows) or ((rows < 0) | (rows > 1)).any():
+        raise SteeringError(f"Expected harm as probabilities from 0 to 1, found {harm!r}.")
+    return rows[:1] if rows.isnan().all() else rows

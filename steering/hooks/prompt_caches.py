@@ -77,7 +77,7 @@ class PromptCaches:
 
     def _run(self, cache: DynamicCache, row: list[int], start: int, stop: int) -> None:
         if start < stop:
-            self._dial.set(**self._values)
+            self._dial.set(harm=None, **self._values)  # what is left to `generate` alone asks gates
             with self._dial.one_prompt(len(row)), stopping_at(self._lm, self._lm.n_layers - 1):
                 run_into(self._lm, cache, row[start:stop])
 

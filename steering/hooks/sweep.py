@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from tqdm.auto import tqdm
 
 from steering.data.chats import ChatLike
+from steering.errors import SteeringError
 from steering.hooks.dial import attach
 from steering.hooks.prompt_caches import PromptCaches
 from steering.models.language_model import LanguageModel
@@ -23,6 +24,7 @@ def sweep(
     max_new_tokens: int = 64,
     rows_per_batch: int = 32,
     tokens: str | Mapping[str, str] | None = None,
+    harm: Sequence[float | None] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> list[list[str]]:
@@ -40,6 +42,7 @@ def sweep(
         max_new_tokens: length of an answer at most.
         rows_per_batch: answers that are written at once.
         tokens: tokens that are moved, as `Sliders.attach` takes them.
+        harm: each prompt's probability of being harmful, in place of what gates read, as `Dial.set` takes it.
         progress: show a bar.
         options: of `LanguageModel.generate`.
 
@@ -47,7 +50,7 @@ def sweep(
         `answers[prompt][setting]`.
 
     Raises:
-        SteeringError: for an unknown axis.
+        SteeringError: for an unknown axis, and for harm that isn't a probability a prompt or that no gate reads.
 
     Example:
         >>> answers = sweep(lm, Sliders(a=vector), ["Hi", "Why?"], [{}, {"a": 1.0}], max_new_tokens=2, progress=False)
@@ -56,6 +59,9 @@ def sweep(
     """
     for setting in settings:
         check_axes(setting, sliders)
+    scores = [None] * len(prompts) if harm is None else harm
+    if len(scores) != len(prompts):
+        raise SteeringError(f"Expected harm for each of {len(prompts)} prompts, found {len(scores)}.")
     rows = [lm.tokenize(prompt).ids for prompt in prompts]
     by_length = sorted(range(len(prompts)), key=lambda number: -len(rows[number]))
     answers = [[""] * len(settings) for _ in prompts]
@@ -68,8 +74,9 @@ def sweep(
                 caches.move(values)
             for some in _parts(by_length, max(1, rows_per_batch // len(columns))):
                 shared = {"past_key_values": caches.of(some)} if caches.possible else {}
-                dial.set(**{axis: value * len(some) for axis, value in values.items()})
                 cells = [(number, column) for number in some for column in columns]
+                at_rows = {axis: value * len(some) for axis, value in values.items()}
+                dial.set(harm=[scores[number] for number, _ in cells], **at_rows)
                 texts = lm.generate([prompts[number] for number, _ in cells], max_new_tokens, **shared, **options)
                 for (number, column), text in zip(cells, texts, strict=True):
                     answers[number][column] = text

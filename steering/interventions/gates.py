@@ -6,6 +6,7 @@ the answer is written. The reading itself is kept by the dial: a gate is plain d
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from einops import einsum
@@ -25,14 +26,21 @@ CURVES: dict[str, Curve] = {
 (AdaSteer)."""
 
 
+Reads: TypeAlias = Literal["score", "harm", "harmlessness"]
+"""What a gate's score is: a number of its own, or the log odds that the prompt is harmful, or that it isn't."""
+SUREST = 20.0
+"""Log odds, in nats, that stand for the probabilities 1 and 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """`clip(curve(Σ direction·h + bias))` of the activations h at some of the prompt's tokens after one block.
+    """`clip(curve(score - threshold))`, the score being `Σ direction·h + bias` of the prompt's activations h.
 
-    With `cosine`, h is taken at norm 1: CAST (arXiv 2409.05907) compares the angle, not the length.
+    They are those at some of the prompt's tokens after one block. With `cosine`, h is taken at norm 1: CAST
+    (arXiv 2409.05907) compares the angle, not the length.
 
     Raises:
-        SteeringError: for an unknown curve, and for directions, tokens or bounds that don't fit.
+        SteeringError: for an unknown curve or reading, and for directions, tokens or bounds that don't fit.
 
     Example:
         >>> from steering import Gate
@@ -52,8 +60,14 @@ class Gate:
     high: float = 1.0
     tokens: tuple[int, ...] = (1,)
     """Tokens that are read, counted from the prompt's end: 1 is the last, the one that an answer follows on."""
+    reads: Reads = "score"
+    """What the score is; where it is `harm` or `harmlessness`, a caller's own probability can stand for it."""
+    threshold: float = 0.0
+    """Where the curve's 0 lies on the scale of the score."""
 
     def __post_init__(self) -> None:
+        if self.reads not in get_args(Reads):
+            raise SteeringError(f"There is no gate reading {self.reads!r}; choose from {quoted(get_args(Reads))}.")
         if self.curve not in CURVES:
             raise SteeringError(f"There is no gate curve {self.curve!r}; choose from {quoted(CURVES)}.")
         direction = torch.as_tensor(self.direction).detach().to("cpu", torch.float32)
@@ -66,15 +80,21 @@ class Gate:
             )
         if not tokens or min(self.tokens) < 1 or len(set(self.tokens)) < tokens:
             raise SteeringError(f"Expected different tokens from 1, the prompt's last, found {list(self.tokens)}.")
-        if not (self.low <= self.high and torch.tensor([self.bias, self.low, self.high]).isfinite().all()):
-            found = f"bias {self.bias}, {self.low} to {self.high}"
-            raise SteeringError(f"Expected a gate's finite bias and bounds in order, found {found}.")
+        numbers = torch.tensor([self.bias, self.threshold, self.low, self.high])
+        if not (self.low <= self.high and numbers.isfinite().all()):
+            found = f"bias {self.bias}, threshold {self.threshold}, {self.low} to {self.high}"
+            raise SteeringError(f"Expected a gate's finite bias, threshold and bounds in order, found {found}.")
         object.__setattr__(self, "direction", direction)
 
     @property
     def d_model(self) -> int:
         """Width of the residual stream that is read."""
         return self.direction.shape[-1]
+
+    @property
+    def reads_harm(self) -> bool:
+        """Whether a caller's own probability of harm can stand for what it reads."""
+        return self.reads != "score"
 
     def factors(self, activations: Float[Tensor, "rows tokens d_model"]) -> Float[Tensor, " rows"]:
         """How far each prompt opens the gate.
@@ -85,10 +105,20 @@ class Gate:
         Returns:
             The factor on the slider's strength for each row, in float32 at least.
         """
+        return self.opened(self.score(activations))
+
+    def score(self, activations: Float[Tensor, "rows tokens d_model"]) -> Float[Tensor, " rows"]:
+        """What the gate reads of each prompt, with the bias in it.
+
+        Args:
+            activations: at the gate's tokens, in their order.
+
+        Returns:
+            A score for each row, in float32 at least.
+        """
         h = wide(activations)
         h = torch.nn.functional.normalize(h, dim=-1) if self.cosine else h
-        direction = self.direction.to(h.device, h.dtype)
-        return self.opened(einsum(h, direction, "rows tokens d, tokens d -> rows") + self.bias)
+        return einsum(h, self.direction.to(h.device, h.dtype), "rows tokens d, tokens d -> rows") + self.bias
 
     def opened(self, score: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
         """The factor that each prompt's score stands for.
@@ -96,7 +126,34 @@ class Gate:
         Args:
             score: the readings, with the bias in them.
         """
-        return CURVES[self.curve](score).nan_to_num(0.0).clamp(self.low, self.high)
+        return CURVES[self.curve](score - self.threshold).nan_to_num(0.0).clamp(self.low, self.high)
+
+    def harm(self, score: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+        """The probability that a prompt is harmful, by its score.
+
+        Args:
+            score: the readings, with the bias in them.
+
+        Raises:
+            SteeringError: for a gate that reads something else.
+        """
+        return torch.sigmoid(self._sign() * score)
+
+    def score_of(self, harm: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+        """The score that the gate would have read of prompts that are harmful with these probabilities.
+
+        Args:
+            harm: from 0 to 1; both ends stand for log odds of 20 nats, so that every score is finite.
+
+        Raises:
+            SteeringError: for a gate that reads something else.
+        """
+        return self._sign() * torch.logit(harm).clamp(-SUREST, SUREST)
+
+    def _sign(self) -> float:
+        if not self.reads_harm:
+            raise SteeringError("Expected a gate that reads harm or harmlessness, found one that reads a plain score.")
+        return 1.0 if self.reads == "harm" else -1.0
 
 
 def threshold_gate(

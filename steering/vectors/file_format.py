@@ -20,7 +20,7 @@ from steering.atomic_write import atomic_write
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
 from steering.vectors import file_format_1
-from steering.vectors.provenance import Calibration, Origin, Profile
+from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Trial
 
 METADATA_KEY = "trimtab.slider"
 FORMAT_VERSION = "2"
@@ -45,6 +45,8 @@ class GateRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     low: float
     high: float
     tokens: tuple[int, ...]
+    reads: str = "score"
+    threshold: float = 0.0
 
 
 class PushRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -68,6 +70,8 @@ class SliderRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     pushes: tuple[PushRecord, ...]
     range: tuple[float, float]
     calibration: Calibration | None
+    dose: Dose | None = None
+    trials: tuple[Trial, ...] = ()
 
 
 class FileRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):

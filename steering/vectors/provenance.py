@@ -1,6 +1,9 @@
 """Where a vector comes from and how good it was found to be: the record that an artifact carries."""
 
-from pydantic import BaseModel
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, model_validator
+from torch import Tensor
 
 from steering.data.contrast import ContrastSet
 from steering.models.identity import ModelIdentity
@@ -71,6 +74,71 @@ class Calibration(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """In nats."""
     spans: tuple[Span, ...]
     """All that were tried; the one with the largest gain was taken."""
+
+
+class Dose(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
+    """A slider's strength by its value, and what was measured for it.
+
+    Raises:
+        pydantic's ValidationError: for rows that don't belong together, and for a curve that falls or misses 0.
+
+    Example:
+        >>> from steering.vectors.provenance import Dose
+        >>> dose = Dose(outcome="refusals", prompts=8, values=(0, 1), strengths=(0, 3), effects=(0, 0.5))
+        >>> dose.strength(torch.tensor([0.5, 2.0]))
+        tensor([1.5000, 6.0000])
+    """
+
+    outcome: str
+    """What is counted, such as "share of harmful prompts whose answer begins as refusals do"."""
+    prompts: int
+    values: tuple[float, ...]
+    strengths: tuple[float, ...]
+    """Of the slider at each value."""
+    effects: tuple[float, ...]
+    """The outcome's change from the bare model, measured at each value."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Dose":
+        values, strengths = torch.tensor(self.values), torch.tensor(self.strengths)
+        if not len(values) == len(strengths) == len(self.effects) >= 2:
+            lengths = f"{len(values)} values, {len(strengths)} strengths and {len(self.effects)} effects"
+            raise ValueError(f"expected as many values as strengths and effects, 2 at least, found {lengths}")
+        if not (torch.cat([values, strengths]).isfinite().all() and (values.diff() > 0).all()):
+            raise ValueError(f"expected finite strengths and ascending values, found values {list(self.values)}")
+        if not ((values == 0).any() and (strengths[values == 0] == 0).all() and (strengths.diff() >= 0).all()):
+            raise ValueError(f"expected strengths that never fall, 0 at value 0, found {list(self.strengths)}")
+        return self
+
+    def strength(self, value: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+        """Linear between the values; beyond the first and the last the nearest piece goes on.
+
+        Args:
+            value: one for each row, or one for all.
+
+        Returns:
+            The strengths in the values' dtype, exactly the given ones at the given values.
+        """
+        x, y = (torch.tensor(row).double() for row in (self.values, self.strengths))
+        given = value.double()
+        piece = (torch.searchsorted(x, given, right=True) - 1).clamp(0, len(x) - 2)
+        along = (given - x[piece]) / (x[piece + 1] - x[piece])
+        return torch.lerp(y[piece], y[piece + 1], along).to(value.dtype)
+
+
+class Trial(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
+    """One push that was tried while a slider was made."""
+
+    push: str
+    """In words."""
+    strength: float
+    effect: float
+    """The outcome's change from the bare model."""
+    degenerate: float
+    """Share of answers that repeat themselves or are empty."""
+    kl: float
+    """KL divergence on ordinary prompts, in nats."""
+    chosen: bool
 
 
 class Profile(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):

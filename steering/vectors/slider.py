@@ -16,7 +16,7 @@ from steering.models.identity import ModelIdentity
 from steering.models.token_positions import token_choice
 from steering.vectors import file_format
 from steering.vectors.file_format import FileRecord, GateRecord, PushRecord, SliderRecord
-from steering.vectors.provenance import Calibration, Origin
+from steering.vectors.provenance import Calibration, Dose, Origin, Trial
 from steering.vectors.steering_vector import SteeringVector
 from steering.vectors.summary import PushSummary, SliderSummary
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MovedHookPoint: TypeAlias = Literal["resid_post", "attn_out"]
 """Where a layer is moved: its block's output, or what its attention heads together write to the stream."""
+HARM = "harm"
+"""What a prompt's probability of being harmful is set by, beside the sliders' names."""
 SliderValues: TypeAlias = Mapping[str, float]
 """The value of each slider by name; one that isn't named is at 0."""
 
@@ -143,6 +145,10 @@ class Slider:
     """Values in which the effect was found or is expected to be orderly."""
     calibration: Calibration | None = None
     """How strength, range and layers were found; None where they are plain defaults."""
+    dose: Dose | None = None
+    """Strength by value, with what was measured; None for a straight line."""
+    trials: tuple[Trial, ...] = ()
+    """What was tried while the slider was made, the pushes that were taken among them."""
 
     def __post_init__(self) -> None:
         if not self.pushes or len({push.vector.d_model for push in self.pushes}) > 1:
@@ -152,12 +158,12 @@ class Slider:
             raise SteeringError(f"Expected a finite range in order, found {self.range[0]!r} to {self.range[1]!r}.")
 
     def strength(self, value: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
-        """Turn slider values into the strengths that all pushes are multiplied by: a straight line.
+        """Turn slider values into the strengths that all pushes are multiplied by: the dose's, or a straight line.
 
         Args:
             value: one for each row, or one for all.
         """
-        return value
+        return value if self.dose is None else self.dose.strength(value)
 
     @property
     def title(self) -> str:
@@ -168,6 +174,11 @@ class Slider:
     def origin(self) -> Origin | None:
         """The first vector's origin."""
         return self.pushes[0].vector.origin
+
+    @property
+    def reads_harm(self) -> bool:
+        """Whether a gate of its pushes reads how harmful a prompt is."""
+        return any(push.gate.reads_harm for push in self.pushes if push.gate)
 
     @property
     def d_model(self) -> int:
@@ -196,7 +207,7 @@ class Slider:
         return self if tokens is None else self._with(lambda push: replace(push, tokens=tokens))
 
     def at_layers(self, layers: Iterable[int]) -> "Slider":
-        """The slider with its one push at these layers; how it was calibrated no longer holds.
+        """The slider with its one push at these layers; what was measured with the former ones no longer holds.
 
         Args:
             layers: block indices, in any order.
@@ -207,18 +218,21 @@ class Slider:
         if len(self.pushes) > 1:
             raise SteeringError(f"{self.title!r} moves by {len(self.pushes)} pushes; choose layers for each of them.")
         chosen = tuple(sorted(set(layers)))
-        return replace(self._with(lambda push: replace(push, layers=chosen)), calibration=None)
+        return self._with(lambda push: replace(push, layers=chosen))._unmeasured()
 
     def along(self, change: Callable[[SteeringVector], SteeringVector]) -> "Slider":
-        """The slider with every vector changed; how it was calibrated no longer holds.
+        """The slider with every vector changed; what was measured with the former ones no longer holds.
 
         Args:
             change: gives the new vector for the old one.
         """
-        return replace(self._with(lambda push: replace(push, vector=change(push.vector))), calibration=None)
+        return self._with(lambda push: replace(push, vector=change(push.vector)))._unmeasured()
 
     def _with(self, change: Callable[[Push], Push]) -> "Slider":
         return replace(self, pushes=tuple(map(change, self.pushes)))
+
+    def _unmeasured(self) -> "Slider":
+        return replace(self, calibration=None, dose=None, trials=())
 
     def only_addition(self, purpose: str) -> Push:
         """The one push of a slider that is no more than an addition at blocks, on every token, as it is.
@@ -276,7 +290,8 @@ class Slider:
 
     def _record(self, vectors: list[SteeringVector]) -> SliderRecord:
         pushes = tuple(push.record(vectors.index(push.vector)) for push in self.pushes)
-        return SliderRecord(pushes=pushes, range=self.range, calibration=self.calibration)
+        same = {name: getattr(self, name) for name in ("range", "calibration", "dose", "trials")}
+        return SliderRecord(pushes=pushes, **same)
 
     @staticmethod
     def load(path: str | Path, lm: "LanguageModel | None" = None, allow_mismatch: Iterable[str] = ()) -> "Slider":
@@ -329,6 +344,18 @@ def check_axes(names: Iterable[str], known: Iterable[str]) -> None:
             raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(known)}.")
 
 
+def check_axis_names(names: Iterable[str]) -> None:
+    """Raise SteeringError where an axis has the name by which callers give a prompt's harm."""
+    if HARM in names:
+        raise SteeringError(f"No axis can be called {HARM!r}, by which a prompt's own score is set; rename it.")
+
+
+def check_reads_harm(sliders: Iterable[Slider]) -> None:
+    """Raise SteeringError unless a slider has something to do with a prompt's harm."""
+    if not any(slider.reads_harm for slider in sliders):
+        raise SteeringError("No slider here reads harm, so a score of it changes nothing; leave it out.")
+
+
 def _slider_of(record: SliderRecord, vectors: list[SteeringVector], tensors: Mapping[str, Tensor]) -> Slider:
     """The parts as a slider, once they fit each other."""
     pushes = []
@@ -336,4 +363,4 @@ def _slider_of(record: SliderRecord, vectors: list[SteeringVector], tensors: Map
         gate = part.gate and Gate(direction=tensors[f"pushes.{number}.gate"], **dict(part.gate))
         extra = {name: tensors[f"pushes.{number}.{name}"] for name in part.tensors}
         pushes.append(Push(**dict(part) | {"vector": vectors[part.vector], "tensors": extra, "gate": gate}))
-    return Slider(tuple(pushes), record.range, record.calibration)
+    return Slider(**dict(record) | {"pushes": tuple(pushes)})

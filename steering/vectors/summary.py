@@ -1,11 +1,13 @@
 """Vectors and sliders in words and numbers: what every place that describes one is made from."""
 
+import math
+
 from pydantic import BaseModel
 
 from steering.display.html import paragraph, table
 from steering.display.labels import layer_spans
 from steering.display.plots import LayerFigures, as_image, layer_profile
-from steering.vectors.provenance import Calibration, Origin, Profile
+from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Trial
 
 
 class VectorSummary(BaseModel, frozen=True, extra="forbid"):
@@ -72,6 +74,18 @@ class GateSummary(BaseModel, frozen=True, extra="forbid"):
     curve: str
     layer: int
     tokens: tuple[int, ...]
+    reads: str = "score"
+    threshold: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """Where it is read, and at which probability of harm a push begins to act, if that is known."""
+        text = f"gate {self.curve!r} read at layer {self.layer}"
+        if self.reads == "score" or self.curve != "step":
+            return text
+        sign, compared = (1, ">") if self.reads == "harm" else (-1, "<")
+        edge = (1 + math.tanh(sign * self.threshold / 2)) / 2  # the logistic function, without its overflow
+        return f"{text}, acts where harm {compared} {edge:.2f}"
 
 
 class PushSummary(BaseModel, frozen=True, extra="forbid"):
@@ -88,7 +102,7 @@ class PushSummary(BaseModel, frozen=True, extra="forbid"):
     @property
     def text(self) -> str:
         """One line."""
-        gate = f", gate {self.gate.curve!r} read at layer {self.gate.layer}" if self.gate else ""
+        gate = f", {self.gate.text}" if self.gate else ""
         return (
             f"{self.intervention} at {self.hook_point} of layers {layer_spans(self.layers)}, "
             f"strength {self.strength:g}, tokens {self.tokens}{gate}"
@@ -102,6 +116,8 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
     range: tuple[float, float]
     calibration: Calibration | None
     pushes: tuple[PushSummary, ...]
+    dose: Dose | None = None
+    trials: tuple[Trial, ...] = ()
 
     @property
     def is_gated(self) -> bool:
@@ -137,6 +153,13 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
                 f"calibrated: {found.score!r} on {found.prompts} prompts, KL at most {found.kl_budget:g} nats on "
                 f"{found.ordinary_prompts} ordinary ones, {len(found.spans)} spans of layers tried"
             )
+        if dose := self.dose:
+            points = zip(dose.values, dose.effects, strict=True)
+            measured = ", ".join(f"{value:g} -> {effect:.2f}" for value, effect in points if value)
+            lines.append(f"dose: {measured} ({dose.outcome}, {dose.prompts} prompts)")
+        if self.trials:
+            taken = ", ".join(trial.push for trial in self.trials if trial.chosen) or "none"
+            lines.append(f"tried: {len(self.trials)} push{'es' * (len(self.trials) > 1)}, taken: {taken}")
         return "\n".join(lines)
 
     def figures(self) -> LayerFigures | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from steering import Push, Slider, SteeringVector
 from steering.models.identity import ModelIdentity
-from steering.vectors.provenance import Calibration, Origin, Span
+from steering.vectors.provenance import Calibration, Dose, Origin, Span, Trial
 from tests.helpers.tiny import random_vector, tiny_lm
 
 CALIBRATION = Calibration(
@@ -15,6 +15,18 @@ CALIBRATION = Calibration(
     ordinary_prompts=8,
     kl_budget=0.1,
     spans=(Span(layers=(1, 2), strength=2.0, lowest=1.0, kl=0.05, gain=1.0),),
+)
+
+DOSE = Dose(
+    outcome="share of harmful prompts whose answer begins as refusals do",
+    prompts=64,
+    values=(-1.0, 0.0, 0.25, 1.0),
+    strengths=(-0.5, 0.0, 0.1, 3.0),
+    effects=(-0.2, 0.0, 0.305, 0.7),
+)
+TRIALS = (
+    Trial(push="add at layers 1-2", strength=2.0, effect=0.7, degenerate=0.0, kl=0.01, chosen=True),
+    Trial(push="add at layers 1-3", strength=4.0, effect=0.8, degenerate=0.4, kl=0.3, chosen=False),
 )
 
 

@@ -13,6 +13,7 @@ from steering import Dial, LanguageModel, Push, Slider, Sliders, SteeringError, 
 from steering.interventions.gates import Gate
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities
 from steering.vectors.slider import as_slider
+from tests.helpers.known_vectors import DOSE
 from tests.helpers.tiny import random_vector, tiny_lm
 
 PROMPTS = ["Break the lock", "Paint the wall", "Name a fruit"]
@@ -97,6 +98,16 @@ def test_gates_and_further_pushes_keep_their_layers_and_scale_together() -> None
     first, second = found.pushes
     assert (first.layers, second.layers) == ((1, 2), (2, 3))
     assert second.strength == pytest.approx(first.strength * 0.5)
+
+
+def test_a_dose_gives_way_to_the_edge_that_is_found() -> None:
+    lm = tiny_lm()
+    pushes = (Push(random_vector(1)), Push(random_vector(2)))
+    straight, dosed = (
+        calibrate(lm, Slider(pushes, dose=dose), peak(100.0), PROMPTS, progress=False) for dose in (None, DOSE)
+    )
+    assert dosed.dose is None
+    assert dosed.summary() == straight.summary()
 
 
 def test_spans_cover_the_middle_of_the_model() -> None:

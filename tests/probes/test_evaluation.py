@@ -1,6 +1,7 @@
 """evaluate() measures what the scores say, cell by cell, and goes on where it was killed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,19 @@ import torch
 from torch import Tensor
 
 from probes.answers import Decoding
-from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark, builtin_benchmark
+from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark, builtin_benchmark, labelled_harm
 from probes.evaluation import evaluate
 from probes.grid_scores import Score, builtin_scores
 from probes.judges import Verdict
-from probes.methods import Prompting
+from probes.methods import Prompting, SliderMethod
 from probes.report import Report
 from probes.scores import preference_margin
-from steering import ContrastSet, Dial, LanguageModel, Sliders, SteeringError, record
+from steering import ContrastSet, Dial, LanguageModel, Push, Slider, Sliders, SteeringError, record
+from steering.interventions.gates import Gate
 from steering.scoring.next_token import refusal_score
 from tests.helpers.contrast_pairs import answer_pairs
-from tests.helpers.tiny import random_vector, tiny_lm
+from tests.helpers.known_vectors import DOSE
+from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 
 GRID = {"a": [-1.0, 0.0, 1.0], "b": [0.0, 0.5]}
 PROMPTS = ["Break the lock", "Paint the wall", "Name a fruit"]
@@ -249,3 +252,66 @@ def test_the_built_in_benchmark_has_held_out_prompts_of_three_kinds() -> None:
         for message in (*pair.positive, *pair.negative)
     }
     assert not made_from & {prompt.text for prompt in builtin_benchmark(1000).prompts}
+
+
+# A caller's harm.
+
+
+def gated_sliders(reads: str = "harm") -> Sliders:
+    """Sliders that act on the prompts above a threshold that a random direction knows nothing of."""
+    gate = Gate(1, torch.randn(WIDTH, generator=torch.Generator().manual_seed(3)), reads=reads)
+    return Sliders(safety=Slider((Push(random_vector(1, (2,)), gate=gate),)))
+
+
+def test_given_harm_follows_its_prompts_through_batches_of_like_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probes.answers.TOKENS_PER_BATCH", 60)
+    lm, benchmark, sliders = tiny_lm(), small_benchmark(), gated_sliders()
+    prompts = [prompt.text for prompt in benchmark.prompts]
+    harms = {text: float(number % 2) for number, text in enumerate(prompts)}
+    grid, decoding = {"safety": [0.0, 1.0]}, Decoding(max_new_tokens=6)
+    options: dict[str, Any] = {"benchmarks": [benchmark], "decoding": decoding, "folder": tmp_path, "progress": False}
+    told = evaluate(lm, sliders, grid, harm=lambda asked: [harms[one] for one in asked], **options)
+    read = evaluate(lm, sliders, grid, (), **options)
+    with sliders.attach(lm) as dial:
+        for setting, told_answers, read_answers in zip(
+            told.settings, told.answers[benchmark.name], read.answers[benchmark.name], strict=True
+        ):
+            dial.set(**setting, harm=None)
+            assert list(read_answers[0]) == [lm.chat(text, 6) for text in prompts]
+            for text, answer in zip(prompts, told_answers[0], strict=True):
+                dial.set(harm=harms[text])
+                assert lm.chat(text, 6) == answer
+    assert told.answers != read.answers
+    assert told.axes == {"safety": "unnamed, told which prompts are harmful"}
+    assert {*told.scores} <= {"refusal of harmful", "refusal of look-alikes", "refusal of ordinary"}
+
+
+def test_labels_are_a_guard_that_never_errs() -> None:
+    kinds: tuple[Kind, ...] = ("harmful", "look-alike", "ordinary", "jailbreak", "ability")
+    prompts = tuple(BenchmarkPrompt(text=kind, kind=kind) for kind in kinds)
+    harm = labelled_harm([LoadedBenchmark("toy", prompts, "", "")])
+    assert harm([*kinds, "harmful"]) == [1.0, 0.0, 0.0, 1.0, 0.0, 1.0]
+
+
+def test_harm_that_could_change_nothing_is_refused() -> None:
+    lm, benchmark, grid = tiny_lm(), small_benchmark(), {"safety": [0.0, 1.0]}
+    told: dict[str, Any] = {"harm": lambda prompts: [1.0] * len(prompts), "progress": False}
+    with pytest.raises(SteeringError, match="evaluate sliders on benchmarks"):
+        evaluate(lm, gated_sliders(), grid, **told)
+    with pytest.raises(SteeringError, match="without other scores"):
+        evaluate(lm, gated_sliders(), grid, builtin_scores(2), benchmarks=[benchmark], **told)
+    with pytest.raises(SteeringError, match="evaluate sliders"):
+        evaluate(lm, Prompting(), grid, benchmarks=[benchmark], **told)
+    with pytest.raises(SteeringError, match="No slider here reads harm"):
+        evaluate(lm, gated_sliders("score"), grid, benchmarks=[benchmark], **told)
+    with pytest.raises(SteeringError, match=f"harm for each of {len(benchmark)} prompts, found 1"):
+        evaluate(lm, gated_sliders(), grid, benchmarks=[benchmark], harm=lambda prompts: [1.0])
+
+
+def test_cells_are_told_apart_by_dose_and_harm() -> None:
+    (slider,) = gated_sliders().values()
+    methods = [SliderMethod(Sliders(a=slider)), SliderMethod(Sliders(a=replace(slider, dose=DOSE)))]
+    methods += [SliderMethod(Sliders(a=slider), {"Hi": harm}) for harm in (0.0, 1.0)]
+    assert len({method.fingerprint for method in methods}) == 4

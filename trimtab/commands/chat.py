@@ -42,6 +42,8 @@ def chat(
                 _obey(line, dial, history)
             elif line:
                 history.append(Message(role="user", content=line))
+                if any(dial.settings[name] for name, push in dial.pushes if push.gate):
+                    console.print(steering.read_gates(lm, dial.sliders, [history])[0].text, style="dim", markup=False)
                 streamer = TextStreamer(lm.tokenizer, skip_prompt=True, skip_special_tokens=True)
                 answer = lm.chat(history, max_new_tokens, streamer=streamer)
                 history.append(Message(role="assistant", content=answer))

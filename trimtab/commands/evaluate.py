@@ -1,7 +1,7 @@
 """`trimtab evaluate`: how far each slider moves its own score and the other's."""
 
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,33 +22,44 @@ def evaluate(
     vectors: VectorOptions,
     options: GridOptions,
     html: Annotated[str | None, typer.Option(help="File for the report as one HTML page.")] = None,
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="Answer also with the prompts' labels in place of what gates read.")
+    ] = False,
 ) -> None:
     """Measure how far safety and helpfulness each move their own score and the other's.
 
     Without generating, unless a --benchmark gives prompts to answer.
     """
+    from probes.benchmarks import labelled_harm
     from probes.evaluation import evaluate as measure
     from probes.grid_scores import builtin_scores
+    from probes.html_report import write_html
+    from steering.vectors.slider import check_reads_harm
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
+    if oracle and not benchmarks:
+        raise SteeringError(
+            "Expected prompts with labels for --oracle, found none; name a --benchmark, such as built-in."
+        )
     with atomic_write(out) as temporary, nullcontext() if html is None else atomic_write(html) as page:
         judges = options.judges()
         lm = model.load()
         sliders = vectors.sliders(lm)
-        report = measure(
-            lm,
-            sliders,
-            dict.fromkeys(sliders, grid),
-            None if benchmarks else builtin_scores(options.prompts),
-            benchmarks=benchmarks,
-            judges=judges,
-            decoding=decoding,
-            folder=options.cells,
-        )
-        report.save(temporary)
+        if oracle:
+            check_reads_harm(sliders.values())
+        settings = dict.fromkeys(sliders, grid)
+        same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": options.cells}
+        scores = None if benchmarks else builtin_scores(options.prompts)
+        reports = {"report": measure(lm, sliders, settings, scores, benchmarks=benchmarks, **same)}
+        if oracle:
+            harm = labelled_harm(benchmarks)
+            reports["with labels"] = measure(lm, sliders, settings, benchmarks=benchmarks, harm=harm, **same)
+        reports["report"].save(temporary)
         if page is not None:
-            report.to_html(page)
-    print_report(report)
+            write_html(reports, page)
+    print_report(reports["report"])
+    if oracle:
+        _print_beside(*reports.values())
     console.print(f"Written to {' and '.join(filter(None, [out, html]))}")
 
 
@@ -83,6 +94,22 @@ def print_report(report: "Report") -> None:
         if found.share is not None:
             kappa = "undefined" if found.kappa is None else figure(found.kappa)
             console.print(f"{first} and {other} agree on {found.share.value:.0%} of answers, kappa {kappa}")
+
+
+def _print_beside(read: "Report", told: "Report") -> None:
+    """What a gate that never errs would change."""
+    from probes.html_report import share
+    from probes.report import OUTCOMES
+    from steering.display.labels import setting_label
+
+    pairs = [*zip(read.rates(), told.rates(), strict=True)]
+    names = [name for name in OUTCOMES if name in pairs[0][0]]
+    columns = [f"{name}: {how}" for name in names for how in ("gate", "labels")]
+    rows = [
+        [setting_label(setting), *(share(rates[name]) for name in names for rates in pair)]
+        for setting, pair in zip(read.settings, pairs, strict=True)
+    ]
+    print_table("Built-in gate beside the labels", ["setting", *columns], rows)
 
 
 def _print_matrix(effects: "CrossEffects", title: str) -> None:

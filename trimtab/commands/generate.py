@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+import steering
 from steering.errors import SteeringError
 from trimtab.builtin_sliders import move, slider_values
 from trimtab.options import Json, MaxNewTokens, ModelOptions, Tokens, VectorOptions
@@ -32,5 +33,8 @@ def generate(
         move(dial, values)
         for prompt in asked:
             answer = lm.chat(prompt, max_new_tokens)
-            record = {"prompt": prompt, "answer": answer, "settings": dial.settings}
-            typer.echo(json.dumps(record) if as_json else answer)
+            if as_json:
+                (read,) = steering.read_gates(lm, dial.sliders, [prompt])
+                known = {"settings": dial.settings, "harm": read.harm, "acts": read.factors}
+                answer = json.dumps({"prompt": prompt, "answer": answer} | known)
+            typer.echo(answer)

@@ -51,11 +51,14 @@ class Answer:
         text: AnswerText,
         end_tokens: Collection[int],
         emit: Callable[[Piece], None],
+        harm: float | None = None,
     ) -> None:
         self.tokens = list(prompt)
         """The prompt and what has been written."""
         self.prompt_length = len(prompt)
         self.steering = steering
+        self.harm = harm
+        """The client's own probability that the prompt is harmful; None where gates are to read it."""
         self.ending: Ending | None = None
         self.cancelled = False
         """Set by whoever no longer wants it; the worker then ends it at the next token."""

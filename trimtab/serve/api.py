@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from steering.data.chats import Chat
 from steering.errors import SteeringError
-from steering.vectors.slider import check_axes
+from steering.vectors.slider import check_axes, check_reads_harm
 from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
 from trimtab.serve.chat_request import ChatRequest, FiniteValues, parse_request, parse_slider_values
@@ -88,6 +88,8 @@ class Api:
         if asked.model != self._name:
             raise ApiError(404, f"There is no model {asked.model!r} here, only {self._name!r}.", "model_not_found")
         steering = self._defaults | self._checked(asked.steering or {})
+        if asked.harm is not None:
+            check_reads_harm(self._worker.sliders.values())
         prompt = await asyncio.to_thread(self._tokens, tuple(turn.message for turn in asked.messages))
         loop, pieces = asyncio.get_running_loop(), asyncio.Queue[Piece]()
 
@@ -95,7 +97,8 @@ class Api:
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
         text = AnswerText(self._worker.lm.tokenizer, asked.stop_strings)
-        answer = Answer(prompt, steering, self._decoding(asked, len(prompt)), text, self._worker.end_tokens, emit)
+        decoding, ends = self._decoding(asked, len(prompt)), self._worker.end_tokens
+        answer = Answer(prompt, steering, decoding, text, ends, emit, asked.harm)
         self._worker.submit(answer)
         watcher = asyncio.create_task(self._cancel_when_gone(request, answer))
         self._watchers.add(watcher)  # the loop itself keeps only weak references

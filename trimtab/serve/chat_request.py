@@ -61,13 +61,14 @@ FiniteValues: TypeAlias = dict[str, Number]
 
 
 class ChatRequest(BaseModel):
-    """OpenAI's request with `steering`: slider values by axis."""
+    """OpenAI's request with `steering`, slider values by axis, and `harm`, a guard's probability for its prompt."""
 
     model_config = ConfigDict(extra="allow")
 
     model: str
     messages: Annotated[list[Turn], Field(min_length=1)]
     steering: FiniteValues | None = None
+    harm: Annotated[Number, Field(ge=0, le=1)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: TokenCount | None = None

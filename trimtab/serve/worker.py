@@ -141,7 +141,8 @@ class Worker:
         ids, mask = pad(rows, lm.padding_id, lm.model.device, side="left")
         # Padded with a token of its own, a row has the same repetition penalties as alone.
         ids = torch.where(mask.bool(), ids, torch.tensor([row[:1] for row in rows], device=ids.device))
-        self._dial.set(**{axis: [answer.steering[axis] for answer in answers] for axis in self.sliders.axes})
+        values = {axis: [answer.steering[axis] for answer in answers] for axis in self.sliders.axes}
+        self._dial.set(harm=[answer.harm for answer in answers], **values)
         greedy: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         with self._dial.prompt_lengths([answer.prompt_length for answer in answers]):
             lm.model.generate(  # type: ignore[operator]

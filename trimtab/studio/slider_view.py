@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from probes import report_plots
 from steering import Slider
 from steering.display.slider_grid import slider_grid
@@ -30,7 +32,8 @@ def plot(name: str, slider: Slider, kind: str) -> str:
     """One of `PLOTS` as SVG; "" where the slider has no such figures."""
     push = slider.summary().pushes[0]
     if kind == "push":
-        norms = [push.strength * norm for norm in push.vector.norms]
+        strength = push.strength * slider.strength(torch.ones(1)).item()
+        norms = [strength * norm for norm in push.vector.norms]
         return report_plots.by_layer(name, push.vector.layers, push.layers, norms, "push norm (residual-stream units)")
     if push.vector.profile is None:
         return ""

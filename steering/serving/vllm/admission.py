@@ -4,8 +4,9 @@ from typing import Any
 
 from steering.errors import SteeringError
 from steering.serving.vllm.axes import Axes
-from steering.serving.vllm.settings import KEY, cache_salt, parse_setting
+from steering.serving.vllm.settings import KEY, cache_salt, moved, parse_setting
 from steering.serving.vllm.unsupported_modes import check_modes
+from steering.vectors.slider import HARM, SliderValues
 
 
 def when_front_end_starts(processor: Any, _result: object, *_: object, **__: object) -> None:
@@ -33,7 +34,7 @@ def when_request_arrives(processor: Any, request: Any, *_: object, **__: object)
     if not setting:
         return
     request.cache_salt = cache_salt(setting, processor.trimtab, _prompt_length(request), request.cache_salt)
-    if any(processor.trimtab.by_name[name].gate_tokens for name in setting):
+    if any(_tokens_read(setting, processor.trimtab).values()):
         params.skip_reading_prefix_cache = True  # a gate reads states, and the cache keeps none
 
 
@@ -47,10 +48,15 @@ def _admitted(axes: Axes | None, given: Any, request: Any) -> dict[str, float]:
     if setting and request.resumable:
         raise SteeringError("A request whose prompt goes on while it runs can't be steered; send it whole.")
     length = _prompt_length(request)
-    for name in setting:
-        if length < (read := axes.by_name[name].gate_tokens):
+    for name, read in _tokens_read(setting, axes).items():
+        if length < read:
             raise SteeringError(f"The gate of axis {name!r} reads {read} tokens of a prompt, this one has {length}.")
     return setting
+
+
+def _tokens_read(setting: SliderValues, axes: Axes) -> dict[str, int]:
+    """By axis, how many tokens of the prompt its gates need."""
+    return {name: axes.by_name[name].tokens_read(HARM in setting) for name in moved(setting)}
 
 
 def _prompt_length(request: Any) -> int:

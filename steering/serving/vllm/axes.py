@@ -10,7 +10,7 @@ from pydantic import BaseModel, NonNegativeInt, ValidationError
 
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
-from steering.vectors.slider import Push, Slider
+from steering.vectors.slider import Push, Slider, check_axis_names
 
 VARIABLE = "TRIMTAB_VLLM"
 """Environment variable with the options as JSON, for where `--additional-config '{"trimtab": …}'` is in the way."""
@@ -33,10 +33,11 @@ class Axis:
         """Whether the same token is moved or not by where the prompt ends."""
         return any(push.tokens.partition(":")[0] not in WHATEVER_THE_PROMPT for push in self.slider.pushes)
 
-    @property
-    def gate_tokens(self) -> int:
-        """How many tokens from its end a prompt is read; 0 without a gate."""
-        return max((max(push.gate.tokens) for push in self.slider.pushes if push.gate), default=0)
+    def tokens_read(self, harm_is_given: bool) -> int:
+        """How many tokens from its end a prompt is read; 0 where no gate has to."""
+        gates = [push.gate for push in self.slider.pushes if push.gate]
+        reading = [gate for gate in gates if not (harm_is_given and gate.reads_harm)]
+        return max((max(gate.tokens) for gate in reading), default=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +146,7 @@ class Axes:
         return known is not None
 
     def _check(self, name: str, slider: Slider) -> None:
+        check_axis_names([name])
         for push in slider.pushes:
             vector, highest = push.vector, push.vector.layers[-1]
             if vector.d_model != self.d_model or highest >= self.n_layers:

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from steering.serving.vllm.settings import setting_of
+from steering.serving.vllm.settings import moved, setting_of
 
 
 @cache
@@ -21,7 +21,7 @@ def when_request_is_admitted(processor: Any, _result: object, request: Any, *_: 
     if not setting:
         return
     requests, tokens = _counters()
-    for axis, value in setting.items():
+    for axis, value in moved(setting).items():
         requests.labels(axis, "up" if value > 0 else "down").inc()
     tokens.labels("prompt").inc(len(request.prompt_token_ids or ()))
     processor.__dict__.setdefault("trimtab_steered", set()).add(request.request_id)

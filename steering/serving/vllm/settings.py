@@ -1,4 +1,7 @@
-"""What one request asks for: `{"safety": 0.8, "helpfulness": 0.3}`, as it came from Python or over HTTP."""
+"""What one request asks for: `{"safety": 0.8, "helpfulness": 0.3}`, as it came from Python or over HTTP.
+
+Beside the axes it may hold `"harm": 0.9`, its own probability that the prompt is harmful, in place of what gates read.
+"""
 
 import hashlib
 import json
@@ -7,7 +10,7 @@ from typing import Any
 
 from steering.errors import SteeringError, quoted
 from steering.serving.vllm.axes import Axes
-from steering.vectors.slider import SliderValues
+from steering.vectors.slider import HARM, SliderValues, check_reads_harm
 
 KEY = "steering"
 """Name of the setting in `SamplingParams.extra_args`, and so in `vllm_xargs`."""
@@ -16,7 +19,10 @@ LARGEST = 1e4
 
 
 def parse_setting(given: Any, axes: Axes) -> dict[str, float]:
-    """The sliders that are not at 0, sorted by name. Raises SteeringError for anything but numbers of known axes."""
+    """The sliders that are not at 0, sorted by name, and the harm, where one of them reads it.
+
+    Raises SteeringError for anything but numbers of known axes, and for a harm that no axis here reads.
+    """
     if isinstance(given, str):
         try:
             given = json.loads(given)
@@ -26,12 +32,26 @@ def parse_setting(given: Any, axes: Axes) -> dict[str, float]:
         raise SteeringError(
             f'Expected steering as {{"axis": number}}, in vllm_xargs as a string of JSON, found {type(given).__name__}.'
         )
-    for name, value in given.items():
+    values = moved(given)
+    for name, value in values.items():
         if name not in axes.by_name:
             raise SteeringError(f"There is no axis {name!r}; the sliders are {quoted(axes.by_name)}.")
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             raise SteeringError(f"Expected a number up to ±{LARGEST:g} for slider {name!r}, found {value!r}.")
-    return {name: float(given[name]) for name in sorted(given) if given[name] != 0}
+    setting = {name: float(values[name]) for name in sorted(values) if values[name] != 0}
+    harm = given.get(HARM)
+    if harm is None:
+        return setting
+    if isinstance(harm, bool) or not isinstance(harm, int | float) or not 0 <= harm <= 1:
+        raise SteeringError(f"Expected harm as a probability from 0 to 1, found {harm!r}.")
+    check_reads_harm(axis.slider for axis in axes.by_name.values())
+    reads_it = any(axes.by_name[name].slider.reads_harm for name in setting)
+    return setting | ({HARM: float(harm)} if reads_it else {})
+
+
+def moved(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """The sliders of a setting."""
+    return {name: value for name, value in setting.items() if name != HARM}
 
 
 def setting_of(sampling_params: Any) -> SliderValues | None:
@@ -41,13 +61,14 @@ def setting_of(sampling_params: Any) -> SliderValues | None:
 
 
 def cache_salt(setting: SliderValues, axes: Axes, prompt_length: int, given: str | None) -> str:
-    """What keeps keys and values of one setting from serving another: hash of the setting and the vectors' content.
+    """What keeps keys and values of one setting from serving another: hash of all in it and of the vectors' content.
 
     Where the prompt's end decides which tokens are moved, its length belongs to the setting: the answer of one turn is
     prompt in the next. `given` is the request's own salt.
     """
-    parts: list[Any] = [[name, value, axes.by_name[name].digest] for name, value in setting.items()]
-    if any(axes.by_name[name].depends_on_prompt_length for name in setting):
+    used = [axes.by_name[name] for name in moved(setting)]
+    parts: list[Any] = [dict(setting), [axis.digest for axis in used]]
+    if any(axis.depends_on_prompt_length for axis in used):
         parts.append(prompt_length)
     content = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return f"{given or ''}|trimtab:{content}"

@@ -13,7 +13,7 @@ import torch
 from steering.models.token_positions import TokenChoice, token_choice
 from steering.serving.vllm.axes import Column
 from steering.serving.vllm.buffers import Buffers
-from steering.vectors.slider import Slider, SliderValues
+from steering.vectors.slider import HARM, Slider, SliderValues
 
 Array: TypeAlias = Any
 """A numpy array."""
@@ -41,6 +41,9 @@ class StepWriter:
         self._choices: dict[int, TokenChoice | None] = {}
         self._slots: OrderedDict[str, int] = OrderedDict()
         self._written = 0
+        self._gates = [columns[number].push.gate for number, _ in buffers.readers]
+        """Whose each reader is."""
+        self._reads_harm = np.array([gate is not None and gate.reads_harm for gate in self._gates], dtype=bool)
         for number, column in enumerate(columns):
             self.add(number, column)
 
@@ -85,8 +88,24 @@ class StepWriter:
         of_token = np.repeat(slots, batch.lengths)
         last = [token for _, token in self._buffers.readers]
         targets = np.where(index[:, None] == prompt[:, None] - np.array(last), of_token[:, None], nobody)
+        harm = np.array([(setting or {}).get(HARM, np.nan) for setting in batch.settings], np.float32)
+        given = ~np.isnan(harm)
+        if given.any():
+            self._place_harm(harm[given], slots[given])
+            targets[np.repeat(given, batch.lengths)[:, None] & self._reads_harm] = nobody
         self._buffers.slots[: len(of_token)].copy_(torch.from_numpy(of_token))
         self._buffers.targets[: len(targets)].copy_(torch.from_numpy(targets))
+
+    def _place_harm(self, harm: Array, slots: Array) -> None:
+        """Write what gates would have read of prompts whose harm is given, all of it at each gate's first token."""
+        scores = self._buffers.scores
+        rows, probabilities = torch.from_numpy(slots).to(scores.device), torch.from_numpy(harm)
+        for reader, gate in enumerate(self._gates):
+            if gate is not None and gate.reads_harm:
+                owner = self._buffers.readers[reader][0]
+                is_first = reader == 0 or self._buffers.readers[reader - 1][0] != owner
+                whole = gate.score_of(probabilities) - gate.bias
+                scores[rows, reader] = (whole if is_first else torch.zeros_like(whole)).to(scores.device)
 
     def _slot(self, name: str) -> int:
         """The request's slot; a new one takes that of the request that was longest without a step.

@@ -259,6 +259,8 @@ def test_a_linear_gate_goes_through_both_means_and_is_clipped() -> None:
         (lambda: Gate(0, torch.ones(3, 3)), "gate's direction"),
         (lambda: Gate(0, torch.ones(3), low=2.0), "bounds in order"),
         (lambda: Gate(0, torch.ones(3), bias=float("nan")), "bounds in order"),
+        (lambda: Gate(0, torch.ones(3), threshold=float("inf")), "finite bias, threshold and bounds"),
+        (lambda: Gate(0, torch.ones(3), reads="minds"), "no gate reading 'minds'; choose from 'score', 'harm'"),
         (lambda: gated(Gate(3, torch.ones(WIDTH))), "gate at layer 2 or below, before the first move, found it at 3"),
         (lambda: gated(Gate(0, torch.ones(3))), "gate of the directions' width 32, found 3"),
     ],
@@ -266,6 +268,33 @@ def test_a_linear_gate_goes_through_both_means_and_is_clipped() -> None:
 def test_a_gate_that_cannot_work_is_refused(make: object, sentence: str) -> None:
     with pytest.raises(SteeringError, match=sentence):
         make()
+
+
+# What the score is.
+
+
+def test_the_threshold_moves_the_curve_on_the_scale_of_the_score() -> None:
+    scores = torch.tensor([-1.0, 0.5, 0.75, 2.0])
+    direction = torch.ones(WIDTH)
+    assert Gate(0, direction, threshold=0.5).opened(scores).tolist() == [0.0, 0.0, 1.0, 1.0]
+    soft = Gate(0, direction, curve="probability", threshold=0.5).opened(scores)
+    assert torch.equal(soft, torch.sigmoid(scores - 0.5))
+
+
+@pytest.mark.parametrize(("reads", "sign"), [("harm", 1.0), ("harmlessness", -1.0)])
+def test_a_score_of_log_odds_and_a_probability_lead_to_each_other(reads: str, sign: float) -> None:
+    gate = Gate(0, torch.ones(WIDTH), reads=reads)
+    probabilities = torch.tensor([0.001, 0.25, 0.5, 0.9, 0.999])
+    torch.testing.assert_close(gate.harm(gate.score_of(probabilities)), probabilities)
+    assert torch.equal(gate.score_of(probabilities), sign * torch.logit(probabilities))
+    assert gate.score_of(torch.tensor([0.0, 1.0])).tolist() == [-20.0 * sign, 20.0 * sign]
+
+
+def test_a_plain_score_is_no_probability() -> None:
+    gate = Gate(0, torch.ones(WIDTH))
+    for method in (gate.harm, gate.score_of):
+        with pytest.raises(SteeringError, match="found one that reads a plain score"):
+            method(torch.tensor([0.5]))
 
 
 # The null-space map.

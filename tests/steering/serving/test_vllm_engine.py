@@ -63,6 +63,7 @@ def axes() -> dict[str, Slider]:
                 push(6, (2,), tokens="generated", gate=line),
             )
         ),
+        "guarded": slider(9, (2, 3), tokens="answer", gate=gate(90, 1, (1, 4), bias=0.2, threshold=-0.1, reads="harm")),
         "ablate": slider(7, (1, 3), intervention="ablate"),
         "turn": slider(8, (2,), intervention="rotate", tensors={"second_direction": torch.randn(LAYERS, WIDTH)}),
     }
@@ -150,7 +151,7 @@ def expected(
     found = []
     with sliders.attach(model) as dial:
         for tokens, setting in zip(asked, settings, strict=True):
-            dial.set(**(dict.fromkeys(sliders, 0.0) | setting))
+            dial.set(**({"harm": None} | dict.fromkeys(sliders, 0.0) | setting))
             ids = torch.tensor([tokens])
             written = model.generate(
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=steps, do_sample=False, eos_token_id=None
@@ -187,9 +188,24 @@ def test_the_answer_of_one_turn_is_prompt_in_the_next(llm: Any, model: PreTraine
         asked = [tokens + answer + [9, 8] for tokens, answer in zip(asked, written, strict=True)]
 
 
+def test_a_given_harm_takes_the_place_of_what_a_gate_reads(llm: Any, model: PreTrainedModel, sliders: Sliders) -> None:
+    asked = prompts(12)
+    settings: list[dict[str, float]] = [
+        {"guarded": 1.0} | ({} if row % 3 == 2 else {"harm": float(row % 3)}) | ({"gated": 0.5} if row > 7 else {})
+        for row in range(12)
+    ]
+    written = answers(llm, asked, settings)
+    assert written == expected(model, sliders, asked, settings)
+    assert answers(llm, asked, settings) == written  # now from the prefix cache, where no gate reads
+    assert [answers(llm, asked[:1], [{"guarded": 1.0, "harm": harm}])[0] for harm in (0.0, 1.0)] == expected(
+        model, sliders, asked[:1] * 2, [{}, {"guarded": 1.0, "harm": 1.0}]
+    )
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ({"guarded": 1.0, "harm": 1.5}, "harm as a probability"),
         ({"safty": 1.0}, "no axis 'safty'"),
         ({"plain": float("nan")}, "Expected a number"),
         ({"plain": "1"}, "Expected a number"),

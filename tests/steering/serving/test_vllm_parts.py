@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from steering import Push, Slider, SteeringError, SteeringVector
 from steering.interventions.ablate import ablate
 from steering.interventions.gates import Gate
+from steering.serving.vllm.admission import when_request_arrives
 from steering.serving.vllm.axes import VARIABLE, Axes, Axis
 from steering.serving.vllm.buffers import Buffers
 from steering.serving.vllm.patches import after, check_version
@@ -281,6 +282,83 @@ def test_a_gate_reads_its_tokens_in_whatever_chunks_they_come(cosine: bool) -> N
     expected = torch.zeros(2, 6, WIDTH)
     expected[:, 4:] = added.unsqueeze(1)
     torch.testing.assert_close(torch.cat(moved, 1), expected)
+
+
+@pytest.mark.parametrize("reads", ["harm", "harmlessness"])
+def test_a_given_harm_takes_the_place_of_what_gates_read(reads: str) -> None:
+    """Beside a request whose prompt is read, over chunks, decoding, and with a gate shared by two pushes."""
+    (reading,) = gated((1, 3), curve="probability", bias=0.3, threshold=0.2, reads=reads).pushes
+    gate = reading.gate
+    assert gate is not None
+    slider = Slider((reading, Push(random_vector(2), tokens="answer", gate=gate)))
+    axes = axes_of(a=slider, plain=gated(curve="probability"))
+    buffers = buffers_of(axes)
+    writer, block = StepWriter(buffers, axes.columns), SteeredBlock(1, WIDTH, axes.columns, buffers)
+    streams = torch.randn(3, 6, WIDTH)
+    settings: list[dict[str, float] | None] = [{"a": 1.0, "harm": 0.9}, {"a": 1.0}, {"a": -2.0, "harm": 0.0}]
+    factors = gate.factors(streams[:, [4, 2]])
+    for row, harm in ((0, 0.9), (2, 0.0)):
+        factors[row] = gate.opened(gate.score_of(torch.tensor([harm])))
+    moved = []
+    for first, last in ((0, 3), (3, 5), (5, 6)):  # prompts of five tokens, and one of the answer
+        chunk = streams[:, first:last].reshape(-1, WIDTH)
+        writer.write(batch(settings, [last - first] * 3, [first] * 3, [5] * 3))
+        moved.append((block(chunk, torch.zeros_like(chunk))[1]).reshape(3, last - first, WIDTH))
+    pushed = reading.vector[1] + random_vector(2)[1]
+    expected = torch.zeros(3, 6, WIDTH)
+    expected[:, 4:] = (torch.tensor([1.0, 1.0, -2.0]) * factors)[:, None, None] * pushed
+    torch.testing.assert_close(torch.cat(moved, 1), expected, rtol=1e-4, atol=1e-5)
+    # A prompt out of the cache: nothing but its last token passes, and another gate reads that.
+    writer.write(batch([{"a": 1.0, "plain": 1.0, "harm": 1.0}], [1], [4], [5]))
+    found = block(streams[0, 4:5], torch.zeros(1, WIDTH))[1]
+    (other,) = axes.by_name["plain"].slider.pushes
+    assert other.gate is not None
+    whole = gate.opened(gate.score_of(torch.ones(1))) * pushed
+    torch.testing.assert_close(found[0], whole + other.gate.factors(streams[:1, 4:5]) * other.vector[1])
+
+
+def test_harm_is_parsed_beside_the_sliders_and_dropped_where_none_reads_it() -> None:
+    axes = axes_of(a=gated((1, 4), reads="harm"), b=random_vector(2), c=gated((2,)))
+    assert parse_setting({"a": 1, "harm": 0}, axes) == {"a": 1.0, "harm": 0.0}
+    assert parse_setting('{"a": 1, "b": 0, "harm": 0.75}', axes) == {"a": 1.0, "harm": 0.75}
+    assert parse_setting({"b": 1, "harm": 0.75}, axes) == {"b": 1.0}
+    assert parse_setting({"a": 1, "harm": None}, axes) == {"a": 1.0}
+    for bad in (1.5, -0.1, "1", True, float("nan")):
+        with pytest.raises(SteeringError, match="harm as a probability from 0 to 1"):
+            parse_setting({"a": 1, "harm": bad}, axes)
+    with pytest.raises(SteeringError, match="No slider here reads harm"):
+        parse_setting({"b": 1, "harm": 0.5}, axes_of(b=random_vector(2), c=gated((2,))))
+    assert [axes.by_name[name].tokens_read(harm_is_given=True) for name in "abc"] == [0, 0, 2]
+    assert [axes.by_name[name].tokens_read(harm_is_given=False) for name in "abc"] == [4, 0, 2]
+    salts = {cache_salt({"a": 1.0} | harm, axes, 10, None) for harm in ({}, {"harm": 0.5}, {"harm": 1.0})}
+    assert len(salts) == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "reads"),
+    [({"a": 1}, True), ({"a": 1, "harm": 0.5}, False), ({"a": 1, "c": 1, "harm": 0.5}, True), ({"b": 1}, False)],
+)
+def test_only_prompts_that_a_gate_reads_are_kept_from_the_prefix_cache(setting: dict[str, float], reads: bool) -> None:
+    request = SimpleNamespace(
+        sampling_params=SimpleNamespace(extra_args={"steering": setting}, skip_reading_prefix_cache=None),
+        prompt_token_ids=[1, 2, 3],
+        cache_salt=None,
+        resumable=False,
+    )
+    processor = SimpleNamespace(trimtab=axes_of(a=gated(reads="harm"), b=random_vector(2), c=gated()))
+    with pytest.MonkeyPatch.context() as patch:
+        exceptions = SimpleNamespace(VLLMValidationError=ValueError)
+        patch.setitem(sys.modules, "vllm", SimpleNamespace(exceptions=exceptions))
+        patch.setitem(sys.modules, "vllm.exceptions", exceptions)
+        when_request_arrives(processor, request)
+    assert bool(request.sampling_params.skip_reading_prefix_cache) == reads
+    assert request.sampling_params.extra_args["steering"] == setting
+
+
+def test_no_axis_is_called_harm(tmp_path: Path) -> None:
+    random_vector().save(tmp_path / "v.safetensors")
+    with pytest.raises(SteeringError, match="No axis can be called 'harm'"):
+        axes_of().read("harm", tmp_path / "v.safetensors")
 
 
 def test_a_change_of_vllm_is_noticed() -> None:

@@ -1,19 +1,22 @@
 """The artifact on disk: bit for bit there and back, and nothing else gets in."""
 
+import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from steering import LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector
 from steering.atomic_write import atomic_write
 from steering.interventions.gates import Gate
+from steering.vectors import file_format
 from steering.vectors.slider import as_slider
 from tests.helpers.forward_passes import logits
-from tests.helpers.known_vectors import CALIBRATION
+from tests.helpers.known_vectors import CALIBRATION, DOSE, TRIALS
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
 
@@ -139,3 +142,41 @@ def test_a_vectors_file_is_its_plain_slider_and_another_sliders_file_is_no_vecto
     slider.scaled(2.0).save(tmp_path / "s.safetensors")
     with pytest.raises(SteeringError, match=r"holds a slider.*Slider\.load"):
         SteeringVector.load(tmp_path / "s.safetensors")
+
+
+def test_dose_trials_and_what_a_gate_reads_survive_bit_for_bit(tmp_path: Path) -> None:
+    gate = Gate(0, torch.ones(WIDTH), bias=0.1, reads="harmlessness", threshold=1 / 3)
+    slider = Slider((Push(random_vector(), gate=gate),), dose=DOSE, trials=TRIALS)
+    slider.save(tmp_path / "slider")
+    back = Slider.load(tmp_path / "slider")
+    assert (back.dose, back.trials, back.summary()) == (DOSE, TRIALS, slider.summary())
+    read = back.pushes[0].gate
+    assert read is not None
+    assert (read.reads, read.threshold, read.bias) == ("harmlessness", 1 / 3, 0.1)
+    back.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "slider").read_bytes()
+
+
+@pytest.mark.parametrize("measured", [{"dose": DOSE}, {"trials": TRIALS}])
+def test_a_vector_with_something_measured_is_no_vectors_file(measured: dict[str, Any], tmp_path: Path) -> None:
+    as_slider(random_vector()).save(tmp_path / "plain")
+    random_vector().save(tmp_path / "vector")
+    assert (tmp_path / "plain").read_bytes() == (tmp_path / "vector").read_bytes()
+    replace(as_slider(random_vector()), **measured).save(tmp_path / "measured")
+    back = Slider.load(tmp_path / "measured")
+    assert {name: getattr(back, name) for name in measured} == measured
+
+
+def test_a_file_of_before_doses_loads_without_them(tmp_path: Path) -> None:
+    gate = Gate(0, torch.ones(WIDTH), bias=0.1)
+    slider = Slider((Push(random_vector(), gate=gate),), (0.0, 2.0), CALIBRATION)
+    slider.save(tmp_path / "new")
+    record, tensors = file_format.read_file(tmp_path / "new")
+    content = record.model_dump()
+    for name in ("dose", "trials"):
+        del content["slider"][name]
+    for name in ("reads", "threshold"):
+        del content["slider"]["pushes"][0]["gate"][name]
+    save_file(tensors, tmp_path / "old", metadata={file_format.METADATA_KEY: json.dumps(content)})
+    Slider.load(tmp_path / "old").save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "new").read_bytes()

@@ -14,6 +14,7 @@ from steering import Push, Slider, SteeringError, SteeringVector
 from steering.interventions.gates import Gate
 from steering.vectors import file_format_1
 from steering.vectors.file_format import METADATA_KEY
+from tests.helpers.known_vectors import DOSE, TRIALS
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector
 
 FORMAT_1 = Path(__file__).parent / "format_1"
@@ -136,6 +137,11 @@ HOSTILE_VECTORS: dict[str, Case] = {
 }
 
 
+def edit_dose(**fields: Any) -> Callable[[Path], None]:
+    """A change to fields of the slider's dose."""
+    return edit(lambda content: content["slider"]["dose"].update(fields))
+
+
 def twice(content: dict[str, Any]) -> dict[str, Any]:
     """The content with a second vector, of one layer."""
     second = {"layers": [0], "recommended_layers": [0], "origin": None, "profile": None}
@@ -194,6 +200,23 @@ HOSTILE_SLIDERS: dict[str, Case] = {
     ),
     "an infinite range": (
         edit(lambda content: content["slider"].update(range=[-1.0, float("inf")])),
+        "damaged metadata",
+    ),
+    "an unknown reading": (edit_gate(reads="minds"), "no gate reading 'minds'"),
+    "a threshold that is not a number": (edit_gate(threshold=float("nan")), "damaged metadata"),
+    "a threshold beyond float32": (edit_gate(threshold=1e39), "finite bias, threshold and bounds"),
+    "a dose of one value": (edit_dose(values=[0.0], strengths=[0.0], effects=[0.0]), "2 at least, found 1 values"),
+    "a dose of rows of different lengths": (edit_dose(effects=[0.0]), "4 strengths and 1 effects"),
+    "a dose in disorder": (edit_dose(values=[-1.0, 0.0, 1.0, 0.25]), "ascending values, found"),
+    "a dose whose values meet in float32": (edit_dose(values=[-1.0, 0.0, 1.0, 1.0 + 1e-12]), "ascending values"),
+    "a dose that never is 0": (edit_dose(values=[-1.0, 0.1, 0.25, 1.0]), "0 at value 0"),
+    "a dose that acts at 0": (edit_dose(strengths=[-0.5, 0.05, 0.1, 3.0]), "0 at value 0"),
+    "a dose that falls": (edit_dose(strengths=[-0.5, 0.0, 3.0, 0.1]), "strengths that never fall"),
+    "an infinite dose": (edit_dose(strengths=[-0.5, 0.0, 0.1, float("inf")]), "damaged metadata"),
+    "a dose beyond float32": (edit_dose(strengths=[-0.5, 0.0, 0.1, 1e39]), "finite strengths"),
+    "an unknown field of a dose": (edit_dose(run="rm -rf"), "damaged metadata"),
+    "an unknown field of a trial": (
+        edit(lambda content: content["slider"]["trials"][0].update(run="rm -rf")),
         "damaged metadata",
     ),
     "no push": (
@@ -316,7 +339,7 @@ def test_a_corrupt_or_hostile_slider_is_refused_with_a_sentence(
     path = tmp_path / "hostile.safetensors"
     gate = Gate(1, torch.randn(2, WIDTH), tokens=(3, 1))
     setting = Push(vector, layers=(1, 2), intervention="set_projection", tensors={"center": torch.randn(LAYERS, WIDTH)})
-    Slider((setting, Push(random_vector(layers=(1, 2)), gate=gate))).save(path)
+    Slider((setting, Push(random_vector(layers=(1, 2)), gate=gate)), dose=DOSE, trials=TRIALS).save(path)
     Slider.load(path)
     spoil, sentence = HOSTILE_SLIDERS[case]
     spoil(path)

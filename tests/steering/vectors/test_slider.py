@@ -9,7 +9,7 @@ from steering import LanguageModel, Push, Slider, SteeringError, SteeringVector,
 from steering.interventions.gates import Gate
 from steering.vectors.slider import as_slider
 from tests.helpers.contrast_pairs import prompt_pairs
-from tests.helpers.known_vectors import CALIBRATION
+from tests.helpers.known_vectors import CALIBRATION, DOSE, TRIALS, slider_of
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 
 
@@ -58,12 +58,16 @@ def test_scaling_and_tokens_reach_every_push() -> None:
 
 
 def test_other_vectors_lose_what_was_calibrated_with_these() -> None:
-    slider = Slider((Push(random_vector(), strength=0.5, tokens="prompt"),), (0.0, 2.0), CALIBRATION)
+    push = Push(random_vector(), strength=0.5, tokens="prompt")
+    slider = Slider((push,), (0.0, 2.0), CALIBRATION, DOSE, TRIALS)
     changed = slider.along(lambda vector: 2.0 * vector)
     (push,) = changed.pushes
     assert torch.equal(push.vector.directions, 2.0 * random_vector().directions)
     assert (push.strength, push.tokens, changed.range, changed.calibration) == (0.5, "prompt", (0.0, 2.0), None)
-    assert slider.scaled(2.0).calibration == CALIBRATION
+    for unmeasured in (changed, slider.at_layers([3])):
+        assert (unmeasured.calibration, unmeasured.dose, unmeasured.trials) == (None, None, ())
+    stronger = slider.scaled(2.0)
+    assert (stronger.calibration, stronger.dose, stronger.trials) == (CALIBRATION, DOSE, TRIALS)
 
 
 def test_every_vector_has_to_belong_to_the_model(lm: LanguageModel) -> None:
@@ -99,3 +103,26 @@ def test_the_summary_says_what_each_push_does_and_how_the_range_was_found(lm: La
     assert (slider.summary().is_gated, as_slider(vector).summary().is_gated) == (True, False)
     assert slider.title == "toy"
     assert slider.origin == vector.origin
+
+
+def test_the_summary_says_what_was_measured_and_tried() -> None:
+    lines = replace(slider_of(random_vector()), dose=DOSE, trials=TRIALS).summary().text.splitlines()
+    outcome = "share of harmful prompts whose answer begins as refusals do, 64 prompts"
+    assert lines[-2:] == [
+        f"dose: -1 -> -0.20, 0.25 -> 0.30, 1 -> 0.70 ({outcome})",
+        "tried: 2 pushes, taken: add at layers 1-2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reads", "curve", "told"),
+    [
+        ("score", "step", ""),
+        ("harm", "step", ", acts where harm > 0.62"),
+        ("harmlessness", "step", ", acts where harm < 0.38"),
+        ("harm", "probability", ""),
+    ],
+)
+def test_the_summary_says_for_which_prompts_a_push_acts(reads: str, curve: str, told: str) -> None:
+    gate = Gate(0, torch.ones(WIDTH), curve=curve, reads=reads, threshold=0.5)
+    assert Push(random_vector(), gate=gate).summary().text.endswith(f"gate {curve!r} read at layer 0{told}")

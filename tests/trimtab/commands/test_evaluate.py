@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from steering import Gate, Push, Slider
 from tests.helpers.command_line import run
+from tests.helpers.tiny import random_vector
 
 
 def test_evaluate_prints_the_matrix_and_keeps_its_cells(
@@ -57,3 +59,22 @@ def test_evaluate_answers_benchmarks_from_files_and_writes_a_page(
         f"Play a pirate: unsafe {n}" for n in range(3)
     ]
     assert "<svg" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_evaluate_puts_the_gates_beside_the_labels(
+    capsys: pytest.CaptureFixture[str], folder: Path, axes: dict[str, Path], tmp_path: Path
+) -> None:
+    command = ["evaluate", "-o", tmp_path / "r.json", "-m", folder, "--prompts", 2, "--max-new-tokens", 4, "--oracle"]
+    code, _, error = run(capsys, *command, "-v", f"safety={axes['safety']}")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "name a --benchmark" in error
+    command += ["-b", "built-in", "--values", "0,1", "--html", tmp_path / "r.html"]
+    code, _, error = run(capsys, *command, "-v", f"safety={axes['safety']}")
+    assert code == 2
+    assert "No slider here reads harm" in error
+    gate = Gate(0, random_vector()[0], curve="probability", reads="harm")
+    Slider((Push(random_vector(), gate=gate),)).save(tmp_path / "gated.safetensors")
+    code, printed, error = run(capsys, *command, "-v", f"safety={tmp_path}/gated.safetensors")
+    assert code == 0, error
+    assert "Built-in gate beside the labels" in printed
+    assert "with labels" in (tmp_path / "r.html").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from steering import Sliders, load
+from steering import Gate, Push, Slider, Sliders, load, read_gates
 from tests.helpers.command_line import run
 from tests.helpers.tiny import random_vector, save_folder, tiny_lm
 
@@ -25,7 +25,20 @@ def test_generate_steers_as_the_api_does(capsys: pytest.CaptureFixture[str], fol
         "--max-new-tokens", 8, "--json",
     )  # fmt: skip
     assert code == 0
-    assert json.loads(printed) == {"prompt": "Hi", "answer": expected, "settings": {"safety": 1.0, "mood": -0.5}}
+    settings = {"safety": 1.0, "mood": -0.5}
+    known = {"settings": settings, "harm": None, "acts": {"safety": 1.0, "mood": 1.0}}
+    assert json.loads(printed) == {"prompt": "Hi", "answer": expected, **known}
+
+
+def test_generate_says_what_the_gates_read(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    gate = Gate(0, random_vector()[0], reads="harm")
+    slider = Slider((Push(random_vector(), gate=gate),))
+    slider.save(tmp_path / "s.safetensors")
+    (read,) = read_gates(load(folder), {"safety": slider}, ["Hi"])
+    command = ("generate", "Hi", "-m", folder, "-v", f"safety={tmp_path}/s.safetensors", "--max-new-tokens", 2)
+    printed = json.loads(run(capsys, *command, "--json")[1])
+    assert printed["harm"] == pytest.approx(read.harm)
+    assert printed["acts"] == read.factors
 
 
 def test_generate_reads_prompts_from_stdin(

@@ -12,15 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 
 from tests.helpers.known_vectors import slider_of
-from tests.helpers.tiny import random_vector, tiny_lm
+from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 
 pytest.importorskip("fastapi")
 uvicorn = pytest.importorskip("uvicorn")
 openai = pytest.importorskip("openai")
 
-from steering import LanguageModel, Sliders, SteeringVector  # noqa: E402
+from steering import Gate, LanguageModel, Sliders, SteeringVector  # noqa: E402
 from trimtab.serve.api import Api  # noqa: E402
 from trimtab.serve.limits import Limits  # noqa: E402
 from trimtab.serve.server import LOOPBACK_HOSTS, listen  # noqa: E402
@@ -238,6 +239,12 @@ GOOD = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
         (400, {"steering": {"safety": float("-inf")}}, "finite number"),
         (400, {"steering": {"safety": 10.5}}, "Expected 'safety' between -10 and 10, found 10.5."),
         (400, {"steering": [1, 2]}, "field 'steering'"),
+        (400, {"harm": 1.5}, "field 'harm'"),
+        (400, {"harm": -0.1}, "field 'harm'"),
+        (400, {"harm": "high"}, "field 'harm'"),
+        (400, {"harm": True}, "field 'harm'"),
+        (400, {"harm": float("nan")}, "field 'harm'"),
+        (400, {"harm": 0.5}, "No slider here reads harm"),
         (400, {"max_tokens": 0}, "field 'max_tokens'"),
         (400, {"max_tokens": 1.5}, "field 'max_tokens'"),
         (400, {"max_tokens": 101}, "Expected at most 100 tokens for an answer"),
@@ -384,3 +391,20 @@ def test_64_streams_on_the_real_model_equal_single_runs(smollm2: LanguageModel) 
 
         with ThreadPoolExecutor(64) as pool:
             assert list(pool.map(stream, asks)) == expected
+
+
+def test_a_request_brings_its_own_harm_or_has_its_prompt_read() -> None:
+    lm = tiny_lm()
+    gate = Gate(1, torch.randn(WIDTH, generator=torch.Generator().manual_seed(3)), reads="harm")
+    axes = {"safety": slider_of(random_vector(1, (2,)), gate=gate)}
+    with serving(lm, axes, api_key=KEY) as server:
+        client = server.client()
+        answers = [
+            ask(client, "Hi", max_tokens=8, extra_body={"steering": {"safety": 1.0}} | harm).choices[0].message.content
+            for harm in ({"harm": 1.0}, {"harm": 0}, {})
+        ]
+    with Sliders(**axes).attach(lm) as dial:
+        dial.set(safety=1.0)
+        for harm, answer in zip((1.0, 0.0, None), answers, strict=True):
+            dial.set(harm=harm)
+            assert lm.chat("Hi", 8) == answer.strip()

@@ -33,11 +33,18 @@ AXES = {
 class Heard:
     """An answer with the pieces that came out."""
 
-    def __init__(self, worker: Worker, prompt: list[int], steering: dict[str, float], decoding: Decoding) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        prompt: list[int],
+        steering: dict[str, float],
+        decoding: Decoding,
+        harm: float | None = None,
+    ) -> None:
         self.pieces: Queue[Piece] = Queue()
         text = AnswerText(worker.lm.tokenizer, decoding.stop)
         steering = dict.fromkeys(worker.sliders.axes, 0.0) | steering
-        self.answer = Answer(prompt, steering, decoding, text, worker.end_tokens, self.pieces.put)
+        self.answer = Answer(prompt, steering, decoding, text, worker.end_tokens, self.pieces.put, harm)
 
     def ending(self, seconds: float = 60) -> tuple[list[int], Ending]:
         """The tokens that were written, when the answer has ended."""
@@ -46,10 +53,17 @@ class Heard:
         return self.answer.tokens[self.answer.prompt_length :], piece
 
 
-def alone(lm: LanguageModel, sliders: Sliders, prompt: list[int], steering: dict[str, float], tokens: int) -> list[int]:
+def alone(
+    lm: LanguageModel,
+    sliders: Sliders,
+    prompt: list[int],
+    steering: dict[str, float],
+    tokens: int,
+    harm: float | None = None,
+) -> list[int]:
     """What a single greedy run writes, its end token with it."""
     with sliders.attach(lm) as dial:
-        dial.set(**steering)
+        dial.set(**steering, harm=harm)
         ids = torch.tensor([prompt])
         options = {"do_sample": False, "max_new_tokens": tokens, "pad_token_id": 0}
         return lm.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)[
@@ -204,3 +218,18 @@ def test_large_rows_run_in_smaller_batches() -> None:
 def test_a_vector_of_another_model_is_refused_at_the_start() -> None:
     with pytest.raises(SteeringError, match="width"):
         Worker(tiny_lm(), Sliders(safety=SteeringVector(torch.zeros(2, 7))))
+
+
+def test_rows_with_a_harm_of_their_own_equal_single_runs(lm: LanguageModel) -> None:
+    """Given to some rows, above and below the gate's threshold, and read for the others."""
+    gate = replace(GATE, reads="harm")
+    sliders = Sliders(safety=slider_of(random_vector(1), gate=gate), helpfulness=random_vector(2))
+    requests = [(prompt, steering, tokens) for prompt, steering, tokens in random_requests(lm, 9)]
+    harms = [None, 0.9, 0.1] * 3
+    with Worker(lm, sliders, Limits(rows=4)) as worker:
+        heard = []
+        for (prompt, steering, tokens), harm in zip(requests, harms, strict=True):
+            heard.append(Heard(worker, prompt, steering, Decoding(tokens), harm))
+            worker.submit(heard[-1].answer)
+        found = [one.ending()[0] for one in heard]
+    assert found == [alone(lm, sliders, *request, harm) for request, harm in zip(requests, harms, strict=True)]

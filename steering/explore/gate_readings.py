@@ -1,0 +1,96 @@
+"""What gates read of prompts before any answer: how harmful each seems, and which sliders would act on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.activations.recording import record_positions
+from steering.data.chats import ChatLike
+from steering.interventions.gates import Gate
+from steering.models.language_model import LanguageModel
+from steering.vectors.slider import Slider, as_slider
+from steering.vectors.steering_vector import SteeringVector
+
+
+@dataclass(frozen=True)
+class GateReadings:
+    """What the sliders' gates read of one prompt.
+
+    Example:
+        >>> from steering import GateReadings
+        >>> GateReadings(0.91, {"safety": 1.0, "helpfulness": 0.0, "warmth": 0.25}).text
+        "reads as harmful: 0.91; safety acts, helpfulness doesn't, warmth acts by 0.25"
+    """
+
+    harm: float | None
+    """Probability that the prompt is harmful, by the first gate that reads harm; None where none does."""
+    factors: dict[str, float]
+    """By axis, the largest factor among its gates: 0 where it doesn't act, 1 where nothing holds it back."""
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        acts = ", ".join(f"{axis} {_in_words(factor)}" for axis, factor in self.factors.items())
+        return acts if self.harm is None else f"reads as harmful: {self.harm:.2f}; {acts}"
+
+
+def read_gates(
+    lm: LanguageModel, sliders: Mapping[str, Slider | SteeringVector], prompts: Sequence[ChatLike]
+) -> list[GateReadings]:
+    """What the sliders' gates read of each prompt, from forward passes that end at the highest gate.
+
+    No slider has to be attached; a dial that is, is in force.
+
+    Args:
+        lm: the model that the sliders were made on.
+        sliders: `Sliders`, or any mapping of names to sliders.
+        prompts: texts or chats, read at their ends.
+
+    Returns:
+        Readings for each prompt, in their order.
+
+    Raises:
+        SteeringError: for a prompt with fewer tokens than a gate reads.
+
+    Example:
+        >>> from steering import Gate, Push, Slider, read_gates
+        >>> gate = Gate(layer=0, direction=torch.zeros(32), bias=2.0, reads="harm")
+        >>> read_gates(lm, {"safety": Slider((Push(vector, gate=gate),))}, ["Hi"])[0].text
+        'reads as harmful: 0.88; safety acts'
+    """
+    gates = {axis: [push.gate for push in as_slider(slider).pushes] for axis, slider in sliders.items()}
+    scores = _scores(lm, [gate for some in gates.values() for gate in some if gate is not None], prompts)
+    guard = next((gate for gate in scores if gate.reads_harm), None)
+    harm = [None] * len(prompts) if guard is None else guard.harm(scores[guard]).tolist()
+
+    def factors(axis: str) -> Tensor:
+        opened = [torch.ones(len(prompts)) if gate is None else gate.opened(scores[gate]) for gate in gates[axis]]
+        return torch.stack(opened).amax(0)
+
+    by_axis = {axis: factors(axis).tolist() for axis in gates}
+    return [
+        GateReadings(found, {axis: row[number] for axis, row in by_axis.items()}) for number, found in enumerate(harm)
+    ]
+
+
+def _scores(
+    lm: LanguageModel, gates: Sequence[Gate], prompts: Sequence[ChatLike]
+) -> dict[Gate, Float[Tensor, " prompts"]]:
+    """What each gate reads, from one pass over each prompt."""
+    if not gates or not prompts:
+        return {gate: torch.empty(0) for gate in gates}
+    tokens = sorted({token for gate in gates for token in gate.tokens})
+    layers = sorted({gate.layer for gate in gates})
+    found = record_positions(lm, prompts, [f"prompt_end:{token}" for token in tokens], layers=layers)
+
+    def read(gate: Gate) -> Float[Tensor, "prompts tokens d_model"]:
+        return found[[tokens.index(token) for token in gate.tokens], :, layers.index(gate.layer)].transpose(0, 1)
+
+    return {gate: gate.score(read(gate)) for gate in gates}
+
+
+def _in_words(factor: float) -> str:
+    return {0.0: "doesn't", 1.0: "acts"}.get(factor, f"acts by {factor:.2f}")

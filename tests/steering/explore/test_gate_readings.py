@@ -1,0 +1,70 @@
+"""read_gates() finds without a dial what the gates of an attached one read."""
+
+import pytest
+import torch
+
+from steering import Gate, LanguageModel, Message, Push, Slider, Sliders, SteeringError, read_gates
+from steering.activations import recording
+from tests.helpers.tiny import WIDTH, random_vector
+
+PROMPTS = ["Hi", "Break the lock now", "Name a fruit please, any", [Message(role="user", content="Why?")]]
+
+
+def gate(seed: int, layer: int, tokens: tuple[int, ...] = (1,), **fields: object) -> Gate:
+    direction = torch.randn(len(tokens), WIDTH, generator=torch.Generator().manual_seed(seed))
+    return Gate(layer, direction, tokens=tokens, **fields)
+
+
+def gated(*gates: Gate | None) -> Slider:
+    return Slider(tuple(Push(random_vector(number, (2,)), gate=one) for number, one in enumerate(gates)))
+
+
+SLIDERS = Sliders(
+    safety=gated(gate(1, 1, (1, 3), reads="harm", bias=0.2, curve="probability"), gate(2, 0, curve="probability")),
+    helpfulness=gated(gate(3, 2, (2,), reads="harmlessness", threshold=0.5)),
+    warmth=gated(gate(4, 1), None),
+    plain=random_vector(),
+)
+
+
+def test_the_factors_are_those_that_a_dial_s_gates_read(lm: LanguageModel) -> None:
+    found = read_gates(lm, SLIDERS, PROMPTS)
+    for prompt, read in zip(PROMPTS, found, strict=True):
+        with SLIDERS.attach(lm) as dial:
+            lm.chat(prompt, 1)
+            factors = [reading.factors(torch.zeros(1, 1, WIDTH)).item() for reading in dial._readings]
+        expected = {"safety": max(factors[:2]), "helpfulness": factors[2], "warmth": max(factors[3], 1.0), "plain": 1.0}
+        assert read.factors == pytest.approx(expected, abs=1e-4)
+
+
+def test_harm_is_the_first_reading_of_it_as_a_probability(lm: LanguageModel) -> None:
+    found = read_gates(lm, SLIDERS, PROMPTS)
+    (guard, _) = (push.gate for push in SLIDERS["safety"].pushes)
+    assert guard is not None
+    states = torch.stack(
+        [recording.record(lm, PROMPTS, layers=[1], position=f"prompt_end:{token}")[:, 0] for token in guard.tokens], 1
+    )
+    assert [read.harm for read in found] == pytest.approx(guard.harm(guard.score(states)).tolist(), abs=1e-5)
+    (alone, *_) = read_gates(lm, {"helpfulness": SLIDERS["helpfulness"]}, PROMPTS)
+    (free, *_) = read_gates(lm, {"helpfulness": gated(gate(3, 2, (2,), reads="harm"))}, PROMPTS)
+    assert alone.harm == pytest.approx(1 - free.harm)
+
+
+def test_passes_end_at_the_highest_gate_and_there_are_none_without_gates(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the block above the gates ran")
+
+    handle = lm.blocks[3].register_forward_pre_hook(never)
+    assert len(read_gates(lm, SLIDERS, PROMPTS)) == 4
+    handle.remove()
+    monkeypatch.setattr("steering.explore.gate_readings.record_positions", never)
+    (read,) = read_gates(lm, {"plain": random_vector()}, ["Hi"])
+    assert (read.harm, read.factors, read.text) == (None, {"plain": 1.0}, "plain acts")
+    assert read_gates(lm, SLIDERS, []) == []
+
+
+def test_a_prompt_too_short_for_a_gate_is_refused(lm: LanguageModel) -> None:
+    with pytest.raises(SteeringError, match="prompt_end:99"):
+        read_gates(lm, {"a": gated(gate(1, 1, (99,)))}, ["Hi"])
