@@ -61,6 +61,7 @@ class Studio:
             "/plots/{axis}/{kind}.svg": ("GET", self._plot),
             "/vectors/{axis}.safetensors": ("GET", self._vector_file),
             "/answers": ("POST", self._answers),
+            "/gates": ("POST", self._gates),
             "/tokens": ("POST", self._tokens),
             "/export": ("POST", self._export),
             "/model": ("POST", self._use_model),
@@ -107,6 +108,9 @@ class Studio:
                         await run_sync(answers.close)  # type: ignore[attr-defined]
             except Exception as error:
                 yield json.dumps({"error": _told(error)[1]}) + "\n"
+
+    async def _gates(self, asked: requests.Asked) -> Response:
+        return JSONResponse({"text": await self._in_turn(self._session.gates, asked.chat)})
 
     async def _tokens(self, asked: requests.Tokens) -> Response:
         return JSONResponse(await self._in_turn(self._session.tokens, asked.chat, asked.setting, asked.axis))

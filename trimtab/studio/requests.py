@@ -19,10 +19,15 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Row(_Request):
-    """A chat that ends with the user's turn, and the sliders' values for its answer; `{}` is the bare model."""
+class Asked(_Request):
+    """A chat that ends with the user's turn."""
 
     chat: tuple[Message, ...] = Field(min_length=1)
+
+
+class Row(Asked):
+    """The same with the sliders' values for its answer; `{}` is the bare model."""
+
     setting: SliderValues
 
 
