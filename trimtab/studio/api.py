@@ -64,6 +64,7 @@ class Studio:
             "/gates": ("POST", self._gates),
             "/tokens": ("POST", self._tokens),
             "/export": ("POST", self._export),
+            "/refusals": ("POST", self._refusals),
             "/model": ("POST", self._use_model),
             "/extract/{axis}": ("POST", self._extract),
             "/vectors": ("POST", self._add_vector),
@@ -117,6 +118,9 @@ class Studio:
 
     async def _export(self, asked: requests.Export) -> Response:
         return _download(*await run_sync(self._session.export, asked.to, asked.setting))
+
+    async def _refusals(self, asked: requests.Setting) -> Response:
+        return JSONResponse(await run_sync(self._session.refusals, asked.setting))
 
     async def _use_model(self, asked: requests.Model) -> Response:
         def use() -> None:

@@ -44,11 +44,16 @@ class Tokens(Row):
     axis: Axis
 
 
-class Export(_Request):
+class Setting(_Request):
+    """The sliders' values."""
+
+    setting: SliderValues
+
+
+class Export(Setting):
     """A setting for another tool: a name in `steering.formats.EXPORTS`."""
 
     to: str
-    setting: SliderValues
 
 
 class Model(_Request):

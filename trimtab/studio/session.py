@@ -93,6 +93,17 @@ class Session:
         name = f"setting{SUFFIXES[to]}"
         return name, _content(name, lambda path: EXPORTS[to](sliders, path))
 
+    def refusals(self, setting: SliderValues) -> dict[str, str | None]:
+        """Why a setting can't be downloaded for each tool; None where it can."""
+        return {to: self._refusal(to, setting) for to in DOWNLOADS}
+
+    def _refusal(self, to: str, setting: SliderValues) -> str | None:
+        try:
+            self.export(to, setting)
+        except SteeringError as error:
+            return str(error)
+        return None
+
     def vector_file(self, name: str) -> bytes:
         """An axis as the file that `SteeringVector.load` reads."""
         return _content("vector.safetensors", self.axis(name).save)

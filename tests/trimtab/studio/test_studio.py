@@ -186,8 +186,19 @@ def test_what_is_wrong_is_one_sentence_and_changes_nothing(url: str, tmp_path: P
 
 def test_an_exports_refusal_is_its_sentence(url: str) -> None:
     with studio(tiny_lm(), {"gated": GATED}) as gated:
-        sentence = refusal(ask(gated, "export", {"to": "gguf", "setting": {"gated": 1.0}}))
+        setting = {"setting": {"gated": 1.0}}
+        sentence = refusal(ask(gated, "export", {"to": "gguf", **setting}))
+        assert ask(gated, "refusals", setting).json()["gguf"] == sentence
     assert "Expected a plain addition at blocks for" in sentence
+
+
+def test_refusals_are_known_before_anything_is_exported(url: str) -> None:
+    for setting in ({"safety": 0.5}, {}):
+        found = ask(url, "refusals", {"setting": setting}).json()
+        assert set(found) == set(DOWNLOADS)
+        for to, sentence in found.items():
+            response = ask(url, "export", {"to": to, "setting": setting})
+            assert sentence == (None if response.status_code == 200 else refusal(response))
 
 
 def test_a_report_is_the_page_that_the_command_writes(url: str, tmp_path: Path) -> None:

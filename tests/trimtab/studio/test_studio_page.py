@@ -33,6 +33,7 @@ from steering.display.dose_curve import effect_at  # noqa: E402
 from steering.vectors.summary import dose_svg  # noqa: E402
 from tests.helpers.studio_server import studio, write_garbage  # noqa: E402
 from trimtab.builtin_sliders import shipped_axes  # noqa: E402
+from trimtab.studio.session import DOWNLOADS  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -233,7 +234,8 @@ def test_a_sweep_answers_at_every_value_as_the_model_does_alone(browser: Browser
 
 
 def test_everything_is_reached_by_keyboard(browser: Browser, url: str) -> None:
-    with opened(browser, url, "?length=8") as page:
+    with opened(browser, url, "?length=8&slider.safety=0.05") as page:
+        expect(page.locator("#export")).to_be_enabled()
         reached = []
         for _ in range(40):
             page.keyboard.press("Tab")
@@ -246,9 +248,9 @@ def test_everything_is_reached_by_keyboard(browser: Browser, url: str) -> None:
         page.focus("#pad")
         for key in ("ArrowUp", "ArrowUp", "Shift+ArrowLeft", "ArrowRight"):
             page.keyboard.press(key)
-        expect(page.locator("#slider-safety")).to_have_value("0.1")
+        expect(page.locator("#slider-safety")).to_have_value("0.15")
         expect(page.locator("#slider-helpfulness")).to_have_value("-0.2")
-        assert page.get_attribute("#pad", "aria-valuetext") == "helpfulness -0.2, safety 0.1"
+        assert page.get_attribute("#pad", "aria-valuetext") == "helpfulness -0.2, safety 0.15"
         page.keyboard.press("Home")
         assert page.get_attribute("#pad", "aria-valuetext") == "helpfulness 0, safety 0"
         page.focus("#slider-manners")
@@ -316,8 +318,19 @@ def test_a_bad_file_is_one_sentence(browser: Browser, url: str, tmp_path: Path) 
         page.fill("#model-name", "./nowhere")
         page.click("#load-model")
         expect(page.locator("#model-status")).to_have_text("There is no folder './nowhere'; check the path.")
-        page.click("#export")
-        expect(page.locator("#export-status")).to_have_text(re.compile("Expected a slider that isn't at 0 to export"))
+
+
+def test_an_export_that_cannot_be_made_is_greyed_with_the_reason(browser: Browser, url: str) -> None:
+    with opened(browser, url) as page:
+        for slider, value, reason in (
+            ("safety", "0", "Expected a slider that isn't at 0 to export"),
+            ("safety", "1", ""),
+            ("manners", "1", "Expected a plain addition at blocks for"),
+        ):
+            page.fill(f"#slider-{slider}", value)
+            expect(page.locator("#export-status")).to_have_text(re.compile(f"^{reason}" if reason else "^$"))
+            assert page.locator("#export").is_enabled() == (not reason)
+            assert page.locator("#export-to option:enabled").count() == (0 if reason else len(DOWNLOADS))
 
 
 def test_vectors_and_models_are_taken_and_files_given(browser: Browser, tmp_path: Path) -> None:
