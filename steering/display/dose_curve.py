@@ -31,7 +31,7 @@ def dose_curve_svg(values: Sequence[float], effects: Sequence[float], label: str
     """
     title = wrap(label, 42)
     low, high = min(*effects, 0.0), max(*effects, 0.0)
-    bottom = LINE * (len(title) + 2) + PLOT
+    bottom = LINE * (len(title) + 2) + 4 + PLOT
 
     def x(value: float) -> float:
         return round(SIDE + (WIDTH - 2 * SIDE) * (value - values[0]) / (values[-1] - values[0]), 2)

@@ -198,7 +198,7 @@ class WidgetView:
         lines: list[widgets.Widget] = []
         for name, slider in self.sliders.items():
             range_text = widgets.HTML(f"<small>{escape(sliders[name].summary().range_text)}</small>")
-            lines += [widgets.HBox([slider, range_text]), *([self.doses[name]] if name in self.doses else [])]
+            lines += [slider, range_text, *([self.doses[name]] if name in self.doses else [])]
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         buttons = [self.answer_button, self.stop_button, self.reset_button, self.colors, self.status]
         answers = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="1.5em")
