@@ -19,3 +19,8 @@ def layer_spans(layers: Sequence[int]) -> str:
         else:
             spans.append([layer, layer])
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def signed(number: float) -> str:
+    """A number in three digits with the minus of typesetters: `−0.5`."""
+    return f"{number:.3g}".replace("-", "−")

@@ -1,7 +1,7 @@
 """What gates read of prompts before any answer: how harmful each seems, and which sliders would act on it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from steering.interventions.gates import Gate
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector
+from steering.vectors.summary import HarmEdge
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,28 @@ class GateReadings:
         >>> from steering import GateReadings
         >>> GateReadings(0.91, {"safety": 1.0, "helpfulness": 0.0, "warmth": 0.25}).text
         "reads as harmful: 0.91; safety acts, helpfulness doesn't, warmth acts by 0.25"
+        >>> GateReadings(0.08, {"safety": 0.0}, {"safety": (">", 0.62)}).text
+        "reads as harmful: 0.08; safety doesn't (it acts above 0.62)"
     """
 
     harm: float | None
     """Probability that the prompt is harmful, by the first gate that reads harm; None where none does."""
     factors: dict[str, float]
     """By axis, the largest factor among its gates: 0 where it doesn't act, 1 where nothing holds it back."""
+    edges: Mapping[str, HarmEdge] = field(default_factory=dict)
+    """By axis, where it acts, if that is above or below one probability of harm."""
 
     @property
     def text(self) -> str:
-        """One line."""
-        acts = ", ".join(f"{axis} {_in_words(factor)}" for axis, factor in self.factors.items())
+        """One line, with the reason for what doesn't act."""
+        acts = ", ".join(f"{axis} {_in_words(factor)}{self._reason(axis)}" for axis, factor in self.factors.items())
         return acts if self.harm is None else f"reads as harmful: {self.harm:.2f}; {acts}"
+
+    def _reason(self, axis: str) -> str:
+        if self.factors[axis] or axis not in self.edges:
+            return ""
+        side, edge = self.edges[axis]
+        return f" (it acts {'above' if side == '>' else 'below'} {edge:.2f})"
 
 
 def read_gates(
@@ -71,9 +82,19 @@ def read_gates(
         return torch.stack(opened).amax(0)
 
     by_axis = {axis: factors(axis).tolist() for axis in gates}
+    edges = {axis: edge for axis, slider in sliders.items() if (edge := as_slider(slider).summary().harm_edge)}
     return [
-        GateReadings(found, {axis: row[number] for axis, row in by_axis.items()}) for number, found in enumerate(harm)
+        GateReadings(found, {axis: row[number] for axis, row in by_axis.items()}, edges)
+        for number, found in enumerate(harm)
     ]
+
+
+def gates_line(lm: LanguageModel, sliders: Mapping[str, Slider], prompt: ChatLike) -> str:
+    """What the gates read of a prompt, as a line for whoever moves the sliders; "" where no slider has a gate."""
+    if not any(push.gate for slider in sliders.values() for push in slider.pushes):
+        return ""
+    (read,) = read_gates(lm, sliders, [prompt])
+    return f"This prompt {read.text}." if read.harm is not None else f"On this prompt, {read.text}."
 
 
 def _scores(

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from steering.display.labels import setting_label
+from steering.explore.gate_readings import gates_line
 from steering.explore.tendencies import held_out_pairs, tendencies
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider
+from steering.vectors.summary import dose_text
 
 
 class TextView:
@@ -16,11 +18,14 @@ class TextView:
         self._sliders, self._lm, self._prompt, self._max_new_tokens = sliders, lm, prompt, max_new_tokens
 
     def compare(self, prompt: str | None = None, **setting: float) -> str:
-        """Scores and answer of the bare model and under a setting, to print."""
+        """Scores and answer of the bare model and under a setting, to print; before them what gates and doses say."""
         prompt = self._prompt if prompt is None else prompt
         pairs = held_out_pairs()
-        blocks = [f"prompt: {prompt}"]
         with attach(self._sliders, self._lm) as dial:
+            told = [f"prompt: {prompt}", gates_line(self._lm, self._sliders, prompt)]
+            doses = [(name, one.dose) for name, one in self._sliders.items() if name in setting]
+            told += [f"{name} {dose_text(dose, setting[name])}" for name, dose in doses if dose]
+            blocks = ["\n".join(filter(None, told))]
             for values in (dict.fromkeys(setting, 0.0), setting):
                 dial.set(**values)
                 found = tendencies(self._lm, dial, prompt, pairs)

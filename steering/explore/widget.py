@@ -19,11 +19,13 @@ from steering.display.plots import as_image, score_moves
 from steering.display.slider_grid import slider_grid
 from steering.errors import SteeringError
 from steering.explore.answer_stream import stream_answers
+from steering.explore.gate_readings import gates_line
 from steering.explore.tendencies import Tendencies, held_out_pairs, tendencies
 from steering.explore.token_readings import TokenReading, axis_readout, colored_tokens, read_tokens
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider
+from steering.vectors.summary import dose_image
 
 NO_COLORS = "nothing"
 
@@ -40,6 +42,7 @@ class WidgetView:
         _open[id(lm.model)] = self
         self.dial = attach(sliders, lm)
         self._lm, self._max_new_tokens = lm, max_new_tokens
+        self._doses = {name: slider.dose for name, slider in sliders.items() if slider.dose}
         self._pairs = held_out_pairs()
         self._bare: dict[str, Tendencies] = {}
         self._readouts = {name: axis_readout(slider) for name, slider in sliders.items()}
@@ -55,7 +58,8 @@ class WidgetView:
         self.stop_button = widgets.Button(description="Stop", disabled=True)
         self.reset_button = widgets.Button(description="All to 0")
         self.colors = widgets.Dropdown(options=[NO_COLORS, *sliders], value=next(iter(sliders)), description="Color by")
-        self.status, self.scores, self.legend = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.gates, self.status, self.scores, self.legend = (widgets.HTML() for _ in range(4))
+        self.doses = {name: widgets.HTML() for name in self._doses}
         self.bare, self.steered = (widgets.HTML(layout=widgets.Layout(flex="1 1 20em")) for _ in range(2))
         self.box = self._laid_out(sliders)
 
@@ -68,6 +72,7 @@ class WidgetView:
         self.reset_button.on_click(lambda _: self._reset())
         self._show()
         self._score()
+        self._mark_doses()
 
     @property
     def setting(self) -> dict[str, float]:
@@ -100,17 +105,24 @@ class WidgetView:
         self.stop()
         self.dial.set(**self.setting)
         self._score()
+        self._mark_doses()
+
+    def _mark_doses(self) -> None:
+        """The sliders' values on their curves."""
+        for name, dose in self._doses.items():
+            self.doses[name].value = dose_image(dose, self.setting[name])
 
     def _reset(self) -> None:
         for slider in self.sliders.values():
             slider.value = 0.0
 
     def _score(self) -> None:
-        """Both scores beside the bare model's."""
+        """Both scores beside the bare model's; what the gates read, once a prompt."""
         prompt = self.prompt.value
         if prompt not in self._bare:
             self.dial.set(**dict.fromkeys(self.sliders, 0.0))
             self._bare = {prompt: tendencies(self._lm, self.dial, prompt, self._pairs)}
+            self.gates.value = f"<small>{escape(gates_line(self._lm, self.dial.sliders, prompt))}</small>"
             self.dial.set(**self.setting)
         bare = self._bare[prompt]
         now = tendencies(self._lm, self.dial, prompt, self._pairs) if any(self.setting.values()) else bare
@@ -183,16 +195,16 @@ class WidgetView:
             pane.value = f'<div style="line-height:1.6"><b>{escape(title)}</b><br>{content}</div>'
 
     def _laid_out(self, sliders: Mapping[str, Slider]) -> widgets.VBox:
-        lines = [
-            widgets.HBox([slider, widgets.HTML(f"<small>{escape(sliders[name].summary().range_text)}</small>")])
-            for name, slider in self.sliders.items()
-        ]
+        lines: list[widgets.Widget] = []
+        for name, slider in self.sliders.items():
+            range_text = widgets.HTML(f"<small>{escape(sliders[name].summary().range_text)}</small>")
+            lines += [slider, range_text, *([self.doses[name]] if name in self.doses else [])]
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         buttons = [self.answer_button, self.stop_button, self.reset_button, self.colors, self.status]
         answers = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="1.5em")
         moved = widgets.HBox([widgets.VBox(lines), self.scores], layout=wrap)
         written = widgets.HBox([self.bare, self.steered], layout=answers)
-        return widgets.VBox([self.prompt, moved, widgets.HBox(buttons, layout=wrap), written, self.legend])
+        return widgets.VBox([self.prompt, self.gates, moved, widgets.HBox(buttons, layout=wrap), written, self.legend])
 
 
 _open: "WeakValueDictionary[int, WidgetView]" = WeakValueDictionary()

@@ -1,13 +1,18 @@
 """Vectors and sliders in words and numbers: what every place that describes one is made from."""
 
 import math
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
+from steering.display.dose_curve import dose_curve_svg, effect_at
 from steering.display.html import paragraph, table
 from steering.display.labels import layer_spans
 from steering.display.plots import LayerFigures, as_image, layer_profile
 from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Trial
+
+HarmEdge: TypeAlias = tuple[Literal[">", "<"], float]
+"""Acts above or below a probability of harm."""
 
 
 class VectorSummary(BaseModel, frozen=True, extra="forbid"):
@@ -78,14 +83,22 @@ class GateSummary(BaseModel, frozen=True, extra="forbid"):
     threshold: float = 0.0
 
     @property
+    def harm_edge(self) -> HarmEdge | None:
+        """The probability of harm from which on a push acts, and on which side of it; None for other gates."""
+        if self.reads == "score" or self.curve != "step":
+            return None
+        sign = 1 if self.reads == "harm" else -1
+        edge = (1 + math.tanh(sign * self.threshold / 2)) / 2  # the logistic function, without its overflow
+        return (">" if sign > 0 else "<", edge)
+
+    @property
     def text(self) -> str:
         """Where it is read, and at which probability of harm a push begins to act, if that is known."""
         text = f"gate {self.curve!r} read at layer {self.layer}"
-        if self.reads == "score" or self.curve != "step":
+        if self.harm_edge is None:
             return text
-        sign, compared = (1, ">") if self.reads == "harm" else (-1, "<")
-        edge = (1 + math.tanh(sign * self.threshold / 2)) / 2  # the logistic function, without its overflow
-        return f"{text}, acts where harm {compared} {edge:.2f}"
+        side, edge = self.harm_edge
+        return f"{text}, acts where harm {side} {edge:.2f}"
 
 
 class PushSummary(BaseModel, frozen=True, extra="forbid"):
@@ -123,6 +136,15 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
     def is_gated(self) -> bool:
         """Whether prompts decide how far it acts."""
         return any(push.gate for push in self.pushes)
+
+    @property
+    def harm_edge(self) -> HarmEdge | None:
+        """Where the first of its pushes begins to act; None where that isn't one probability of harm."""
+        edges = [push.gate and push.gate.harm_edge for push in self.pushes]
+        known = [edge for edge in edges if edge]
+        if len(known) < len(edges) or len({side for side, _ in known}) > 1:
+            return None
+        return min(known) if known[0][0] == ">" else max(known)
 
     @property
     def interventions(self) -> str:
@@ -167,8 +189,9 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
         return self.pushes[0].vector.figures(self.pushes[0].layers)
 
     def html(self) -> str:
-        """The same for a notebook, with the curves as a picture."""
-        return _described("Slider", self.text) + profile_image({self.title: self.figures()})
+        """The same for a notebook, with the curves as pictures."""
+        dose = dose_image(self.dose) if self.dose else ""
+        return _described("Slider", self.text) + dose + profile_image({self.title: self.figures()})
 
 
 def sliders_html(sliders: dict[str, SliderSummary]) -> str:
@@ -186,6 +209,21 @@ def profile_image(figures: dict[str, LayerFigures | None]) -> str:
     known = {name: found for name, found in figures.items() if found}
     best = "; ".join(f"{name}: held-out AUROC up to {max(found.auroc):.3f}" for name, found in known.items())
     return as_image(layer_profile(known), f"Figures by layer. {best}") if known else ""
+
+
+def dose_svg(dose: Dose, value: float = 0.0) -> str:
+    """The effects by value, the present one marked."""
+    return dose_curve_svg(dose.values, dose.effects, f"change in {dose.outcome} ({dose.prompts} prompts)", value)
+
+
+def dose_image(dose: Dose, value: float = 0.0) -> str:
+    """The same as an HTML image, with words."""
+    return as_image(dose_svg(dose, value), dose_text(dose, value))
+
+
+def dose_text(dose: Dose, value: float) -> str:
+    """What was measured at a value, in words."""
+    return f"{effect_at(dose.values, dose.effects, value)}, change in {dose.outcome} ({dose.prompts} prompts)"
 
 
 def _described(kind: str, text: str) -> str:

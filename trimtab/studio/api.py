@@ -61,8 +61,10 @@ class Studio:
             "/plots/{axis}/{kind}.svg": ("GET", self._plot),
             "/vectors/{axis}.safetensors": ("GET", self._vector_file),
             "/answers": ("POST", self._answers),
+            "/gates": ("POST", self._gates),
             "/tokens": ("POST", self._tokens),
             "/export": ("POST", self._export),
+            "/refusals": ("POST", self._refusals),
             "/model": ("POST", self._use_model),
             "/extract/{axis}": ("POST", self._extract),
             "/vectors": ("POST", self._add_vector),
@@ -108,11 +110,17 @@ class Studio:
             except Exception as error:
                 yield json.dumps({"error": _told(error)[1]}) + "\n"
 
+    async def _gates(self, asked: requests.Asked) -> Response:
+        return JSONResponse({"text": await self._in_turn(self._session.gates, asked.chat)})
+
     async def _tokens(self, asked: requests.Tokens) -> Response:
         return JSONResponse(await self._in_turn(self._session.tokens, asked.chat, asked.setting, asked.axis))
 
     async def _export(self, asked: requests.Export) -> Response:
         return _download(*await run_sync(self._session.export, asked.to, asked.setting))
+
+    async def _refusals(self, asked: requests.Setting) -> Response:
+        return JSONResponse(await run_sync(self._session.refusals, asked.setting))
 
     async def _use_model(self, asked: requests.Model) -> Response:
         def use() -> None:

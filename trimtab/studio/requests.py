@@ -19,10 +19,15 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Row(_Request):
-    """A chat that ends with the user's turn, and the sliders' values for its answer; `{}` is the bare model."""
+class Asked(_Request):
+    """A chat that ends with the user's turn."""
 
     chat: tuple[Message, ...] = Field(min_length=1)
+
+
+class Row(Asked):
+    """The same with the sliders' values for its answer; `{}` is the bare model."""
+
     setting: SliderValues
 
 
@@ -39,11 +44,16 @@ class Tokens(Row):
     axis: Axis
 
 
-class Export(_Request):
+class Setting(_Request):
+    """The sliders' values."""
+
+    setting: SliderValues
+
+
+class Export(Setting):
     """A setting for another tool: a name in `steering.formats.EXPORTS`."""
 
     to: str
-    setting: SliderValues
 
 
 class Model(_Request):

@@ -15,6 +15,7 @@ from steering import FixedSliders, LanguageModel, Slider, Sliders
 from steering.data.chats import Chat
 from steering.errors import SteeringError
 from steering.explore.answer_stream import stream_answers
+from steering.explore.gate_readings import gates_line
 from steering.explore.token_readings import axis_readout, colored_tokens, read_tokens
 from steering.formats import EXPORTS, SUFFIXES
 from steering.hooks.dial import Dial
@@ -42,6 +43,7 @@ class Session:
         if self._dial is not None:
             self._dial.detach()
         self.lm, self.axes, self._dial = lm, dict(axes), dial
+        self._gates_read: dict[Chat, str] = {}
 
     def summary(self) -> dict[str, Any]:
         """The model and its axes, as JSON for the page."""
@@ -63,6 +65,13 @@ class Session:
             self._check_length(chat, max_new_tokens)
         return stream_answers(self.lm, dial, chats, settings, max_new_tokens)
 
+    def gates(self, chat: Chat) -> str:
+        """What the gates read of a chat, as a line; "" where no slider has one. Read once for the latest chat."""
+        if chat not in self._gates_read:
+            self._check_length(chat, 0)
+            self._gates_read = {chat: gates_line(self.lm, self.axes, chat)}
+        return self._gates_read[chat]
+
     def tokens(self, chat: Chat, setting: SliderValues, name: str) -> dict[str, Any]:
         """The chat's tokens as HTML, colored by what the axis' direction finds in them under the setting."""
         read = axis_readout(self.axis(name))
@@ -83,6 +92,17 @@ class Session:
         sliders = FixedSliders(self.axes, setting, self.lm.identity.model_type)
         name = f"setting{SUFFIXES[to]}"
         return name, _content(name, lambda path: EXPORTS[to](sliders, path))
+
+    def refusals(self, setting: SliderValues) -> dict[str, str | None]:
+        """Why a setting can't be downloaded for each tool; None where it can."""
+        return {to: self._refusal(to, setting) for to in DOWNLOADS}
+
+    def _refusal(self, to: str, setting: SliderValues) -> str | None:
+        try:
+            self.export(to, setting)
+        except SteeringError as error:
+            return str(error)
+        return None
 
     def vector_file(self, name: str) -> bytes:
         """An axis as the file that `SteeringVector.load` reads."""

@@ -1,4 +1,4 @@
-"""What the page shows of an axis: its slider, its text, its figures by layer."""
+"""What the page shows of an axis: its slider, its text, its dose, its figures by layer."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ import torch
 from probes import report_plots
 from steering import Slider
 from steering.display.slider_grid import slider_grid
+from steering.vectors.provenance import Dose
+from steering.vectors.summary import SliderSummary, dose_svg
 
 PLOTS = {"auroc": "Held-out AUROC by layer", "push": "What slider value 1 adds at each layer"}
 
@@ -22,10 +24,24 @@ def axis_summary(name: str, slider: Slider) -> dict[str, Any]:
         "low": low,
         "high": high,
         "step": step,
-        "gated": summary.is_gated,
+        "acts": _acts(summary),
+        "dose": summary.dose and _dose(summary.dose),
         "calibrated": summary.calibration is not None,
         "plots": {kind: title for kind, title in PLOTS.items() if kind != "auroc" or summary.figures()},
     }
+
+
+def _acts(summary: SliderSummary) -> str:
+    """On which prompts, if not on all."""
+    if summary.harm_edge:
+        side, edge = summary.harm_edge
+        return f"acts on prompts that read as harmful {'above' if side == '>' else 'below'} {edge:.2f}"
+    return "acts on the prompts that its gate picks" if summary.is_gated else ""
+
+
+def _dose(dose: Dose) -> dict[str, Any]:
+    """The curve as drawn at value 0, and what the page needs to mark another on it."""
+    return {"svg": dose_svg(dose), **dose.model_dump(include={"outcome", "prompts", "values", "effects"})}
 
 
 def plot(name: str, slider: Slider, kind: str) -> str:

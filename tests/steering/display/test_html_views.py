@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +14,7 @@ from probes.scores import refusal_score
 from steering import ContrastPair, ContrastSet, LanguageModel, Push, Slider, Sliders, SteeringVector, extract
 from steering.data.chats import Message
 from steering.data.contrast import Header
+from tests.helpers.known_vectors import DOSE
 from tests.helpers.tiny import random_vector, tiny_lm
 
 HOSTILE = "<script>alert('x')</script> & <img src=x onerror=alert(1)> $^$"
@@ -111,6 +113,14 @@ def test_a_slider_shows_what_its_summary_says_and_the_profile_of_its_vector(vect
     (svg,) = pictures(tree)
     assert "Held-out AUROC" in svg
     assert "<script" not in svg
+
+
+def test_a_slider_with_a_dose_shows_its_curve(vector: SteeringVector) -> None:
+    tree = assert_well_formed(replace(Slider((Push(vector),)), dose=DOSE)._repr_html_())
+    dose, profile = pictures(tree)
+    assert "at 0: +0.00" in dose
+    assert "Held-out AUROC" in profile
+    assert DOSE.outcome in str(tree.findall(".//img")[0].get("alt"))
 
 
 def test_sliders_show_one_line_an_axis(vector: SteeringVector) -> None:

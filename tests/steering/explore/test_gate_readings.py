@@ -1,10 +1,13 @@
 """read_gates() finds without a dial what the gates of an attached one read."""
 
+import math
+
 import pytest
 import torch
 
 from steering import Gate, LanguageModel, Message, Push, Slider, Sliders, SteeringError, read_gates
 from steering.activations import recording
+from steering.explore.gate_readings import gates_line
 from tests.helpers.tiny import WIDTH, random_vector
 
 PROMPTS = ["Hi", "Break the lock now", "Name a fruit please, any", [Message(role="user", content="Why?")]]
@@ -48,6 +51,31 @@ def test_harm_is_the_first_reading_of_it_as_a_probability(lm: LanguageModel) -> 
     (alone, *_) = read_gates(lm, {"helpfulness": SLIDERS["helpfulness"]}, PROMPTS)
     (free, *_) = read_gates(lm, {"helpfulness": gated(gate(3, 2, (2,), reads="harm"))}, PROMPTS)
     assert alone.harm == pytest.approx(1 - free.harm)
+
+
+def still(probability: float, reads: str = "harm", **fields: object) -> Gate:
+    """Reads every prompt as harmful with this probability."""
+    odds = math.log(probability / (1 - probability))
+    bias = odds if reads == "harm" else -odds
+    return Gate(0, torch.zeros(WIDTH), bias=bias, reads=reads, **fields)
+
+
+def test_a_line_says_why_a_slider_does_not_act(lm: LanguageModel) -> None:
+    sliders = Sliders(
+        safety=gated(still(0.08, threshold=1.0), still(0.08, threshold=0.5)),
+        helpfulness=gated(still(0.08, "harmlessness", threshold=3.0)),
+        calm=gated(still(0.08), still(0.08, "harmlessness", threshold=9.0)),
+        mild=gated(still(0.08, curve="probability")),
+    )
+    assert gates_line(lm, sliders, "Hi") == (
+        "This prompt reads as harmful: 0.08; safety doesn't (it acts above 0.62), "
+        "helpfulness doesn't (it acts below 0.05), calm doesn't, mild acts by 0.08."
+    )
+    acting = Sliders(safety=gated(still(0.9, threshold=0.5)), plain=random_vector())
+    assert gates_line(lm, acting, "Hi") == "This prompt reads as harmful: 0.90; safety acts, plain acts."
+    plain_score = Sliders(safety=gated(Gate(0, torch.zeros(WIDTH), bias=-1.0)))
+    assert gates_line(lm, plain_score, "Hi") == "On this prompt, safety doesn't."
+    assert gates_line(lm, Sliders(plain=random_vector()), "Hi") == ""
 
 
 def test_passes_end_at_the_highest_gate_and_there_are_none_without_gates(

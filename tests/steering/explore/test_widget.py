@@ -5,16 +5,19 @@ import html
 import re
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 
-from steering import ContrastSet, LanguageModel, Push, Slider, Sliders, SteeringError
+from steering import ContrastSet, Gate, LanguageModel, Push, Slider, Sliders, SteeringError
+from steering.explore.gate_readings import gates_line
 from steering.explore.text_view import TextView
 from steering.explore.token_readings import axis_readout, read_tokens
 from steering.explore.widget import WidgetView
 from steering.scoring.answer_likelihood import preference_margin
 from steering.scoring.next_token import refusal_score
+from tests.helpers.known_vectors import DOSE, slider_of
 from tests.helpers.tiny import random_vector, tiny_lm
 
 PROMPT = "Break the lock <b>"
@@ -132,6 +135,27 @@ def test_an_axis_reads_along_its_unit_direction_at_the_best_layer_it_moves() -> 
     assert readout.layer == 1
     assert readout.direction.norm().item() == pytest.approx(1.0)
     assert torch.nn.functional.cosine_similarity(readout.direction, random_vector()[1], dim=0) > 0.9999
+
+
+def test_gates_and_doses_are_shown_and_follow_the_prompt_and_the_sliders() -> None:
+    lm = tiny_lm(max_position_embeddings=1024)
+    gate = Gate(0, torch.randn(32, generator=torch.Generator().manual_seed(1)), reads="harm", threshold=9.0)
+    sliders = Sliders(safety=replace(slider_of(random_vector(), gate=gate), dose=DOSE), calm=random_vector(2))
+    view = sliders.widget(lm, PROMPT, TOKENS)
+    assert isinstance(view, WidgetView)
+    assert set(view.doses) == {"safety"}
+    for value, told in ((0.0, "at 0: +0.00"), (0.25, "at 0.25: +0.30"), (1.0, "at 1: +0.70")):
+        view.sliders["safety"].value = value
+        assert f'alt="{told}, change in {DOSE.outcome} (64 prompts)"' in view.doses["safety"].value
+    for prompt in (PROMPT, "Why?"):
+        view.prompt.value = prompt
+        assert html.unescape(view.gates.value) == f"<small>{gates_line(lm, sliders, prompt)}</small>"
+    assert view.dial.settings == {"safety": 1.0, "calm": 0.0}
+    view.close()
+    text = TextView(sliders.axes, lm, PROMPT, TOKENS).compare(safety=0.25)
+    assert text.startswith(
+        f"prompt: {PROMPT}\n{gates_line(lm, sliders, PROMPT)}\nsafety at 0.25: +0.30, change in {DOSE.outcome}"
+    )
 
 
 def test_closing_takes_every_hook_off_and_forgets_the_model() -> None:

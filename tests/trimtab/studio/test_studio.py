@@ -12,7 +12,7 @@ import httpx
 import pytest
 import torch
 
-from tests.helpers.known_vectors import slider_of
+from tests.helpers.known_vectors import DOSE, slider_of
 from tests.helpers.planted_reports import leaky, planted
 from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
 
@@ -22,6 +22,7 @@ pytest.importorskip("uvicorn")
 from probes.token_monitor import monitor
 from steering import LanguageModel, Sliders, SteeringVector, load
 from steering.display.slider_grid import slider_grid
+from steering.explore.gate_readings import gates_line
 from steering.explore.token_readings import axis_readout
 from steering.formats import EXPORTS
 from steering.interventions.gates import Gate
@@ -34,6 +35,7 @@ from trimtab.studio.slider_view import axis_summary
 
 PROFILE = Profile(auroc=(0.5, 0.9, 0.8, 0.7), pair_cosine=(0.1,) * LAYERS, residual_norm=(9.0,) * LAYERS)
 AXES = {"safety": replace(random_vector(1), profile=PROFILE), "helpfulness": random_vector(2)}
+HARM = Gate(0, torch.randn(32, generator=torch.Generator().manual_seed(5)), reads="harm", threshold=9.0)
 GATED = slider_of(random_vector(3), gate=Gate(0, torch.ones(32)))
 
 
@@ -184,8 +186,19 @@ def test_what_is_wrong_is_one_sentence_and_changes_nothing(url: str, tmp_path: P
 
 def test_an_exports_refusal_is_its_sentence(url: str) -> None:
     with studio(tiny_lm(), {"gated": GATED}) as gated:
-        sentence = refusal(ask(gated, "export", {"to": "gguf", "setting": {"gated": 1.0}}))
+        setting = {"setting": {"gated": 1.0}}
+        sentence = refusal(ask(gated, "export", {"to": "gguf", **setting}))
+        assert ask(gated, "refusals", setting).json()["gguf"] == sentence
     assert "Expected a plain addition at blocks for" in sentence
+
+
+def test_refusals_are_known_before_anything_is_exported(url: str) -> None:
+    for setting in ({"safety": 0.5}, {}):
+        found = ask(url, "refusals", {"setting": setting}).json()
+        assert set(found) == set(DOWNLOADS)
+        for to, sentence in found.items():
+            response = ask(url, "export", {"to": to, "setting": setting})
+            assert sentence == (None if response.status_code == 200 else refusal(response))
 
 
 def test_a_report_is_the_page_that_the_command_writes(url: str, tmp_path: Path) -> None:
@@ -235,9 +248,33 @@ def test_a_slider_has_round_values_inside_its_range_and_zero(
     assert slider_grid(limits) == pytest.approx(grid)
 
 
-def test_a_summary_says_whether_a_gate_decides() -> None:
-    assert axis_summary("a", GATED)["gated"]
-    assert not axis_summary("a", slider_of(random_vector()))["gated"]
+def test_a_summary_says_on_which_prompts_a_slider_acts() -> None:
+    guarded = slider_of(random_vector(), gate=replace(HARM, reads="harmlessness", threshold=0.5))
+    acts = [axis_summary("a", slider)["acts"] for slider in (guarded, GATED, slider_of(random_vector()))]
+    assert acts == ["acts on prompts that read as harmful below 0.38", "acts on the prompts that its gate picks", ""]
+
+
+def test_a_summary_has_the_dose_to_draw() -> None:
+    dose = axis_summary("a", replace(GATED, dose=DOSE))["dose"]
+    assert dose["svg"].startswith("<svg ")
+    assert (dose["values"], dose["effects"], dose["prompts"]) == (DOSE.values, DOSE.effects, 64)
+    assert axis_summary("a", GATED)["dose"] is None
+
+
+def test_gates_say_why_a_slider_does_nothing_once_a_chat() -> None:
+    passes: list[int] = []
+    lm = tiny_lm()
+    lm.blocks[0].register_forward_hook(lambda *_: passes.append(1))
+    chat = [user("Hi"), {"role": "assistant", "content": "Yes?"}, user("Why is the sky blue?")]
+    axes = {"safety": slider_of(random_vector(3), gate=HARM), "helpfulness": slider_of(random_vector(2))}
+    with studio(lm, axes) as url:
+        found = [ask(url, "gates", {"chat": chat}).json()["text"] for _ in range(2)]
+        assert len(passes) == 1
+        assert "Expected a chat of" in refusal(ask(url, "gates", {"chat": [user("Hi" * 200)]}))
+        ask(url, "model", {"name": "tiny-1"})
+        assert ask(url, "gates", {"chat": chat}).json() == {"text": ""}  # there are no sliders now
+    assert found == [gates_line(tiny_lm(), axes, chat)] * 2
+    assert found[0].startswith("This prompt reads as harmful: ")
 
 
 @pytest.mark.real

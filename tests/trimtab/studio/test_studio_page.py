@@ -5,13 +5,15 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import torch
 
-from tests.helpers.known_vectors import slider_of
+from tests.helpers.known_vectors import DOSE, slider_of
 from tests.helpers.planted_reports import leaky, planted
 from tests.helpers.tiny import random_vector, tiny_lm
 
@@ -26,9 +28,12 @@ if not os.environ.get("CI"):
 from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
 
-from steering import LanguageModel, Slider, Sliders  # noqa: E402
+from steering import Gate, LanguageModel, Slider, Sliders  # noqa: E402
+from steering.display.dose_curve import effect_at  # noqa: E402
+from steering.vectors.summary import dose_svg  # noqa: E402
 from tests.helpers.studio_server import studio, write_garbage  # noqa: E402
 from trimtab.builtin_sliders import shipped_axes  # noqa: E402
+from trimtab.studio.session import DOWNLOADS  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -37,10 +42,11 @@ PHONE = {"width": 360, "height": 740}
 PATIENCE = 120_000
 """Milliseconds for what the page is to show: a bound for a busy machine, not a figure."""
 PROMPT = "Why is the sky blue?"
+OPEN = Gate(0, torch.zeros(32), bias=5.0, reads="harm")
 AXES = {
     "safety": slider_of(random_vector(1), (-1.0, 2.0)),
     "helpfulness": random_vector(2),
-    "manners": slider_of(random_vector(3), (0.0, 1.0)),
+    "manners": replace(slider_of(random_vector(3), (0.0, 1.0), gate=OPEN), dose=DOSE),
 }
 
 
@@ -120,6 +126,40 @@ def test_a_slider_moves_the_answer_and_only_the_steered_one(browser: Browser, ur
             assert found == expected(lm, setting, 16, chat)
 
 
+def test_every_prompt_says_what_its_gates_read(browser: Browser) -> None:
+    unsure = replace(OPEN, bias=0.4)
+    axes = {
+        "safety": slider_of(random_vector(1), gate=replace(unsure, threshold=0.5)),
+        "calm": slider_of(random_vector(2), gate=unsure),
+    }
+    with studio(tiny_lm(), axes) as url, opened(browser, url, "?length=4&slider.safety=1&sweep=safety") as page:
+        page.click("#send")
+        is_answered(page)
+        page.click("#sweep")
+        is_answered(page, "sweep-status")
+        lines, told = page.locator(".gates"), "reads as harmful: 0.60; safety doesn't (it acts above 0.62), calm acts."
+        expect(lines).to_have_text([f"This prompt {told}"] * 2)
+        assert [line.get_attribute("aria-live") for line in lines.all()] == ["polite"] * 2
+        assert "acts on prompts that read as harmful above 0.62" in page.locator(".slider .range").first.inner_text()
+
+
+def test_the_present_value_moves_along_the_dose_curve(browser: Browser, url: str) -> None:
+    with opened(browser, url) as page:
+        expect(page.locator(".dose")).to_have_count(1)  # nothing where no dose was measured
+        for value in (0.1, 0.25, 1.0):
+            page.fill("#slider-manners", str(value))
+            expect(page.locator(".dose .told")).to_have_text(effect_at(DOSE.values, DOSE.effects, value))
+            mark = re.search(r'class="now"[^>]*(translate\([^)]*\))', dose_svg(DOSE, value))
+            assert mark
+            drawn, moved = ([float(x) for x in re.findall(r"[\d.]+", text)] for text in (mark[1], transform(page)))
+            assert moved == pytest.approx(drawn, abs=0.02)
+        assert DOSE.outcome in str(page.locator(".dose").get_attribute("aria-label"))
+
+
+def transform(page: Page) -> str:
+    return str(page.locator(".dose .now").get_attribute("transform"))
+
+
 def test_reload_and_link_restore_every_setting(browser: Browser, url: str) -> None:
     prompt = "Ünïcode & = ? # + %, 'quotes'\nand a line"
     with opened(browser, url, permissions=["clipboard-read", "clipboard-write"]) as page:
@@ -194,7 +234,8 @@ def test_a_sweep_answers_at_every_value_as_the_model_does_alone(browser: Browser
 
 
 def test_everything_is_reached_by_keyboard(browser: Browser, url: str) -> None:
-    with opened(browser, url, "?length=8") as page:
+    with opened(browser, url, "?length=8&slider.safety=0.05") as page:
+        expect(page.locator("#export")).to_be_enabled()
         reached = []
         for _ in range(40):
             page.keyboard.press("Tab")
@@ -207,9 +248,9 @@ def test_everything_is_reached_by_keyboard(browser: Browser, url: str) -> None:
         page.focus("#pad")
         for key in ("ArrowUp", "ArrowUp", "Shift+ArrowLeft", "ArrowRight"):
             page.keyboard.press(key)
-        expect(page.locator("#slider-safety")).to_have_value("0.1")
+        expect(page.locator("#slider-safety")).to_have_value("0.15")
         expect(page.locator("#slider-helpfulness")).to_have_value("-0.2")
-        assert page.get_attribute("#pad", "aria-valuetext") == "helpfulness -0.2, safety 0.1"
+        assert page.get_attribute("#pad", "aria-valuetext") == "helpfulness -0.2, safety 0.15"
         page.keyboard.press("Home")
         assert page.get_attribute("#pad", "aria-valuetext") == "helpfulness 0, safety 0"
         page.focus("#slider-manners")
@@ -277,8 +318,19 @@ def test_a_bad_file_is_one_sentence(browser: Browser, url: str, tmp_path: Path) 
         page.fill("#model-name", "./nowhere")
         page.click("#load-model")
         expect(page.locator("#model-status")).to_have_text("There is no folder './nowhere'; check the path.")
-        page.click("#export")
-        expect(page.locator("#export-status")).to_have_text(re.compile("Expected a slider that isn't at 0 to export"))
+
+
+def test_an_export_that_cannot_be_made_is_greyed_with_the_reason(browser: Browser, url: str) -> None:
+    with opened(browser, url) as page:
+        for slider, value, reason in (
+            ("safety", "0", "Expected a slider that isn't at 0 to export"),
+            ("safety", "1", ""),
+            ("manners", "1", "Expected a plain addition at blocks for"),
+        ):
+            page.fill(f"#slider-{slider}", value)
+            expect(page.locator("#export-status")).to_have_text(re.compile(f"^{reason}" if reason else "^$"))
+            assert page.locator("#export").is_enabled() == (not reason)
+            assert page.locator("#export-to option:enabled").count() == (0 if reason else len(DOWNLOADS))
 
 
 def test_vectors_and_models_are_taken_and_files_given(browser: Browser, tmp_path: Path) -> None:

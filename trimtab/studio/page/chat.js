@@ -1,6 +1,7 @@
 // Two chats about the same questions: the bare model's and the steered one's, each with its own history.
 
 import { byId, element, say } from "./elements.js";
+import { gatesLine, showGates } from "./gates.js";
 import { answers } from "./server.js";
 import { change, settings, settingText } from "./settings.js";
 
@@ -37,6 +38,7 @@ async function write(turn, sides) {
   const rows = sides.map((side) => ({ chat: chatOf(turn, side), setting: side === "bare" ? {} : turn.setting }));
   byId("stop").disabled = false;
   say("chat-status", "Waiting for the model…");
+  showGates(turn.gates, chatOf(turn, "steered"));
   try {
     for await (const texts of answers(rows, settings.length, mine.signal)) {
       say("chat-status", "Writing…");
@@ -65,7 +67,7 @@ function send() {
     say("chat-status", "Type a question first.", true);
     return;
   }
-  const turn = { prompt, bare: "", steered: "", labels: {}, texts: {} };
+  const turn = { prompt, bare: "", steered: "", labels: {}, texts: {}, gates: gatesLine() };
   turns.push(turn);
   const sides = SIDES.map((side) => {
     turn.labels[side] = element("h3", {}, "Bare model");
@@ -73,7 +75,10 @@ function send() {
     return element("div", { className: side }, turn.labels[side], turn.texts[side]);
   });
   byId("turns").append(
-    element("article", {}, element("p", { className: "asked" }, prompt), element("div", { className: "pair" }, ...sides)),
+    element(
+      "article", {},
+      element("p", { className: "asked" }, prompt), turn.gates, element("div", { className: "pair" }, ...sides),
+    ),
   );
   write(turn, SIDES);
 }

@@ -1,16 +1,14 @@
-// The model, vector files, plots by layer, reports and exports.
+// The model, vector files, plots by layer and reports.
 
-import { byId, during, element, options } from "./elements.js";
-import { ask, save } from "./server.js";
-import { settings } from "./settings.js";
+import { byId, during, element } from "./elements.js";
+import { ask } from "./server.js";
 
 const BUILTIN = ["safety", "helpfulness"];
 let showState = () => {};
 
-export function showFiles({ model, axes, exports }) {
+export function showFiles({ model, axes }) {
   byId("model-line").textContent = `${model.name}: ${model.type}, ${model.layers} layers of width ${model.width}`;
   byId("model-name").value = model.name;
-  options(byId("export-to"), exports.map((name) => [name, name]), byId("export-to").value || "gguf");
   byId("layer-plots").replaceChildren(...axes.map(profile));
   byId("vector-links").replaceChildren(
     ...axes.map(({ name }) =>
@@ -87,12 +85,6 @@ async function openReport() {
   frame.hidden = false;
 }
 
-async function exportSetting() {
-  const response = await ask("export", { json: { to: byId("export-to").value, setting: settings.sliders } });
-  save(await response.blob(), response.headers.get("Content-Disposition").match(/filename="(.*)"/)[1]);
-  return "Written to your downloads.";
-}
-
 export function startFiles(show) {
   showState = show;
   const works = {
@@ -100,7 +92,6 @@ export function startFiles(show) {
     "extract": ["model-status", "Extracting…", extract],
     "add-vector": ["model-status", "Reading…", addVector],
     "open-report": ["report-status", "Reading…", openReport],
-    "export": ["export-status", "Writing…", exportSetting],
   };
   for (const [id, [status, begin, work]] of Object.entries(works)) {
     byId(id).addEventListener("click", (event) => during(event.target, status, begin, work));

@@ -1,11 +1,15 @@
 // The sliders and the pad: two views of the same values.
 
+import { doseCurve } from "./dose.js";
 import { byId, element, say } from "./elements.js";
 import { moveSliders, settings, signed } from "./settings.js";
 
 let padAxes = []; // [across, up]
+let curves = {}; // by axis
 
 export function showSliders(axes) {
+  const dosed = axes.filter(({ dose }) => dose);
+  curves = Object.fromEntries(dosed.map(({ name, dose }) => [name, doseCurve(name, dose)]));
   byId("slider-list").replaceChildren(...axes.map(slider));
   const named = ["helpfulness", "safety"].map((name) => axes.find((axis) => axis.name === name));
   padAxes = named.every(Boolean) ? named : axes.slice(0, 2);
@@ -33,8 +37,9 @@ function slider(axis) {
     input,
     element(
       "span", { className: "range" },
-      `${kind} ${signed(axis.low)} to ${signed(axis.high)}${axis.gated ? "; acts on the prompts that its gate picks" : ""}`,
+      `${kind} ${signed(axis.low)} to ${signed(axis.high)}${axis.acts && "; "}${axis.acts}`,
     ),
+    ...(axis.dose ? [curves[axis.name].figure] : []),
   );
 }
 
@@ -42,6 +47,7 @@ function update() {
   for (const [name, value] of Object.entries(settings.sliders)) {
     byId(`slider-${name}`).value = value;
     byId(`value-${name}`).textContent = signed(value);
+    curves[name]?.mark(value);
   }
   if (padAxes.length < 2) return;
   const [across, up] = padAxes;

@@ -2,6 +2,7 @@
 
 import { startChat } from "./chat.js";
 import { byId, during, say } from "./elements.js";
+import { showExports, startExports } from "./exports.js";
 import { showFiles, startFiles } from "./files.js";
 import { fromQuery } from "./link.js";
 import { ask } from "./server.js";
@@ -35,6 +36,7 @@ function show(state) {
   showSweep(state.axes);
   showTokenAxes(state.axes);
   showFiles(state);
+  showExports(state.exports);
 }
 
 async function share() {
@@ -58,6 +60,7 @@ async function start() {
   startSweep();
   startTokens();
   startFiles(show);
+  startExports();
   byId("share").addEventListener("click", (event) => during(event.target, "share-status", "", share));
   try {
     show(await (await ask("state", { method: "GET" })).json());

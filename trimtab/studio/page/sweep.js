@@ -1,6 +1,7 @@
 // The same prompt at values along one slider's range, the others where they stand: rows of one batch.
 
 import { byId, during, element, options } from "./elements.js";
+import { showGates } from "./gates.js";
 import { answers } from "./server.js";
 import { change, settings, signed } from "./settings.js";
 
@@ -21,11 +22,10 @@ async function sweep() {
   if (!axis) throw new Error("There is no slider yet: add a vector file, or extract the built-in axes.");
   if (!prompt) throw new Error("Type a question in the chat's box first.");
   const values = sweepValues(axis);
+  const chat = [{ role: "user", content: prompt }];
   const texts = values.map(() => element("p", { className: "answer" }));
-  const rows = values.map((value) => ({
-    chat: [{ role: "user", content: prompt }],
-    setting: { ...settings.sliders, [axis.name]: value },
-  }));
+  const rows = values.map((value) => ({ chat, setting: { ...settings.sliders, [axis.name]: value } }));
+  showGates(byId("sweep-gates"), chat);
   byId("sweep-answers").replaceChildren(
     ...values.map((value, row) =>
       element("li", {}, element("h3", {}, `${axis.name} ${signed(value)}`), texts[row]),
@@ -41,6 +41,7 @@ export function showSweep(found) {
   axes = found;
   options(byId("sweep-axis"), axes.map(({ name }) => [name, name]), settings.sweep);
   byId("sweep-answers").replaceChildren();
+  byId("sweep-gates").textContent = "";
 }
 
 export function startSweep() {
