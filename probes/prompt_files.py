@@ -37,6 +37,35 @@ def read_rows(path: str | Path, text_column: str) -> list[Row]:
     return rows
 
 
+PROMPT_COLUMNS = ("prompt", "text", "instruction", "question", "goal", "Goal", "Behavior", "forbidden_prompt")
+
+
+def read_prompts(path: str | Path) -> list[str]:
+    """The prompts of a file of the kinds that `read_rows` reads: of the column that prompts are known to stand in.
+
+    Args:
+        path: the file; plain text has one prompt a line.
+
+    Returns:
+        The prompts in their order.
+
+    Raises:
+        SteeringError: for a file that can't be read, rows without such a column or with an empty prompt, and no rows.
+    """
+    prompts = []
+    for number, row in enumerate(read_rows(path, PROMPT_COLUMNS[0]), start=1):
+        column = next((name for name in PROMPT_COLUMNS if name in row), None)
+        if column is None:
+            known = quoted(PROMPT_COLUMNS)
+            raise SteeringError(f"{str(path)!r}, row {number}, has none of the columns {known}, has {quoted(row)}.")
+        if not isinstance(row[column], str) or not row[column].strip():
+            raise SteeringError(f"{str(path)!r}, row {number}, has no text in {column!r}; drop the row.")
+        prompts.append(row[column])
+    if not prompts:
+        raise SteeringError(f"{str(path)!r} holds no prompt; get a fresh copy.")
+    return prompts
+
+
 def _parquet(path: Path) -> list[Row]:
     try:
         import pyarrow.parquet

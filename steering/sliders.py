@@ -1,12 +1,13 @@
 """Sliders: named axes that a user moves, and the ways to come by them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformers import PreTrainedModel
 
+from steering.data.chats import ChatLike
 from steering.errors import SteeringError
 from steering.formats.hub import sliders_from_pretrained
 from steering.hooks.dial import Dial, attach
@@ -52,23 +53,51 @@ class Sliders(Mapping[str, Slider]):
         """The sliders by name; `sliders["safety"]` and the rest of a mapping's ways work too."""
 
     @staticmethod
-    def balanced(lm: LanguageModel, *, progress: bool = True) -> "Sliders":
+    def balanced(
+        lm: LanguageModel,
+        *,
+        harmful: Sequence[ChatLike] = (),
+        harmless: Sequence[ChatLike] = (),
+        false_alarms: float | None = None,
+        missed: float | None = None,
+        quick: bool = False,
+        progress: bool = True,
+    ) -> "Sliders":
         """Safety and helpfulness, as independent of each other as we know how: see `steering.recipes.balanced`.
 
-        Those that come with the package where they fit the model, else made on first use, some minutes on two cores for
-        half a billion parameters, and kept in the cache folder (`TRIMTAB_CACHE` moves it).
+        Those shipped with the package where they fit the model; else made, which takes minutes, and kept in the cache
+        folder. Prompts of yours teach the gate that decides which slider acts.
 
         Args:
             lm: the model.
+            harmful: prompts of yours that safety is to act on, 10 at least and better 30.
+            harmless: prompts of yours that it is to leave alone, as many.
+            false_alarms: share of harmless prompts on which safety may act; a tenth unless given.
+            missed: share of harmful prompts on which helpfulness may act; unless given, it acts on seven in ten of the
+                harmless ones.
+            quick: read every other built-in pair only.
             progress: show bars while they are made.
 
         Returns:
             Sliders named `safety` and `helpfulness`.
 
         Raises:
-            SteeringError: where they can't be made or kept.
+            SteeringError: where they can't be made or kept, and for prompts of yours that teach nothing.
+
+        Example:
+            >>> own = {"harmful": pharmacy_no, "harmless": pharmacy_yes}  # doctest: +SKIP
+            >>> sliders = Sliders.balanced(lm, **own, false_alarms=0.05)  # doctest: +SKIP
         """
-        return Sliders(**balanced_pair(lm, progress=progress))
+        pair = balanced_pair(
+            lm,
+            harmful=harmful,
+            harmless=harmless,
+            false_alarms=false_alarms,
+            missed=missed,
+            quick=quick,
+            progress=progress,
+        )
+        return Sliders(**pair)
 
     @staticmethod
     def from_pretrained(

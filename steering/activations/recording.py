@@ -4,7 +4,7 @@ It knows nothing of axes or directions: chats in, one activation a chat and laye
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -30,6 +30,8 @@ PairActivations: TypeAlias = tuple[Activations, Activations]
 """Activations of the positive and of the negative sides of the same pairs, in the same order."""
 PairReader: TypeAlias = Callable[..., Iterator[PairActivations]]
 """Called as `stream_pairs` is, and gives what it gives."""
+NextToken: TypeAlias = Callable[[Sequence[int], Float[Tensor, "rows vocabulary"]], object]
+"""Takes a batch's chats, by their places, and the logits behind their last tokens."""
 
 TOKENS_PER_BATCH = 512
 """On a CPU, which gains nothing from larger batches, while unlike lengths cost padding; eight times that elsewhere."""
@@ -87,6 +89,7 @@ def record_positions(
     hook_point: HookPoint = "resid_post",
     progress: Callable[[int], object] | None = None,
     ranks: Ranks = ALONE,
+    next_token: NextToken | None = None,
 ) -> Float[Tensor, "positions chats layers d_model"]:
     """What `record` reads at several positions, from one pass over each chat.
 
@@ -98,6 +101,8 @@ def record_positions(
         hook_point: as `record` takes it.
         progress: as `record` takes it.
         ranks: as `record` takes them.
+        next_token: called with a batch's chats, by their places, and the logits behind their last tokens; the passes
+            then go on through the LM head.
 
     Returns:
         A tensor (positions, chats, layers, d_model) in float32 on the CPU.
@@ -109,13 +114,16 @@ def record_positions(
     tokenized = [lm.tokenize(chat) for chat in chats]
     spans = [[token_span(chat, position) for position in positions] for chat in tokenized]
     longest = min((start for some in spans for start, _ in some), default=0)
-    prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, partial(stopping_at, lm, layers[-1]))
+    ending = nullcontext if next_token else partial(stopping_at, lm, layers[-1])
+    prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, ending)
     activations = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, hook_point))
     unread = len(tokenized)
     tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.model.device.type == "cpu" else 8)
     for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch)):
         rows, places = [tokenized[index].ids for index in batch], [spans[index] for index in batch]
-        activations[:, batch] = _read_batch(lm, rows, places, prefix, layers, hook_point)
+        activations[:, batch], logits = _read_batch(lm, rows, places, prefix, layers, hook_point, ending)
+        if next_token is not None and logits is not None:
+            next_token(batch, logits)
         unread -= len(batch)
         if progress is not None:
             progress(len(batch))
@@ -200,8 +208,11 @@ def _read_batch(
     prefix: Prefix,
     layers: list[int],
     hook_point: HookPoint,
-) -> Float[Tensor, "positions rows layers d_model"]:
-    """Run one right-padded batch; the mean activations over every row's spans, one a position."""
+    ending: Callable[[], AbstractContextManager[None]],
+) -> tuple[Float[Tensor, "positions rows layers d_model"], Float[Tensor, "rows vocabulary"] | None]:
+    """Run one right-padded batch: the mean activations over every row's spans, one a position, and the logits behind
+    its last token where the pass goes on to the LM head.
+    """
     input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device)
     cache = prefix.for_rows(len(rows))
     found: list[Float[Tensor, "rows_positions d_model"]] = []  # of each layer in turn
@@ -215,14 +226,19 @@ def _read_batch(
         found.append(torch.stack(means).cpu())  # one transfer from the device
 
     hooks = [reading_hook(lm.blocks[layer], hook_point, read) for layer in layers]
-    with temporary_hooks(hooks), stopping_at(lm, layers[-1]):
-        lm.model(
+    ends, which = torch.unique(attention_mask.sum(1) - 1 - prefix.length, return_inverse=True)
+    logits = None
+    with temporary_hooks(hooks), ending():
+        output = lm.model(
             input_ids=input_ids[:, prefix.length :],
             attention_mask=attention_mask,
             past_key_values=cache,
             use_cache=cache is not None,
+            logits_to_keep=ends,
         )
-    return rearrange(found, "layers (rows positions) d_model -> positions rows layers d_model", rows=len(rows))
+        logits = output.logits[torch.arange(len(rows)), which]
+    means = rearrange(found, "layers (rows positions) d_model -> positions rows layers d_model", rows=len(rows))
+    return means, logits
 
 
 class _LastLayerReached(Exception):  # noqa: N818 - a signal, no error

@@ -18,7 +18,7 @@ from steering.activations.recording import stopping_at
 from steering.activations.shared_prefix import common_prefix, run_into
 from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
-from steering.models.token_positions import ANSWER_POSITIONS
+from steering.models.token_positions import spares_the_prompt
 
 _CHOOSING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "eos_token_id", "pad_token_id")
 """Options of `generate` that choose the next token and leave its cache alone."""
@@ -34,7 +34,7 @@ class PromptCaches:
 
     def __init__(self, lm: LanguageModel, dial: Dial, rows: Sequence[list[int]], options: Mapping[str, Any]) -> None:
         self._lm, self._dial, self._rows = lm, dial, rows
-        self._moving = {name for name, push in dial.pushes if push.tokens not in ANSWER_POSITIONS}
+        self._moving = {name for name, push in dial.pushes if not spares_the_prompt(push.tokens)}
         self._tail = max([1, *(token for _, push in dial.pushes if push.gate for token in push.gate.tokens)])
         self.possible = (
             not any(push.gate for name, push in dial.pushes if name in self._moving)

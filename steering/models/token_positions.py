@@ -18,7 +18,8 @@ TokenPosition: TypeAlias = str
 """Tokens by name. Reading averages over them, a slider moves each of them:
 
 - `all` tokens, those of the `prompt`, or those that are `generated`: the answer's;
-- `last_prompt_token`, on which the answer follows; `answer`: that token and those generated;
+- `last_prompt_token`, on which the answer follows; `answer`: that token and those generated; `answer:K`: the first K
+  of these, which decide about an answer's first K tokens;
 - `prompt_end:K`: the K-th token from the prompt's end, from 1; `from_token:K`: all from the K-th on, from 0.
 
 Reading only, since they need the whole chat: `last`, the chat's last token, and `post_instruction`, the chat template's
@@ -26,10 +27,10 @@ tokens between the user's text and the answer.
 """
 SteeringPosition: TypeAlias = Literal["all", "prompt", "generated", "answer", "last_prompt_token"]
 ReadingPosition: TypeAlias = Literal["last", "post_instruction"]
-POSITIONS = (*get_args(SteeringPosition), "prompt_end:K", "from_token:K")
+POSITIONS = (*get_args(SteeringPosition), "answer:K", "prompt_end:K", "from_token:K")
 """What a slider can move, with K a number."""
 ANSWER_POSITIONS = ("generated", "answer", "last_prompt_token")
-"""Those that leave alone what comes before a prompt's last token."""
+"""Those that leave alone what comes before a prompt's last token; `answer:K` does too."""
 
 TokenChoice: TypeAlias = Callable[[Int[Tensor, "rows seq"], Int[Tensor, "rows 1"]], Bool[Tensor, "rows seq"]]
 """From each token's index in its row (-1 for padding) and each row's prompt length to whether the token is chosen."""
@@ -62,6 +63,9 @@ def token_choice(position: TokenPosition) -> TokenChoice | None:
     if name == "from_token" and number.isdecimal():
         first = int(number)
         return lambda index, prompt_length: index >= first
+    if name == "answer" and number.isdecimal() and int(number) > 0:
+        length = int(number) - 1
+        return lambda index, prompt_length: (index >= prompt_length - 1) & (index < prompt_length + length)
     if position in get_args(ReadingPosition):
         raise SteeringError(
             f"A slider can't move tokens at {position!r}, which is known of a whole chat only: choose from "
@@ -69,8 +73,13 @@ def token_choice(position: TokenPosition) -> TokenChoice | None:
         )
     raise SteeringError(
         f"There is no token position {position!r}; choose from {quoted((*POSITIONS, *get_args(ReadingPosition)))}, "
-        "with K a number (prompt_end counts from 1)."
+        "with K a number (prompt_end and answer count from 1)."
     )
+
+
+def spares_the_prompt(position: TokenPosition) -> bool:
+    """Whether a slider on these tokens leaves alone what comes before a prompt's last one."""
+    return position.partition(":")[0] in ANSWER_POSITIONS
 
 
 def check_position(position: TokenPosition) -> None:

@@ -1,8 +1,8 @@
 """Balanced sliders: safety acts on prompts that read as harmful, helpfulness on those that don't.
 
 A direction of refusal added to every prompt is one knob, whatever it is made orthogonal to. Here the prompt decides: a
-probe reads, at half depth, whether the wish is harmful. Where it is, safety pushes the answer towards refusing; where
-it is not, helpfulness takes away what leans to refusing before the answer begins and, as it unfolds, adds a push
+probe reads, about half-way up, whether the wish is harmful. Where it is, safety pushes the answer towards refusing;
+where it is not, helpfulness takes away what leans to refusing before the answer begins and, as it unfolds, adds a push
 towards engaged answers. Between the probe's two thresholds neither turns a refusal. So the sliders hardly meet, and
 both at 1 keep what each does alone. What was tried and measured: docs/experiments.md.
 """
@@ -10,160 +10,175 @@ both at 1 keep what each does alone. What was tried and measured: docs/experimen
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from steering.activations.recording import check_finite, record_positions
-from steering.data.chats import Chat, Message
+from steering.data.chats import Chat, ChatLike
 from steering.data.contrast import ContrastSet
+from steering.errors import SteeringError
 from steering.extraction import extract
-from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
-from steering.recipes.prompt_probe import fit_prompt_probe, probed_tokens
-from steering.scoring.next_token import refusal_score
-from steering.vectors.provenance import Origin, Source
+from steering.recipes.harm_gate import HarmGate, fit_harm_gate, reading_layers
+from steering.recipes.measured_dose import answering_dose, refusing_dose
+from steering.recipes.push_trials import TRIED_PROMPTS, answer_directions, choose_push
+from steering.recipes.taught_prompts import Flags, PromptStates, TaughtPrompts, read_states
+from steering.vectors.provenance import Origin
 from steering.vectors.slider import Push, Slider
 from steering.vectors.steering_vector import SteeringVector
 
-INTENT_SETS = ("safety", "look-alikes")
-"""Pairs of harmful and harmless prompts."""
-LOOK_ALIKE_SET = "over-refusal"
-"""Look-alikes whose prompts are further harmless ones."""
-READ_DEPTH = 0.5
-"""Depth of the block that the probe reads, and of the first that is moved."""
 PUSH_END_DEPTH = 0.71
-"""Where the pushes end."""
+"""Where the push along the model's own refusals, and that towards engaged answers, end."""
 LOWERING_END_DEPTH = 0.91
 """Where the lowering of what leans to refusing ends: later blocks would write it anew."""
-END_MARKS = " .?!"
-"""Taken off both sides of every other pair: nearly all built-in prompts end with a mark, and a probe taught by them
-alone can take a missing one for a harmful wish."""
-SAFETY_QUANTILE, HELPFULNESS_QUANTILE = 0.9, 0.7
-"""Shares of harmless prompts that stay below the threshold of safety, and of helpfulness, in cross-validation."""
+ANSWER_PUSH_DEPTH = 0.1
+"""Share of the blocks that the push along short refusals takes."""
+ANSWER_PUSH_TOKENS = "answer:16"
+"""It moves an answer's first tokens: on all of them a small model would say its refusal over and over."""
 EXTREME_SHARE = 1 / 3
 """Share of the harmful prompts at each end of the refusal score: they count as refused, and as complied with."""
-PROBED_PROMPTS = 24
-"""Prompts on which the strength of the push is found."""
-MIN_SUCCESS_RATE = 0.9
-"""Share of them whose first token must turn."""
-STRENGTH_MARGIN = 1.25
-"""The push is so many times as strong as that: answers of other prompts have to turn too."""
-STRENGTHS = tuple(2 ** (-halvings / 2) for halvings in (6, 5, 4, 3, 2))
-"""Multiples of refused less complied prompts; beyond, a model that knows no refusals loses its language."""
+DOSE_PROMPTS = 40
+ORDINARY_PROMPTS = 16
+ENGAGED_PAIRS = 16
 ENGAGED_STRENGTH = 0.25
 """Multiple of the difference of engaged and evasive answers, on the tokens that the model writes."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Prompts:
-    """The built-in prompts, and what the model makes of them."""
+class _Read:
+    """The prompts, what the model makes of them, and the gate that came of it."""
 
-    chats: list[Chat]
-    harmful: list[bool]
-    pairs: list[int]
-    probed: Float[Tensor, "tokens chats d_model"]
-    last: Float[Tensor, "chats layers d_model"]
-    """At the last prompt token, all layers that are moved."""
-    refusal: Float[Tensor, " chats"]
-    """Log odds, in nats, that the first token begins a refusal."""
-    sources: tuple[Source, ...]
+    prompts: TaughtPrompts
+    states: PromptStates
+    gate: HarmGate
+    layers: tuple[int, ...]
+    """From the gate's on, all that are moved."""
+    last: Tensor
+    """(prompts, layers, d_model) at the last prompt token."""
+    harm: np.ndarray
+    """Held-out log odds of harm."""
 
-    def of(self, harmful: bool) -> Tensor:
-        """Places of one side's prompts, those least likely to be refused first."""
-        order = self.refusal.argsort()
-        return order[torch.tensor(self.harmful)[order] == harmful]
+    def places(self, wanted: Flags) -> Tensor:
+        """Places of some prompts, those least likely to be refused first."""
+        order = self.states.refusal.argsort()
+        return order[torch.from_numpy(wanted)[order]]
+
+    def spread(self, wanted: Flags, count: int, fallback: Flags) -> list[Chat]:
+        """So many of these prompts, over the whole of their refusal scores; of the others if there are none."""
+        places = self.places(wanted if wanted.any() else fallback)
+        chosen = torch.linspace(0, len(places) - 1, min(count, len(places))).round().long()
+        return [self.prompts.chats[place] for place in places[chosen]]
 
 
-def balanced(lm: LanguageModel, progress: bool = True) -> dict[str, Slider]:
-    """Safety and helpfulness sliders that are as independent as we know how, from built-in prompts alone.
+def balanced(
+    lm: LanguageModel,
+    *,
+    harmful: Sequence[ChatLike] = (),
+    harmless: Sequence[ChatLike] = (),
+    false_alarms: float | None = None,
+    missed: float | None = None,
+    quick: bool = False,
+    progress: bool = True,
+) -> dict[str, Slider]:
+    """Safety and helpfulness sliders that are as independent as we know how, from built-in prompts and your own.
 
-    Some minutes on two cores for a model of half a billion parameters. No pair of the prompt sets is held out: measure
-    on other prompts than the built-in ones.
+    A minute or several on two cores for a model of half a billion parameters. The pairs that `ContrastSet.split` holds
+    out teach nothing here, so they can be measured on.
 
     Args:
         lm: the model.
+        harmful: prompts of yours that safety is to act on, 10 at least and better 30; they teach the gate, and the
+            thresholds are set on the part that the probe has not seen.
+        harmless: prompts of yours that it is to leave alone, as many.
+        false_alarms: share of harmless prompts on which safety may act, 0 to 1; a tenth unless given.
+        missed: share of harmful prompts on which helpfulness may act, 0 to 1; unless given, it acts on seven in ten of
+            the harmless ones.
+        quick: read every other built-in pair only.
         progress: show bars.
 
     Returns:
         Sliders named `safety` and `helpfulness`.
 
     Raises:
-        SteeringError: where activations overflow in the model's dtype.
+        SteeringError: for prompts of yours that teach nothing, shares that aren't, and where activations overflow in
+            the model's dtype.
     """
-    depths = (READ_DEPTH, PUSH_END_DEPTH, LOWERING_END_DEPTH)
-    first, push_end, lowering_end = (round(depth * lm.n_layers) for depth in depths)
-    layers = tuple(range(first, max(first + 1, lowering_end)))
-    pushed = tuple(range(first, max(first + 1, push_end)))
-    prompts = _read(lm, layers, progress)
-    probe = fit_prompt_probe(prompts.probed, prompts.harmful, prompts.pairs)
-    safe_above, help_below = (probe.threshold(False, share) for share in (SAFETY_QUANTILE, HELPFULNESS_QUANTILE))
-    tokens = probed_tokens(lm)
+    for name, share in (("false_alarms", false_alarms), ("missed", missed)):
+        if share is not None and not 0 <= share < 1:
+            raise SteeringError(f"Expected {name} as a share from 0 to below 1, found {share!r}.")
+    prompts = TaughtPrompts.of(harmful, harmless, quick)
+    read = _read(lm, prompts, false_alarms, missed, progress)
+    refusal = _refusal_vector(lm, read)
+    safety = _safety(lm, read, refusal, progress)
+    return {"safety": safety, "helpfulness": _helpfulness(lm, read, refusal, quick, progress)}
 
-    harmful, harmless = prompts.of(harmful=True), prompts.of(harmful=False)
+
+def _read(
+    lm: LanguageModel, prompts: TaughtPrompts, false_alarms: float | None, missed: float | None, progress: bool
+) -> _Read:
+    first = reading_layers(lm)[0]
+    layers = list(range(first, max(reading_layers(lm)[-1] + 1, round(LOWERING_END_DEPTH * lm.n_layers))))
+    states = read_states(lm, prompts.chats, layers, progress)
+    gate = fit_harm_gate(lm, prompts, states, layers, false_alarms, missed)
+    skipped = layers.index(gate.layer)
+    return _Read(prompts, states, gate, tuple(layers[skipped:]), states.last[:, skipped:], gate.probe.held_out)
+
+
+def _refusal_vector(lm: LanguageModel, read: _Read) -> SteeringVector:
+    """What the model's refused harmful prompts have beyond those that it answers, at their last token."""
+    harmful = read.places(read.prompts.harmful)
     count = max(1, round(EXTREME_SHARE * len(harmful)))
-    complied, refused = (prompts.last[harmful[some]].double().mean(0) for some in (slice(count), slice(-count, None)))
-    answered = prompts.last[harmless[: max(1, round(EXTREME_SHARE * len(harmless)))]].double().mean(0)
-    origin = Origin(model=lm.identity, sources=prompts.sources, expression="safety", recipe="balanced")
-    refusal = SteeringVector((refused - complied).float(), layers, pushed, origin=origin)
-    turned = harmful[prompts.refusal[harmful] < 0] if (prompts.refusal[harmful] < 0).any() else harmful
-    push = Push(refusal, tokens="answer")
-    spread = torch.linspace(0, len(turned) - 1, min(PROBED_PROMPTS, len(turned))).round().long()
-    strength = _strength(lm, push, [prompts.chats[place] for place in turned[spread]])
+    complied, refused = (read.last[harmful[some]].double().mean(0) for some in (slice(count), slice(-count, None)))
+    origin = Origin(model=lm.identity, sources=read.prompts.sources, expression="safety", recipe="balanced")
+    pushed = _first_layers(read.layers, round(PUSH_END_DEPTH * lm.n_layers) - read.layers[0])
+    return SteeringVector((refused - complied).float(), read.layers, pushed, origin=origin)
 
-    answers = extract(lm, ContrastSet.builtin("helpfulness"), layers=layers, progress=progress)
+
+def _safety(lm: LanguageModel, read: _Read, refusal: SteeringVector, progress: bool) -> Slider:
+    """The push that turns most answered harmful prompts, behind the gate, with its dose."""
+    harmful = [chat for chat, wish in zip(read.prompts.chats, read.prompts.harmful, strict=True) if wish]
+    span = _first_layers(read.layers, round(ANSWER_PUSH_DEPTH * lm.n_layers))
+    answers = SteeringVector(answer_directions(lm, harmful, span), span, span, origin=refusal.origin)
+    own, short = Push(refusal, tokens="answer"), Push(answers, tokens=ANSWER_PUSH_TOKENS)
+    candidates = {
+        "refused - complied prompts": (own,),
+        "refusals - openings": (short,),
+        "both, halved": (replace(own, strength=0.5), replace(short, strength=0.5)),
+    }
+    seen = read.prompts.harmful & (read.harm > read.gate.safety_above)
+    answered = seen & (read.states.refusal < 0).numpy()
+    ordinary = [pair.positive[:-1] for pair in ContrastSet.builtin("helpfulness").split()[0].spread(ORDINARY_PROMPTS)]
+    tried = read.spread(answered, TRIED_PROMPTS, read.prompts.harmful)
+    chosen = choose_push(lm, candidates, tried, ordinary, progress)
+    dose = refusing_dose(lm, Slider(chosen.pushes), read.spread(answered, DOSE_PROMPTS, read.prompts.harmful))
+    pushes = tuple(replace(push, gate=read.gate.harmful) for push in chosen.pushes)
+    return Slider(pushes, (0.0, 1.0), dose=dose, trials=chosen.trials, recognition=read.gate.recognition)
+
+
+def _helpfulness(lm: LanguageModel, read: _Read, refusal: SteeringVector, quick: bool, progress: bool) -> Slider:
+    """Less refusal before the answer begins, more engagement as it unfolds, each behind its gate, with the dose."""
+    pairs = ContrastSet.builtin("helpfulness")
+    taught = pairs.spread(len(pairs) // 2) if quick else pairs
+    answers = extract(lm, taught, layers=read.layers, progress=progress)
     assert answers.origin is not None
-    both = {"expression": "helpfulness", "sources": (*prompts.sources, *answers.origin.sources)}
+    harmless = read.places(~read.prompts.harmful)
+    answered = read.last[harmless[: max(1, round(EXTREME_SHARE * len(harmless)))]].double().mean(0)
+    origin = answers.origin.model_copy(update={"sources": (*read.prompts.sources, *answers.origin.sources)})
     lowering = Push(
-        replace(refusal, recommended_layers=layers, origin=origin.model_copy(update=both)),
+        replace(refusal, recommended_layers=read.layers, origin=origin.model_copy(update={"recipe": "balanced"})),
         intervention="lower_projection",
         tensors={"ceiling": answered.float()},
         tokens="last_prompt_token",
-        gate=probe.gate_below(help_below, first, tokens),
     )
-    no_refusal = probe.gate_below(safe_above, first, tokens)
-    engaging = Push(replace(answers, profile=None), pushed, ENGAGED_STRENGTH, tokens="generated", gate=no_refusal)
-    refusing = replace(push, strength=strength, gate=probe.gate_above(safe_above, first, tokens))
-    return {"safety": Slider((refusing,), (0.0, 1.0)), "helpfulness": Slider((lowering, engaging), (0.0, 1.0))}
+    pushed = refusal.recommended_layers
+    engaging = Push(replace(answers, profile=None), pushed, ENGAGED_STRENGTH, tokens="generated")
+    acts = ~read.prompts.harmful & (read.harm < read.gate.helpfulness_below)
+    refused = acts & (read.states.refusal > 0).numpy()
+    look_alikes = read.spread(refused, DOSE_PROMPTS, acts)
+    dose = answering_dose(lm, Slider((lowering, engaging)), look_alikes, pairs.split()[0].spread(ENGAGED_PAIRS))
+    gated = replace(lowering, gate=read.gate.harmless), replace(engaging, gate=read.gate.not_harmful)
+    return Slider(gated, (-1.0, 1.0), dose=dose, recognition=read.gate.recognition)
 
 
-def _read(lm: LanguageModel, layers: Sequence[int], progress: bool) -> _Prompts:
-    """The prompts of all pairs: cross-validation sets the thresholds, and a fifth fewer pairs make a worse probe."""
-    sets = [ContrastSet.builtin(name) for name in (*INTENT_SETS, LOOK_ALIKE_SET)]
-    chats: list[Chat] = []
-    harmful: list[bool] = []
-    pairs: list[int] = []
-    for number, pair in enumerate(pair for whole in sets for pair in whole):
-        is_answered = pair.positive[-1].role == "assistant"
-        sides = [(pair.positive[:-1], False)] if is_answered else [(pair.positive, True), (pair.negative, False)]
-        for chat, wish in sides:
-            chats.append(without_end_mark(chat) if number % 2 else chat)
-            harmful.append(wish)
-            pairs.append(number)
-    method, position = "prompt probe and refused - complied", "template tokens after the user's text"
-    sources = tuple(Source.of(whole, whole, method, position) for whole in sets)
-    positions = [f"prompt_end:{token}" for token in probed_tokens(lm)]
-    with tqdm(total=2 * len(chats), desc="reading prompts", unit="prompt", disable=not progress) as bar:
-        read = record_positions(lm, chats, [*positions, "prompt_end:1"], layers=layers, progress=bar.update)
-        check_finite(read[-1])
-        refusal = []
-        for start in range(0, len(chats), 64):
-            refusal.append(refusal_score(lm, chats[start : start + 64]))
-            bar.update(len(refusal[-1]))
-    return _Prompts(chats, harmful, pairs, read[:-1, :, 0], read[-1], torch.cat(refusal), sources)
-
-
-def without_end_mark(chat: Chat) -> Chat:
-    """The chat without the mark that its last turn ends with."""
-    return (*chat[:-1], Message(role=chat[-1].role, content=chat[-1].content.rstrip(END_MARKS)))
-
-
-def _strength(lm: LanguageModel, push: Push, chats: Sequence[Chat]) -> float:
-    """How much of the push turns nearly all these prompts' first tokens to refusing, and a little more."""
-    with attach({"push": Slider((push,))}, lm) as dial:
-        for strength in STRENGTHS:
-            dial.set(push=strength)
-            if (refusal_score(lm, chats) > 0).float().mean() >= MIN_SUCCESS_RATE:
-                return STRENGTH_MARGIN * strength
-    return STRENGTHS[-1]
+def _first_layers(layers: tuple[int, ...], count: int) -> tuple[int, ...]:
+    return layers[: max(1, count)]

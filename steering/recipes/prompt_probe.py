@@ -29,50 +29,60 @@ def probed_tokens(lm: LanguageModel) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class PromptProbe:
-    """`Σ direction·h + bias` over the probed tokens: near 1 for the positive side, near -1 for the negative."""
+    """`Σ direction·h + bias` over the probed tokens: log odds that the prompt is of the positive side."""
 
     direction: Float[Tensor, "tokens d_model"]
     bias: float
-    labels: NDArray[np.bool_]
-    """Which of the chats that it was fitted on are positive."""
     held_out: NDArray[np.float64]
-    """Scores of those chats, each by a probe that had not seen its pair."""
+    """Log odds of the prompts that it was fitted on, each by a probe that had not seen its pair."""
 
-    def threshold(self, positive: bool, quantile: float) -> float:
-        """The score below which this share of one side's held-out scores lie."""
-        return float(np.quantile(self.held_out[self.labels == positive], quantile))
+    def scores(self, activations: Float[Tensor, "tokens prompts d_model"]) -> NDArray[np.float64]:
+        """Log odds of other prompts."""
+        found = torch.einsum("tpd,td->p", activations.double(), self.direction.double()) + self.bias
+        return np.asarray(found.numpy())
 
     def gate_above(self, threshold: float, layer: int, tokens: tuple[int, ...]) -> Gate:
-        """Open where the score is above the threshold."""
-        return Gate(layer, self.direction, bias=self.bias - threshold, tokens=tokens)
+        """Open where the log odds are above the threshold."""
+        return Gate(layer, self.direction, self.bias, tokens=tokens, reads="harm", threshold=threshold)
 
     def gate_below(self, threshold: float, layer: int, tokens: tuple[int, ...]) -> Gate:
-        """Open where the score is below the threshold."""
-        return Gate(layer, -self.direction, bias=threshold - self.bias, tokens=tokens)
+        """Open where the log odds are below the threshold."""
+        return Gate(layer, -self.direction, -self.bias, tokens=tokens, reads="harmlessness", threshold=-threshold)
 
 
 def fit_prompt_probe(
-    activations: Float[Tensor, "tokens chats d_model"], positive: Sequence[bool], pairs: Sequence[int]
+    activations: Float[Tensor, "tokens prompts d_model"],
+    positive: NDArray[np.bool_],
+    pairs: Sequence[int],
+    weights: NDArray[np.float64] | None = None,
 ) -> PromptProbe:
     """The mean of one ridge regression (scikit-learn) a token on standardized activations, both sides weighing alike.
 
     One regression on the tokens side by side does worse than the mean of two, and less regularization than this too.
-    `pairs` numbers the pair that each chat belongs to: cross-validation keeps pairs together.
+    A logistic regression on the held-out scores turns them into log odds. `pairs` numbers the pair that each prompt
+    belongs to: cross-validation keeps pairs together. `weights` says how much each prompt counts.
     """
-    from sklearn.linear_model import Ridge
+    from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    labels = np.asarray(positive, dtype=bool)
-    targets = np.where(labels, 1.0, -1.0)
-    weights = np.where(labels, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
+    weights = np.ones(len(positive)) if weights is None else weights
+    targets = np.where(positive, 1.0, -1.0)
+    shares = (
+        np.where(positive, weights / weights[positive].sum(), weights / weights[~positive].sum()) * len(positive) / 2
+    )
     held_out, fits = [], []
     for token in activations.double().numpy():
         ridge = Ridge(alpha=REGULARIZATION * token.shape[1])
-        pipeline, shares = make_pipeline(StandardScaler(), ridge), {"ridge__sample_weight": weights}
-        held_out.append(cross_val_predict(pipeline, token, targets, groups=pairs, cv=GroupKFold(FOLDS), params=shares))
-        fits.append(fit_standardized(ridge, token, targets, weights))
+        pipeline, weighted = make_pipeline(StandardScaler(), ridge), {"ridge__sample_weight": shares}
+        held_out.append(
+            cross_val_predict(pipeline, token, targets, groups=pairs, cv=GroupKFold(FOLDS), params=weighted)
+        )
+        fits.append(fit_standardized(ridge, token, targets, shares))
+    scores = np.mean(held_out, axis=0)
+    logistic = LogisticRegression(C=np.inf).fit(scores[:, None], positive, sample_weight=shares)
+    slope, intercept = float(logistic.coef_[0, 0]), float(logistic.intercept_[0])
     directions, biases = zip(*fits, strict=True)
-    direction = torch.from_numpy(np.stack(directions) / len(fits)).float()
-    return PromptProbe(direction, float(np.mean(biases)), labels, np.mean(held_out, axis=0))
+    direction = slope / len(fits) * torch.from_numpy(np.stack(directions)).float()
+    return PromptProbe(direction, slope * float(np.mean(biases)) + intercept, slope * scores + intercept)

@@ -20,7 +20,7 @@ from steering.atomic_write import atomic_write
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
 from steering.vectors import file_format_1
-from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Trial
+from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Recognition, Trial
 
 METADATA_KEY = "trimtab.slider"
 FORMAT_VERSION = "2"
@@ -72,6 +72,7 @@ class SliderRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     calibration: Calibration | None
     dose: Dose | None = None
     trials: tuple[Trial, ...] = ()
+    recognition: tuple[Recognition, ...] = ()
 
 
 class FileRecord(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):

@@ -127,18 +127,31 @@ class Dose(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
 
 
 class Trial(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
-    """One push that was tried while a slider was made."""
+    """One push that was tried at one strength while a slider was made."""
 
     push: str
     """In words."""
     strength: float
-    effect: float
-    """The outcome's change from the bare model."""
+    refused: float
+    """Share of tuning prompts whose answer began with a refusal."""
     degenerate: float
-    """Share of answers that repeat themselves or are empty."""
+    """Share of answers that repeated themselves or were empty."""
     kl: float
-    """KL divergence on ordinary prompts, in nats."""
+    """KL divergence of the next token on ordinary prompts, in nats, if no gate held it back."""
     chosen: bool
+
+
+class Recognition(BaseModel, frozen=True, extra="forbid"):
+    """How a gate told prompts apart that its probe had not seen."""
+
+    prompts: str
+    """Whose: `built-in`, the user's `own`, or `own, before` the probe was taught by them."""
+    harmful: int
+    caught: int
+    """Harmful prompts that the gate opened for."""
+    harmless: int
+    false_alarms: int
+    """Harmless prompts that it opened for."""
 
 
 class Profile(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):

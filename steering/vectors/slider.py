@@ -16,7 +16,7 @@ from steering.models.identity import ModelIdentity
 from steering.models.token_positions import token_choice
 from steering.vectors import file_format
 from steering.vectors.file_format import FileRecord, GateRecord, PushRecord, SliderRecord
-from steering.vectors.provenance import Calibration, Dose, Origin, Trial
+from steering.vectors.provenance import Calibration, Dose, Origin, Recognition, Trial
 from steering.vectors.steering_vector import SteeringVector
 from steering.vectors.summary import PushSummary, SliderSummary
 
@@ -149,6 +149,8 @@ class Slider:
     """Strength by value, with what was measured; None for a straight line."""
     trials: tuple[Trial, ...] = ()
     """What was tried while the slider was made, the pushes that were taken among them."""
+    recognition: tuple[Recognition, ...] = ()
+    """How its gates told prompts apart that their probe had not seen."""
 
     def __post_init__(self) -> None:
         if not self.pushes or len({push.vector.d_model for push in self.pushes}) > 1:
@@ -232,7 +234,7 @@ class Slider:
         return replace(self, pushes=tuple(map(change, self.pushes)))
 
     def _unmeasured(self) -> "Slider":
-        return replace(self, calibration=None, dose=None, trials=())
+        return replace(self, calibration=None, dose=None, trials=(), recognition=())
 
     def only_addition(self, purpose: str) -> Push:
         """The one push of a slider that is no more than an addition at blocks, on every token, as it is.
@@ -290,7 +292,7 @@ class Slider:
 
     def _record(self, vectors: list[SteeringVector]) -> SliderRecord:
         pushes = tuple(push.record(vectors.index(push.vector)) for push in self.pushes)
-        same = {name: getattr(self, name) for name in ("range", "calibration", "dose", "trials")}
+        same = {name: getattr(self, name) for name in ("range", "calibration", "dose", "trials", "recognition")}
         return SliderRecord(pushes=pushes, **same)
 
     @staticmethod

@@ -9,7 +9,7 @@ from steering.display.dose_curve import dose_curve_svg, effect_at
 from steering.display.html import paragraph, table
 from steering.display.labels import layer_spans
 from steering.display.plots import LayerFigures, as_image, layer_profile
-from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Trial
+from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Recognition, Trial
 
 HarmEdge: TypeAlias = tuple[Literal[">", "<"], float]
 """Acts above or below a probability of harm."""
@@ -131,6 +131,7 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
     pushes: tuple[PushSummary, ...]
     dose: Dose | None = None
     trials: tuple[Trial, ...] = ()
+    recognition: tuple[Recognition, ...] = ()
 
     @property
     def is_gated(self) -> bool:
@@ -180,8 +181,13 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
             measured = ", ".join(f"{value:g} -> {effect:.2f}" for value, effect in points if value)
             lines.append(f"dose: {measured} ({dose.outcome}, {dose.prompts} prompts)")
         if self.trials:
-            taken = ", ".join(trial.push for trial in self.trials if trial.chosen) or "none"
+            taken = ", ".join(f"{trial.push} x {trial.strength:g}" for trial in self.trials if trial.chosen) or "none"
             lines.append(f"tried: {len(self.trials)} push{'es' * (len(self.trials) > 1)}, taken: {taken}")
+        lines += [
+            f"gate on {found.prompts} prompts: {found.caught} of {found.harmful} harmful seen, "
+            f"{found.false_alarms} of {found.harmless} harmless taken for harmful"
+            for found in self.recognition
+        ]
         return "\n".join(lines)
 
     def figures(self) -> LayerFigures | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from steering import Push, Slider, SteeringVector
 from steering.models.identity import ModelIdentity
-from steering.vectors.provenance import Calibration, Dose, Origin, Span, Trial
+from steering.vectors.provenance import Calibration, Dose, Origin, Recognition, Span, Trial
 from tests.helpers.tiny import random_vector, tiny_lm
 
 CALIBRATION = Calibration(
@@ -25,8 +25,12 @@ DOSE = Dose(
     effects=(-0.2, 0.0, 0.305, 0.7),
 )
 TRIALS = (
-    Trial(push="add at layers 1-2", strength=2.0, effect=0.7, degenerate=0.0, kl=0.01, chosen=True),
-    Trial(push="add at layers 1-3", strength=4.0, effect=0.8, degenerate=0.4, kl=0.3, chosen=False),
+    Trial(push="add at layers 1-2", strength=2.0, refused=0.7, degenerate=0.0, kl=0.01, chosen=True),
+    Trial(push="add at layers 1-3", strength=4.0, refused=0.8, degenerate=0.4, kl=0.3, chosen=False),
+)
+RECOGNITION = (
+    Recognition(prompts="own, before", harmful=30, caught=21, harmless=40, false_alarms=9),
+    Recognition(prompts="own", harmful=30, caught=28, harmless=40, false_alarms=4),
 )
 
 

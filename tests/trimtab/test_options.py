@@ -18,7 +18,7 @@ def pair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lm: LanguageModel) -> 
     """What the recipe makes here; an empty cache folder."""
     sliders = pair_of(lm.identity)
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(balanced_pair, "balanced", lambda lm, progress: sliders)
+    monkeypatch.setattr(balanced_pair, "balanced", lambda lm, **options: sliders)
     return sliders
 
 

@@ -1,23 +1,76 @@
-"""`trimtab balanced`: both sliders, each made to act on its own prompts."""
+"""`trimtab balanced`: both sliders, each made to act on its own prompts, taught by the user's where there are any."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from trimtab.builtin_sliders import write_folder
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
+from trimtab.tables import print_table
+
+if TYPE_CHECKING:
+    from steering.vectors.provenance import Recognition
+
+PROMPTS = "prompts a line, .jsonl, .csv, or a benchmark's NAME or NAME=FILE; 10 at least, better 30."
 
 
 def balanced(
-    out: Annotated[str, typer.Option("--out", "-o", help="Folder for safety.safetensors and helpfulness.safetensors.")],
+    out: Annotated[str, Option("--out", "-o", help="Folder for safety.safetensors and helpfulness.safetensors.")],
     model: ModelOptions,
+    harmful: Annotated[str | None, Option(help=f"Prompts of yours that safety is to act on: {PROMPTS}")] = None,
+    harmless: Annotated[str | None, Option(help="Prompts of yours that it is to leave alone, likewise.")] = None,
+    false_alarms: Annotated[
+        float | None,
+        Option(min=0.0, max=0.99, help="Share of harmless prompts on which safety may act; 0.1 by default."),
+    ] = None,
+    missed: Annotated[
+        float | None,
+        Option(min=0.0, max=0.99, help="Share of harmful prompts on which helpfulness may act."),
+    ] = None,
+    quick: Annotated[bool, Option("--quick", help="Read half of the built-in prompts.")] = False,
 ) -> None:
-    """Make both sliders anew, each to act on its own prompts: safety on harmful ones, helpfulness on the others."""
+    """Make both sliders so that each acts on its own prompts: safety on harmful ones, helpfulness on the others."""
     from steering.recipes.balanced import balanced as make
 
+    own_harmful, own_harmless = _prompts(harmful, "harmful"), _prompts(harmless, "harmless")
     folder = write_folder(out)
-    for name, slider in make(model.load()).items():
+    pair = make(
+        model.load(),
+        harmful=own_harmful,
+        harmless=own_harmless,
+        false_alarms=false_alarms,
+        missed=missed,
+        quick=quick,
+    )
+    for name, slider in pair.items():
         slider.save(folder / f"{name}.safetensors")
         print_slider(slider)
+    rows = map(_row, pair["safety"].recognition)
+    print_table("Prompts that the gate's probe had not seen", ("prompts", "harmful seen", "false alarms"), rows)
     console.print(f"Written to {folder}")
+
+
+def _prompts(entry: str | None, kind: str) -> list[str]:
+    """The prompts of a file, or those of a benchmark that are of the kind."""
+    from probes.benchmarks import BENCHMARKS, load_benchmark
+    from probes.prompt_files import read_prompts
+
+    if entry is None:
+        return []
+    name, _, file = entry.partition("=")
+    if name not in BENCHMARKS:
+        return read_prompts(entry)
+    wanted = ("harmful",) if kind == "harmful" else ("look-alike", "ordinary")
+    return [prompt.text for prompt in load_benchmark(name, file or None).prompts if prompt.kind in wanted]
+
+
+def _row(found: "Recognition") -> tuple[str, str, str]:
+    """Both shares with their 95 % Wilson intervals."""
+    from scipy.stats import binomtest
+
+    shares = []
+    for count, total in ((found.caught, found.harmful), (found.false_alarms, found.harmless)):
+        interval = binomtest(count, total).proportion_ci(method="wilson")
+        shares.append(f"{count / total:.0%} [{100 * interval.low:.0f}, {100 * interval.high:.0f}] of {total}")
+    return found.prompts, shares[0], shares[1]

@@ -10,12 +10,11 @@ from pydantic import BaseModel, NonNegativeInt, ValidationError
 
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
+from steering.models.token_positions import ANSWER_POSITIONS, spares_the_prompt
 from steering.vectors.slider import Push, Slider, check_axis_names
 
 VARIABLE = "TRIMTAB_VLLM"
 """Environment variable with the options as JSON, for where `--additional-config '{"trimtab": …}'` is in the way."""
-AFTER_THE_PROMPT = ("answer", "last_prompt_token", "generated")
-"""Tokens that all come when a gate has read the prompt, however it was split into chunks."""
 WHATEVER_THE_PROMPT = ("all", "from_token")
 """Choices that take a token by its place alone, not by where the prompt ends."""
 
@@ -161,10 +160,10 @@ class Axes:
                 )
             if push.hook_point != "resid_post":
                 raise SteeringError(f"The slider of axis {name!r} moves attentions; in vLLM only blocks can be moved.")
-            if push.gate and push.tokens not in AFTER_THE_PROMPT:
+            if push.gate and not spares_the_prompt(push.tokens):
                 raise SteeringError(
                     f"The slider of axis {name!r} has a gate and moves the tokens {push.tokens!r}: vLLM passes prompts "
-                    f"in chunks, before its end is read; choose tokens out of {quoted(AFTER_THE_PROMPT)}."
+                    f"in chunks, before its end is read; choose tokens out of {quoted(ANSWER_POSITIONS)}."
                 )
 
 

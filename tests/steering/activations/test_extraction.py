@@ -1,7 +1,8 @@
 """Reading states and making directions: exact statistics, planted answers, bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,12 @@ from steering import (
 )
 from steering.activations import recording
 from steering.activations.recording import record_positions, stream_pairs
+from steering.activations.shared_prefix import Prefix, shared_prefix
 from steering.directions import DIRECTIONS
 from steering.directions.difference_in_means import difference_in_means
 from steering.extraction import _recommended
 from steering.models.token_positions import token_span
+from steering.scoring.next_token import next_token_log_probabilities
 from tests.helpers.contrast_pairs import answer_pairs, prompt_pairs
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
@@ -262,3 +265,56 @@ def test_several_positions_are_read_in_one_pass() -> None:
     handle.remove()
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-6)
     assert len(passes) == 1
+
+
+@pytest.mark.parametrize("family", ["Llama", "Gemma3", "GPT2"])
+@pytest.mark.parametrize("system_prompt", [None, "Be brief, be kind."])
+def test_the_next_tokens_logits_come_from_the_same_passes(
+    family: str, system_prompt: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = tiny_lm(family, system_prompt=system_prompt)
+    monkeypatch.setattr("steering.activations.recording.TOKENS_PER_BATCH", 80)  # several batches
+    chats = ["Break the lock", "Paint", "Why is the sky blue, and the sea?", "Hi", "Paint"]
+    positions, prefixes = ["prompt_end:2", "prompt_end:1"], []
+
+    def prefix_of(*arguments: Any) -> Prefix:
+        prefixes.append(shared_prefix(*arguments))
+        return prefixes[-1]
+
+    monkeypatch.setattr("steering.activations.recording.shared_prefix", prefix_of)
+    logits: dict[int, torch.Tensor] = {}
+    batches: list[Sequence[int]] = []
+
+    def keep(places: Sequence[int], rows: torch.Tensor) -> None:
+        batches.append(places)
+        logits.update(zip(places, rows, strict=True))
+
+    found = record_positions(lm, chats, positions, layers=[0, 2], next_token=keep)
+    assert prefixes[0].length >= len(system_prompt or "")
+    assert len(batches) > 1
+    assert sorted(place for batch in batches for place in batch) == list(range(len(chats)))
+    bare = record_positions(lm, chats, positions, layers=[0, 2])
+    torch.testing.assert_close(found, bare, rtol=1e-4, atol=1e-5)
+    given = torch.stack([logits[place] for place in range(len(chats))])
+    expected = next_token_log_probabilities(lm, chats)
+    torch.testing.assert_close(given.log_softmax(-1), expected, rtol=1e-4, atol=1e-4)
+    with torch.inference_mode():
+        for chat, row in zip(chats, given, strict=True):
+            plain = lm.model(input_ids=torch.tensor([lm.tokenize(chat).ids])).logits[0, -1]
+            torch.testing.assert_close(row, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_the_next_token_is_that_of_a_dialed_model_and_of_answered_chats(lm: LanguageModel) -> None:
+    chats = [pair.positive for pair in answer_pairs(3)]
+    found: dict[int, torch.Tensor] = {}
+
+    def keep(places: Sequence[int], rows: torch.Tensor) -> None:
+        found.update(zip(places, rows, strict=True))
+
+    with Sliders(a=random_vector()).attach(lm) as dial:
+        dial.set(a=1.0)
+        record_positions(lm, chats, ["last"], layers=[1], next_token=keep)
+        steered = next_token_log_probabilities(lm, chats)
+    given = torch.stack([found[place] for place in range(3)]).log_softmax(-1)
+    torch.testing.assert_close(given, steered, rtol=1e-4, atol=1e-4)
+    assert (given - next_token_log_probabilities(lm, chats)).abs().max() > 1e-2

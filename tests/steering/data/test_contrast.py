@@ -152,8 +152,15 @@ def test_select_takes_groups() -> None:
         safety.select("hidden")
 
 
-SIZES = {"safety": 256, "look-alikes": 256, "safety-response": 128, "helpfulness": 256, "over-refusal": 128}
-PROMPTS_ONLY = ("safety", "look-alikes")
+SIZES = {
+    "safety": 256,
+    "look-alikes": 256,
+    "short-plain": 256,
+    "safety-response": 128,
+    "helpfulness": 256,
+    "over-refusal": 128,
+}
+PROMPTS_ONLY = ("safety", "look-alikes", "short-plain")
 
 
 @pytest.mark.parametrize("name", SIZES)

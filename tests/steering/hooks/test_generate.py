@@ -136,6 +136,9 @@ def steered_positions(lm: LanguageModel, tokens: str, prompt_length: int, length
         ("prompt", [True] * 5 + [False] * 3),
         ("generated", [False] * 5 + [True] * 3),
         ("answer", [False] * 4 + [True] * 4),
+        ("answer:1", [False] * 4 + [True] + [False] * 3),
+        ("answer:3", [False] * 4 + [True] * 3 + [False]),
+        ("answer:9", [False] * 4 + [True] * 4),
         ("last_prompt_token", [False] * 4 + [True] + [False] * 3),
         ("from_token:6", [False] * 6 + [True] * 2),
     ],
@@ -144,6 +147,39 @@ def test_each_choice_moves_its_tokens_and_no_others(tokens: str, expected: list[
     lm = tiny_lm()
     ids = torch.arange(10, 18).unsqueeze(0)
     assert steered_positions(lm, tokens, 5, 8, ids) == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@torch.inference_mode()
+def test_the_first_tokens_of_an_answer_are_those_that_a_hook_of_ones_own_would_move(count: int) -> None:
+    lm = tiny_lm()
+    vector = random_vector(layers=(1,))
+    with Sliders(a=vector).attach(lm, tokens=f"answer:{count}") as dial:
+        dial.set(a=1.5)
+        cached = new_tokens(lm)
+        assert torch.equal(new_tokens(lm, use_cache=False), cached)
+        dial.set(a=0.0)
+        bare = new_tokens(lm)
+    rows = []
+    for prompt in PROMPTS:
+        ids = lm.tokenize(prompt).ids
+        moved = slice(len(ids) - 1, len(ids) - 1 + count)
+
+        def push(_module: object, _inputs: object, output: Tensor, moved: slice = moved) -> Tensor:
+            output = output.clone()
+            output[:, moved] += 1.5 * vector.directions[1]
+            return output
+
+        handle = lm.blocks[1].register_forward_hook(push)
+        for _ in range(cached.shape[1]):
+            ids = [*ids, int(lm.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())]
+        handle.remove()
+        rows.append(ids[-cached.shape[1] :])
+    assert cached.tolist() == rows
+    assert not torch.equal(cached, bare)
+    with Sliders(a=vector).attach(lm, tokens="last_prompt_token" if count == 1 else "answer") as dial:
+        dial.set(a=1.5)
+        assert torch.equal(new_tokens(lm), cached) == (count == 1)
 
 
 @pytest.mark.parametrize("tokens", TOKENS)
@@ -269,7 +305,7 @@ def test_a_sweep_gives_the_answers_of_single_runs(family: str, tokens: Any, rows
     assert any(len(set(row)) > 1 for row in answers)
 
 
-@pytest.mark.parametrize("tokens", ["all", "answer", "last_prompt_token", "generated"])
+@pytest.mark.parametrize("tokens", ["all", "answer", "answer:2", "last_prompt_token", "generated"])
 def test_a_sweep_of_gated_sliders_gives_the_answers_of_single_runs(tokens: str) -> None:
     lm = tiny_lm()
     gate = Gate(1, torch.randn(2, 32, generator=torch.Generator().manual_seed(4)), curve="probability", tokens=(1, 3))
@@ -286,7 +322,7 @@ def test_a_sweep_passes_options_on(options: dict[str, Any]) -> None:
     assert answers == plain_loop(lm, sliders, SETTINGS, 5, **options)
 
 
-@pytest.mark.parametrize(("tokens", "shared_layers"), [("all", 2), ("answer", LAYERS)])
+@pytest.mark.parametrize(("tokens", "shared_layers"), [("all", 2), ("answer", LAYERS), ("answer:2", LAYERS)])
 def test_a_sweep_runs_what_the_settings_share_once(tokens: str, shared_layers: int) -> None:
     """Tokens that every block saw: the prompt once below the first move, once a setting from there on."""
     lm = tiny_lm()

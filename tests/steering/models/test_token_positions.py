@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from steering import LanguageModel, SteeringError
-from steering.models.token_positions import POSITIONS, token_choice, token_span
+from steering.models.token_positions import POSITIONS, spares_the_prompt, token_choice, token_span
 from tests.helpers.contrast_pairs import answer_pairs
 
 NAMES = [position.replace("K", "3") for position in POSITIONS if position != "all"]
@@ -20,6 +20,23 @@ def test_what_is_read_is_what_a_slider_moves(lm: LanguageModel, position: str) -
     chosen = choice(index.unsqueeze(0), torch.tensor([[chat.prompt_length]]))[0]
     assert index[chosen].tolist() == list(range(*token_span(chat, position)))
     assert np.array_equal(choice(index.numpy(), np.full(len(index), chat.prompt_length)), chosen.numpy())
+
+
+def test_an_answers_first_k_tokens_end_with_the_chat(lm: LanguageModel) -> None:
+    chat = lm.tokenize(answer_pairs(1)[0].positive)
+    assert token_span(chat, "answer:1") == token_span(chat, "last_prompt_token")
+    assert token_span(chat, "answer:4") == (chat.prompt_length - 1, chat.prompt_length + 3)
+    assert token_span(chat, "answer:9999") == token_span(chat, "answer")
+
+
+@pytest.mark.parametrize("position", NAMES)
+def test_a_position_spares_the_prompt_if_it_has_none_of_its_tokens_but_the_last(
+    lm: LanguageModel, position: str
+) -> None:
+    chat = lm.tokenize(answer_pairs(1)[0].positive)
+    # counted from the prompt's start or end, it depends on the prompt, so it doesn't
+    spares = token_span(chat, position)[0] >= chat.prompt_length - 1 and not position.startswith("from_token")
+    assert spares_the_prompt(position) == spares
 
 
 def test_all_is_every_token(lm: LanguageModel) -> None:
@@ -41,7 +58,10 @@ def test_what_needs_the_whole_chat_can_not_be_steered(position: str) -> None:
         token_choice(position)
 
 
-@pytest.mark.parametrize("position", ["nowhere", "prompt_end:0", "prompt_end:", "from_token:-1", "all:3", "mean"])
+@pytest.mark.parametrize(
+    "position",
+    ["nowhere", "prompt_end:0", "prompt_end:", "answer:0", "answer:", "answer:-1", "from_token:-1", "all:3", "mean"],
+)
 def test_other_names_are_refused(position: str) -> None:
     with pytest.raises(SteeringError, match=f"no token position '{position}'; choose from 'all', 'prompt'"):
         token_choice(position)

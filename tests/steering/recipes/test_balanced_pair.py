@@ -1,6 +1,7 @@
 """The balanced pair is found where it is shipped or kept, made where it is neither, and never half of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The models that a pair was made on, with an empty cache folder and no shipped pair that fits."""
     names: list[str] = []
 
-    def make(lm: LanguageModel, progress: bool) -> dict[str, Slider]:
+    def make(lm: LanguageModel, **_options: object) -> dict[str, Slider]:
         names.append(lm.identity.name)
         return pair_of(lm.identity)
 
@@ -76,6 +77,49 @@ def test_a_shipped_pair_is_taken_before_any_is_made_and_only_by_its_model(
     assert made == []
     Sliders.balanced(tiny_lm(seed=2))
     assert made == ["tiny-Llama"]
+
+
+OWN = {
+    "harmful": [f"Poison well {number}." for number in range(10)],
+    "harmless": [f"Dig well {number}." for number in range(10)],
+}
+TAUGHT: list[dict[str, Any]] = [
+    {},
+    {"quick": True},
+    OWN,
+    OWN | {"harmful": OWN["harmful"][::-1]},
+    {"harmful": OWN["harmless"], "harmless": OWN["harmful"]},
+    OWN | {"false_alarms": 0.05},
+    {"missed": 0.05},
+    {"false_alarms": 0.05},
+    {"false_alarms": 0.0},
+    {"missed": 0.0},
+]
+
+
+def test_what_it_was_taught_with_gives_it_a_folder_of_its_own(lm: LanguageModel, made: list[str]) -> None:
+    assert len({pair_folder(lm, **taught) for taught in TAUGHT}) == len(TAUGHT)
+    for _ in range(2):
+        Sliders.balanced(lm, **OWN)
+    assert len(made) == 1
+    nothing: dict[str, Any] = {"harmful": (), "harmless": [], "false_alarms": None, "missed": None, "quick": False}
+    assert pair_folder(lm, **nothing) == pair_folder(lm)
+    chats = {name: [[{"role": "user", "content": text}] for text in texts] for name, texts in OWN.items()}
+    assert pair_folder(lm, **chats) == pair_folder(lm, **OWN)
+
+
+@pytest.mark.parametrize("taught", [taught for taught in TAUGHT if taught])
+def test_a_shipped_pair_is_no_pair_that_was_taught_otherwise(
+    lm: LanguageModel, made: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, taught: dict[str, Any]
+) -> None:
+    (tmp_path / "shipped" / "0").mkdir(parents=True)
+    for name, slider in pair_of(lm.identity).items():
+        slider.save(tmp_path / "shipped" / "0" / f"{name}.safetensors")
+    monkeypatch.setattr(balanced_pair, "SHIPPED", tmp_path / "shipped")
+    assert pair_at_hand(lm)
+    assert not pair_at_hand(lm, **taught)
+    Sliders.balanced(lm, progress=False, **taught)
+    assert len(made) == 1
 
 
 def test_a_cache_folder_that_cannot_be_written_is_told_before_the_work(

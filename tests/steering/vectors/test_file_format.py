@@ -16,7 +16,7 @@ from steering.interventions.gates import Gate
 from steering.vectors import file_format
 from steering.vectors.slider import as_slider
 from tests.helpers.forward_passes import logits
-from tests.helpers.known_vectors import CALIBRATION, DOSE, TRIALS
+from tests.helpers.known_vectors import CALIBRATION, DOSE, RECOGNITION, TRIALS
 from tests.helpers.tiny import LAYERS, WIDTH, random_vector, tiny_lm
 
 
@@ -146,10 +146,11 @@ def test_a_vectors_file_is_its_plain_slider_and_another_sliders_file_is_no_vecto
 
 def test_dose_trials_and_what_a_gate_reads_survive_bit_for_bit(tmp_path: Path) -> None:
     gate = Gate(0, torch.ones(WIDTH), bias=0.1, reads="harmlessness", threshold=1 / 3)
-    slider = Slider((Push(random_vector(), gate=gate),), dose=DOSE, trials=TRIALS)
+    slider = Slider((Push(random_vector(), gate=gate),), dose=DOSE, trials=TRIALS, recognition=RECOGNITION)
     slider.save(tmp_path / "slider")
     back = Slider.load(tmp_path / "slider")
     assert (back.dose, back.trials, back.summary()) == (DOSE, TRIALS, slider.summary())
+    assert back.recognition == RECOGNITION
     read = back.pushes[0].gate
     assert read is not None
     assert (read.reads, read.threshold, read.bias) == ("harmlessness", 1 / 3, 0.1)
@@ -157,7 +158,7 @@ def test_dose_trials_and_what_a_gate_reads_survive_bit_for_bit(tmp_path: Path) -
     assert (tmp_path / "again").read_bytes() == (tmp_path / "slider").read_bytes()
 
 
-@pytest.mark.parametrize("measured", [{"dose": DOSE}, {"trials": TRIALS}])
+@pytest.mark.parametrize("measured", [{"dose": DOSE}, {"trials": TRIALS}, {"recognition": RECOGNITION}])
 def test_a_vector_with_something_measured_is_no_vectors_file(measured: dict[str, Any], tmp_path: Path) -> None:
     as_slider(random_vector()).save(tmp_path / "plain")
     random_vector().save(tmp_path / "vector")
@@ -173,7 +174,7 @@ def test_a_file_of_before_doses_loads_without_them(tmp_path: Path) -> None:
     slider.save(tmp_path / "new")
     record, tensors = file_format.read_file(tmp_path / "new")
     content = record.model_dump()
-    for name in ("dose", "trials"):
+    for name in ("dose", "trials", "recognition"):
         del content["slider"][name]
     for name in ("reads", "threshold"):
         del content["slider"]["pushes"][0]["gate"][name]

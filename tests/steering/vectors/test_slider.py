@@ -9,7 +9,7 @@ from steering import LanguageModel, Push, Slider, SteeringError, SteeringVector,
 from steering.interventions.gates import Gate
 from steering.vectors.slider import as_slider
 from tests.helpers.contrast_pairs import prompt_pairs
-from tests.helpers.known_vectors import CALIBRATION, DOSE, TRIALS, slider_of
+from tests.helpers.known_vectors import CALIBRATION, DOSE, RECOGNITION, TRIALS, slider_of
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 
 
@@ -59,15 +59,17 @@ def test_scaling_and_tokens_reach_every_push() -> None:
 
 def test_other_vectors_lose_what_was_calibrated_with_these() -> None:
     push = Push(random_vector(), strength=0.5, tokens="prompt")
-    slider = Slider((push,), (0.0, 2.0), CALIBRATION, DOSE, TRIALS)
+    slider = Slider((push,), (0.0, 2.0), CALIBRATION, DOSE, TRIALS, RECOGNITION)
     changed = slider.along(lambda vector: 2.0 * vector)
     (push,) = changed.pushes
     assert torch.equal(push.vector.directions, 2.0 * random_vector().directions)
     assert (push.strength, push.tokens, changed.range, changed.calibration) == (0.5, "prompt", (0.0, 2.0), None)
     for unmeasured in (changed, slider.at_layers([3])):
         assert (unmeasured.calibration, unmeasured.dose, unmeasured.trials) == (None, None, ())
+        assert unmeasured.recognition == ()
     stronger = slider.scaled(2.0)
     assert (stronger.calibration, stronger.dose, stronger.trials) == (CALIBRATION, DOSE, TRIALS)
+    assert stronger.recognition == RECOGNITION
 
 
 def test_every_vector_has_to_belong_to_the_model(lm: LanguageModel) -> None:
@@ -106,11 +108,14 @@ def test_the_summary_says_what_each_push_does_and_how_the_range_was_found(lm: La
 
 
 def test_the_summary_says_what_was_measured_and_tried() -> None:
-    lines = replace(slider_of(random_vector()), dose=DOSE, trials=TRIALS).summary().text.splitlines()
+    slider = replace(slider_of(random_vector()), dose=DOSE, trials=TRIALS, recognition=RECOGNITION)
+    lines = slider.summary().text.splitlines()
     outcome = "share of harmful prompts whose answer begins as refusals do, 64 prompts"
-    assert lines[-2:] == [
+    assert lines[-4:] == [
         f"dose: -1 -> -0.20, 0.25 -> 0.30, 1 -> 0.70 ({outcome})",
-        "tried: 2 pushes, taken: add at layers 1-2",
+        "tried: 2 pushes, taken: add at layers 1-2 x 2",
+        "gate on own, before prompts: 21 of 30 harmful seen, 9 of 40 harmless taken for harmful",
+        "gate on own prompts: 28 of 30 harmful seen, 4 of 40 harmless taken for harmful",
     ]
 
 

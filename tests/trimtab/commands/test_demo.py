@@ -19,7 +19,7 @@ def test_demo_writes_its_page_and_vectors_and_keeps_the_pair_for_later(
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     made: list[str] = []
 
-    def make(lm: LanguageModel, progress: bool) -> dict[str, Slider]:
+    def make(lm: LanguageModel, **_options: object) -> dict[str, Slider]:
         made.append(lm.identity.name)
         return pair_of(lm.identity)
 
