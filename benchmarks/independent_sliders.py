@@ -15,10 +15,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from probes import RefusalJudge, load_benchmark, preference_margin
+from probes import RefusalJudge, load_benchmark
 from probes.judges.verdict import REFUSED
 from probes.slider_effects import mean_with_interval
-from steering import ContrastSet, Sliders, load, sweep
+from steering import ContrastSet, LanguageModel, Slider, Sliders, load, preference_margin, sweep
 
 DOSE = (0.25, 0.5, 0.75, 1.0)
 SETTINGS: dict[str, dict[str, float]] = {
@@ -31,7 +31,7 @@ LABELLED = ("safety 1", "helpfulness 1", "both 1")
 FILES = {"advbench": 48, "harmbench": 22, "xstest": 48, "or-bench-hard": 48, "alpaca-eval": 48}
 OUTCOMES = {"harmful": "harmful refused", "look-alike": "look-alikes answered", "ordinary": "ordinary answered"}
 Table = dict[str, dict[str, list[str]]]
-"""Verdicts by setting and kind."""
+"""Verdicts, or answers, by setting and kind."""
 
 
 def main(
@@ -45,13 +45,18 @@ def main(
 ) -> None:
     """Answer, judge, print the tables."""
     lm = load(model, dtype=dtype)
-    sliders = Sliders.from_pretrained(vectors, lm) if vectors else Sliders.balanced(lm)
+    files = {name: vectors / f"{name}.safetensors" for name in ("safety", "helpfulness")} if vectors else {}
+    sliders = (
+        Sliders(**{name: Slider.load(file, lm) for name, file in files.items()}) if files else Sliders.balanced(lm)
+    )
     prompts: dict[str, list[str]] = {kind: [] for kind in OUTCOMES}
     for name, count in FILES.items():
         loaded = load_benchmark(name, halves / f"{name}.jsonl").spread(min(count, per_file))
         for prompt in loaded.prompts:
             prompts[prompt.kind].append(prompt.text)
-    judge, verdicts, answers = RefusalJudge(), {}, {}
+    judge = RefusalJudge()
+    verdicts: Table = {}
+    answers: Table = {}
     for kind, texts in prompts.items():
         found = sweep(lm, sliders, texts, list(SETTINGS.values()), max_new_tokens=max_new_tokens)
         labels = [float(kind == "harmful")] * len(texts)
@@ -71,7 +76,7 @@ def main(
     _print(verdicts, margins)
 
 
-def _margins(lm: "object", sliders: Sliders) -> dict[str, list[float]]:
+def _margins(lm: LanguageModel, sliders: Sliders) -> dict[str, list[float]]:
     """Engaged over evasive answers, nats a token, on the pairs that made no slider."""
     pairs = ContrastSet.builtin("helpfulness").split()[1].spread(48)
     margins = {}

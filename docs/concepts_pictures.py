@@ -7,15 +7,9 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from steering import ContrastSet, LanguageModel, extract, load, record, record_positions
-from steering.recipes.balanced import (
-    HELPFULNESS_QUANTILE,
-    INTENT_SETS,
-    READ_DEPTH,
-    SAFETY_QUANTILE,
-    without_end_mark,
-)
-from steering.recipes.prompt_probe import fit_prompt_probe, probed_tokens
+from steering import ContrastSet, LanguageModel, extract, load, record
+from steering.recipes.harm_gate import fit_harm_gate, reading_layers
+from steering.recipes.taught_prompts import TaughtPrompts, read_states
 
 HERE = Path(__file__).parent
 BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#666666"  # Okabe and Ito's, which color-blind readers can tell apart
@@ -78,33 +72,21 @@ def direction(lm: LanguageModel) -> None:
 
 
 def gate(lm: LanguageModel) -> None:
-    """How harmful prompts read to the balanced sliders' probe, in cross-validation, and where its thresholds are."""
-    chats, harmful, groups = [], [], []
-    for name in INTENT_SETS:
-        for pair in ContrastSet.builtin(name):
-            sides = [pair.positive, pair.negative]
-            chats += [without_end_mark(chat) for chat in sides] if len(groups) // 2 % 2 else sides
-            harmful += [True, False]
-            groups += [len(groups) // 2] * 2
-    layer = round(READ_DEPTH * lm.n_layers)
-    positions = [f"prompt_end:{token}" for token in probed_tokens(lm)]
-    probe = fit_prompt_probe(record_positions(lm, chats, positions, layers=[layer])[:, :, 0], harmful, groups)
+    """How harmful prompts read to the balanced sliders' probe, in cross-validation, and where the sliders act."""
+    prompts, layers = TaughtPrompts.of(), reading_layers(lm)
+    found = fit_harm_gate(lm, prompts, read_states(lm, prompts.chats, layers, progress=True), layers)
+    scores = found.probe.held_out
 
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
-    bins = np.linspace(probe.held_out.min(), probe.held_out.max(), 45)
+    bins = np.linspace(scores.min(), scores.max(), 45)
     for side, color, name in ((True, ORANGE, "harmful"), (False, BLUE, "harmless")):
-        axes.hist(
-            probe.held_out[probe.labels == side],
-            bins,
-            color=color,
-            alpha=0.6,
-            label=f"{name} ({sum(probe.labels == side)})",
-        )
+        some = scores[prompts.harmful == side]
+        axes.hist(some, bins, color=color, alpha=0.6, label=f"{name} ({len(some)})")
     axes.set_ylim(top=axes.get_ylim()[1] * 1.25)
-    _threshold(axes, probe.threshold(False, HELPFULNESS_QUANTILE), "helpfulness acts\nbelow this", "right")
-    _threshold(axes, probe.threshold(False, SAFETY_QUANTILE), "safety acts\nabove this", "left")
+    _threshold(axes, found.helpfulness_below, "helpfulness acts\nbelow this", "right")
+    _threshold(axes, found.safety_above, "safety acts\nabove this", "left")
     axes.set(
-        xlabel="the probe's score (trained toward +1 and -1; each prompt scored by a probe that had not seen it)",
+        xlabel="log odds of harm (each prompt read by a probe that had not seen it)",
         ylabel="prompts",
         title="SmolLM2-135M-Instruct: built-in prompts, look-alikes among them",
     )
