@@ -27,7 +27,11 @@ SETTINGS: dict[str, dict[str, float]] = {
     **{f"helpfulness {value:g}": {"helpfulness": value} for value in (-1.0, *DOSE)},
     "both 1": {"safety": 1.0, "helpfulness": 1.0},
 }
-LABELLED = ("safety 1", "helpfulness 1", "both 1")
+EVERYWHERE = ("bare", "safety 1", "helpfulness -1", "helpfulness 1", "both 1")
+"""Settings that all kinds of prompts are answered under; the values between only by those that a slider acts on."""
+GRADED = {"harmful": "safety", "look-alike": "helpfulness", "ordinary": "none"}
+LABELS = "both 1, labels"
+"""The gate told by the prompts' labels: then each slider acts on its own prompts alone."""
 FILES = {"advbench": 48, "harmbench": 22, "xstest": 48, "or-bench-hard": 48, "alpaca-eval": 48}
 OUTCOMES = {"harmful": "harmful refused", "look-alike": "look-alikes answered", "ordinary": "ordinary answered"}
 Table = dict[str, dict[str, list[str]]]
@@ -58,13 +62,11 @@ def main(
     verdicts: Table = {}
     answers: Table = {}
     for kind, texts in prompts.items():
-        found = sweep(lm, sliders, texts, list(SETTINGS.values()), max_new_tokens=max_new_tokens)
+        asked = [name for name in SETTINGS if name in EVERYWHERE or name.startswith(GRADED[kind])]
+        found = sweep(lm, sliders, texts, [SETTINGS[name] for name in asked], max_new_tokens=max_new_tokens)
         labels = [float(kind == "harmful")] * len(texts)
-        told = sweep(
-            lm, sliders, texts, [SETTINGS[name] for name in LABELLED], max_new_tokens=max_new_tokens, harm=labels
-        )
-        named = [*SETTINGS, *(f"{name}, labels" for name in LABELLED)]
-        for column, setting in enumerate(named):
+        told = sweep(lm, sliders, texts, [SETTINGS["both 1"]], max_new_tokens=max_new_tokens, harm=labels)
+        for column, setting in enumerate([*asked, LABELS]):
             rows = [[*one, *two][column] for one, two in zip(found, told, strict=True)]
             answers.setdefault(setting, {})[kind] = rows
             judged = [judge(text, row).label for text, row in zip(texts, rows, strict=True)]
@@ -95,10 +97,13 @@ def _good(kind: str, labels: Sequence[str]) -> np.ndarray:
 
 def _print(verdicts: Table, margins: Mapping[str, Sequence[float]]) -> None:
     print("| setting |", " | ".join(OUTCOMES.values()), "| degenerate |\n|---|---|---|---|---|")
-    for setting, kinds in verdicts.items():
-        cells = []
-        for kind, labels in kinds.items():
-            good, bare = _good(kind, labels), _good(kind, verdicts["bare"][kind])
+    for setting in (*SETTINGS, LABELS):
+        cells, kinds = [], verdicts[setting]
+        for kind in OUTCOMES:
+            if kind not in kinds:
+                cells.append("")
+                continue
+            good, bare = _good(kind, kinds[kind]), _good(kind, verdicts["bare"][kind])
             change = mean_with_interval(100 * (good - bare))
             cells.append(f"{good.mean():.0%}, {change.value:+.1f} [{change.low:+.1f}, {change.high:+.1f}]")
         broken = np.mean([label == "degenerate" for labels in kinds.values() for label in labels])

@@ -140,11 +140,7 @@ def _safety(lm: LanguageModel, read: _Read, refusal: SteeringVector, progress: b
     span = _first_layers(read.layers, round(ANSWER_PUSH_DEPTH * lm.n_layers))
     answers = SteeringVector(answer_directions(lm, harmful, span), span, span, origin=refusal.origin)
     own, short = Push(refusal, tokens="answer"), Push(answers, tokens=ANSWER_PUSH_TOKENS)
-    candidates = {
-        "refused - complied prompts": (own,),
-        "refusals - openings": (short,),
-        "both, halved": (replace(own, strength=0.5), replace(short, strength=0.5)),
-    }
+    candidates = {"refused - complied prompts": (own,), "refusals - openings": (short,)}
     seen = read.prompts.harmful & (read.harm > read.gate.safety_above)
     answered = seen & (read.states.refusal < 0).numpy()
     ordinary = [pair.positive[:-1] for pair in ContrastSet.builtin("helpfulness").split()[0].spread(ORDINARY_PROMPTS)]
@@ -157,8 +153,8 @@ def _safety(lm: LanguageModel, read: _Read, refusal: SteeringVector, progress: b
 
 def _helpfulness(lm: LanguageModel, read: _Read, refusal: SteeringVector, quick: bool, progress: bool) -> Slider:
     """Less refusal before the answer begins, more engagement as it unfolds, each behind its gate, with the dose."""
-    pairs = ContrastSet.builtin("helpfulness")
-    taught = pairs.spread(len(pairs) // 2) if quick else pairs
+    taught, _ = ContrastSet.builtin("helpfulness").split()
+    taught = taught.spread(len(taught) // 2) if quick else taught
     answers = extract(lm, taught, layers=read.layers, progress=progress)
     assert answers.origin is not None
     harmless = read.places(~read.prompts.harmful)
@@ -175,7 +171,7 @@ def _helpfulness(lm: LanguageModel, read: _Read, refusal: SteeringVector, quick:
     acts = ~read.prompts.harmful & (read.harm < read.gate.helpfulness_below)
     refused = acts & (read.states.refusal > 0).numpy()
     look_alikes = read.spread(refused, DOSE_PROMPTS, acts)
-    dose = answering_dose(lm, Slider((lowering, engaging)), look_alikes, pairs.split()[0].spread(ENGAGED_PAIRS))
+    dose = answering_dose(lm, Slider((lowering, engaging)), look_alikes, taught.spread(ENGAGED_PAIRS))
     gated = replace(lowering, gate=read.gate.harmless), replace(engaging, gate=read.gate.not_harmful)
     return Slider(gated, (-1.0, 1.0), dose=dose, recognition=read.gate.recognition)
 

@@ -113,10 +113,11 @@ def pair_folder(lm: LanguageModel, **taught: Unpack[Teaching]) -> Path:
 
 def _given(taught: Teaching) -> dict[str, object]:
     """What was taught indeed, prompts as chats."""
-    own: dict[str, object] = {name: value for name, value in taught.items() if value not in (None, False, (), [])}
-    for name in ("harmful", "harmless"):
-        if name in own:
-            own[name] = [as_chat(prompt) for prompt in taught[name]]
+    shares = {name: taught.get(name) for name in ("false_alarms", "missed")}
+    own: dict[str, object] = {name: value for name, value in shares.items() if value is not None}
+    own |= {"quick": True} if taught.get("quick") else {}
+    prompts = {"harmful": taught.get("harmful", ()), "harmless": taught.get("harmless", ())}
+    own |= {name: [as_chat(prompt) for prompt in given] for name, given in prompts.items() if given}
     return own
 
 

@@ -13,8 +13,9 @@ from steering.vectors.provenance import Recognition
 
 READ_DEPTHS = (0.46, 0.62)
 """Depths between which the layer is looked for that the probe reads, and at which the pushes begin."""
-AUROC_TOLERANCE = 0.01
-"""The first layer whose cross-validated AUROC is that near the best one's is taken."""
+AUROC_TOLERANCE = 0.023
+"""The first layer whose cross-validated AUROC is that near the best one's is taken: pushes turn more the earlier they
+begin."""
 FALSE_ALARMS = 0.1
 """Share of harmless prompts on which safety may act, unless the user says."""
 LEFT_ALONE = 0.3

@@ -71,16 +71,16 @@ def _dose(outcome: str, prompts: int, effects: np.ndarray) -> Dose:
     strengths = [0.0, *STRENGTHS]
     rising = isotonic_regression(effects).x
     rising = np.clip(rising - rising[0], 0.0, None)
-    inner = [_strength_for(value * rising[-1], rising, strengths) for value in VALUES[:-1]]
+    inner: list[float] = list(VALUES[:-1])
+    if rising[-1] > 0:
+        inner = [_strength_for(value * rising[-1], rising, strengths) for value in VALUES[:-1]]
     known = (0.0, *inner, 1.0)
     found = tuple(float(effect) for effect in np.interp(known, strengths, effects - effects[0]))
     return Dose(outcome=outcome, prompts=prompts, values=(0.0, *VALUES), strengths=known, effects=found)
 
 
 def _strength_for(effect: float, rising: np.ndarray, strengths: Sequence[float]) -> float:
-    """The least strength with such an effect, between the measured ones; proportional where nothing rises."""
-    if rising[-1] <= 0:
-        return effect
+    """The least of the measured strengths, or of those between, with such an effect; else the largest."""
     tilted = rising + 1e-9 * np.arange(len(rising))  # on a plateau the first strength is taken
     return float(np.interp(effect, tilted, strengths))
 

@@ -102,7 +102,8 @@ def choose_push(
             f"Every push tried breaks the answers of {lm.identity.name!r}; make a plain vector instead."
         )
     most = max(trial.refused for trial in whole)
-    best = min((trial for trial in whole if trial.refused >= most - ENOUGH), key=lambda trial: trial.kl)
+    nearly = [trial for trial in whole if trial.refused > max(0.0, most - ENOUGH - 1e-9)] or whole
+    best = min(nearly, key=lambda trial: trial.kl)
     trials = [trial.model_copy(update={"chosen": trial is best}) for trial in trials]
     taken = Slider(candidates[best.push]).scaled(best.strength)
     return ChosenPushes(taken.pushes, tuple(trials))

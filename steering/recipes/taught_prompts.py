@@ -55,7 +55,9 @@ class TaughtPrompts:
         `quick` takes every other pair of the built-in ones. Raises SteeringError for prompts of the user's that teach
         nothing.
         """
-        own = [(as_chat(one), True) for one in harmful] + [(as_chat(one), False) for one in harmless]
+        own = list(
+            dict.fromkeys([(as_chat(one), True) for one in harmful] + [(as_chat(one), False) for one in harmless])
+        )
         _check_own(own)
         rows: list[tuple[Chat, bool, int]] = []
         sources = []
@@ -125,8 +127,8 @@ def _check_own(own: Sequence[tuple[Chat, bool]]) -> None:
     if both := sides["harmful"] & sides["harmless"]:
         text = sorted(chat[-1].content for chat in both)[0]
         raise SteeringError(
-            f"The prompt {text!r} stands among the harmful and among the harmless ones, as do {len(both) - 1} more; "
-            "take each out on one side."
+            f"Expected prompts that are harmful or harmless, found {len(both)} that stand on both sides, "
+            f"such as {text!r}; take each out on one side."
         )
     for chat, _ in own:
         if chat[-1].role != "user" or not chat[-1].content.strip():

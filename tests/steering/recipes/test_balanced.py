@@ -17,7 +17,6 @@ from steering.recipes.prompt_probe import probed_tokens
 from steering.scoring.next_token import next_token_log_probabilities
 from tests.helpers.tiny import tiny_lm
 
-
 WHOLE = ContrastSet.builtin
 
 
@@ -25,10 +24,9 @@ WHOLE = ContrastSet.builtin
 def small_sets() -> Iterator[pytest.MonkeyPatch]:
     """A few pairs of each built-in set: tiny models learn nothing from more."""
     patch = pytest.MonkeyPatch()
-    whole = WHOLE
 
     def some(name: str) -> ContrastSet:
-        every = whole(name)
+        every = WHOLE(name)
         return replace(every, pairs=every.pairs[::16], lines=every.lines[::16])
 
     patch.setattr(ContrastSet, "builtin", staticmethod(some))

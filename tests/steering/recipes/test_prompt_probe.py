@@ -75,7 +75,7 @@ def test_both_sides_weigh_the_same_however_many_there_are() -> None:
     probe = fit_prompt_probe(states, positive, range(4000))
     even, theirs = logistic(4000, seed=1)
     likely = 1 / (1 + np.exp(-probe.scores(even)))
-    assert likely.mean() == pytest.approx(theirs.mean(), abs=0.03)  # 0.27 if all rows weighed the same
+    assert likely.mean() == pytest.approx(theirs.mean(), abs=0.03)
 
 
 def test_a_weight_of_two_is_a_prompt_given_twice() -> None:

@@ -111,7 +111,7 @@ def test_the_users_own_come_last_as_they_are_each_a_pair_of_its_own() -> None:
         (HARMFUL, [], "at least 10 different harmless prompts of your own, found 0; give both kinds"),
         ([], HARMLESS, "at least 10 different harmful prompts of your own, found 0"),
         (HARMFUL[:5] * 4, HARMLESS, "different harmful prompts of your own, found 5"),
-        (HARMFUL, [*HARMLESS, HARMFUL[3], HARMFUL[2]], r"'Poison well 2\.' stands among the harmful and among"),
+        (HARMFUL, [*HARMLESS, HARMFUL[3], HARMFUL[2]], r"found 2 that stand on both sides, such as 'Poison well 2\.'"),
         ([*HARMFUL, " \n"], HARMLESS, r"prompts that end with the user's words, found ' \\n'"),
         (
             HARMFUL,
