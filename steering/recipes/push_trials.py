@@ -2,8 +2,8 @@
 
 No push works on every model. One that refuses many requests has the state of refusing; what its refused prompts have
 beyond its answered ones turns its answers. One that refuses hardly any has no such prompts, and is moved by what short
-refusals have beyond compliant openings. So both are tried, and of those that turn most answers and keep them whole the
-gentlest is taken.
+refusals have beyond compliant openings. So both are tried, and what turns most answers and keeps them whole is taken,
+the gentlest of several.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,8 +45,6 @@ ANSWER_TOKENS = 24
 """Length of a trial's answers: enough for a refusal, or to see a loop."""
 MAX_DEGENERATE = 0.05
 """Share of a trial's answers that may repeat themselves or be empty."""
-ENOUGH = 0.05
-"""Of those that refuse nearly as many as the best, so much less at most, the gentlest on ordinary prompts is taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +99,7 @@ def choose_push(
         raise SteeringError(
             f"Every push tried breaks the answers of {lm.identity.name!r}; make a plain vector instead."
         )
-    most = max(trial.refused for trial in whole)
-    nearly = [trial for trial in whole if trial.refused > max(0.0, most - ENOUGH - 1e-9)] or whole
-    best = min(nearly, key=lambda trial: trial.kl)
+    best = max(whole, key=lambda trial: (trial.refused, -trial.kl))
     trials = [trial.model_copy(update={"chosen": trial is best}) for trial in trials]
     taken = Slider(candidates[best.push]).scaled(best.strength)
     return ChosenPushes(taken.pushes, tuple(trials))

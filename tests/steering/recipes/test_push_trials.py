@@ -68,14 +68,8 @@ def test_of_equals_the_gentlest_is_taken_with_all_its_pushes(
     assert [push.tokens for push in chosen.pushes] == ["answer:4", "all"]
 
 
-def test_a_little_refusing_is_given_up_for_a_gentler_push(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push_trials, "ENOUGH", 0.12)
+def test_what_refuses_most_is_taken_however_strong(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, {"first": [(0, 0), (9, 0), (10, 0), (10, 0), (11, 0)], "second": [(0, 0)] * 5})
-    chosen = choose_push(lm, CANDIDATES, HARMFUL, ORDINARY, progress=False)
-    assert [push.strength for push in chosen.pushes] == [0.25]
-    near = [one for one in chosen.trials if one.refused >= 0.43]
-    assert [one.kl for one in near if one.chosen] == [min(one.kl for one in near)]
-    monkeypatch.setattr(push_trials, "ENOUGH", 0.0)
     assert choose_push(lm, CANDIDATES, HARMFUL, ORDINARY, progress=False).pushes[0].strength == 0.7
 
 
