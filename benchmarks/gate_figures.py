@@ -93,6 +93,7 @@ def _without_short(lm: LanguageModel, prompts: TaughtPrompts, states: PromptStat
         harmful=prompts.harmful[kept],
         pairs=tuple(np.array(prompts.pairs)[kept].tolist()),
         own=prompts.own[kept],
+        weights=prompts.weights[kept],
     )
     read = PromptStates(states.probed[:, places], states.last[places], states.refusal[places])
     return fit_harm_gate(lm, fewer, read, layers)

@@ -11,11 +11,10 @@ from steering.recipes.prompt_probe import PromptProbe, fit_prompt_probe, probed_
 from steering.recipes.taught_prompts import Flags, PromptStates, TaughtPrompts
 from steering.vectors.provenance import Recognition
 
-READ_DEPTHS = (0.46, 0.62)
-"""Depths between which the layer is looked for that the probe reads, and at which the pushes begin."""
-AUROC_TOLERANCE = 0.023
-"""The first layer whose cross-validated AUROC is that near the best one's is taken: pushes turn more the earlier they
-begin."""
+READ_DEPTHS = (0.47, 0.58)
+"""Depths of the two blocks that the probe may read, and at which the pushes begin."""
+AUROC_TOLERANCE = 0.025
+"""The later one is taken only if its cross-validated AUROC is so much better: early pushes turn more answers."""
 FALSE_ALARMS = 0.1
 """Share of harmless prompts on which safety may act, unless the user says."""
 LEFT_ALONE = 0.3
@@ -54,8 +53,7 @@ class HarmGate:
 
 def reading_layers(lm: LanguageModel) -> list[int]:
     """Layers that a gate may read."""
-    first, stop = (round(depth * lm.n_layers) for depth in READ_DEPTHS)
-    return list(range(first, max(first + 1, stop)))
+    return sorted({round(depth * lm.n_layers) for depth in READ_DEPTHS})
 
 
 def fit_harm_gate(
@@ -94,7 +92,7 @@ def fit_harm_gate(
 
 
 def _fit(prompts: TaughtPrompts, states: PromptStates, row: int, used: Flags, own_weight: float = 1.0) -> PromptProbe:
-    weights = np.where(prompts.own, own_weight, 1.0)[used]
+    weights = np.where(prompts.own, own_weight, prompts.weights)[used]
     pairs = np.array(prompts.pairs)[used].tolist()
     return fit_prompt_probe(states.probed[:, torch.from_numpy(used), row], prompts.harmful[used], pairs, weights)
 

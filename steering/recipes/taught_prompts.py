@@ -24,13 +24,16 @@ from steering.recipes.prompt_probe import probed_tokens
 from steering.scoring.next_token import refusal_log_odds, refusal_tokens
 from steering.vectors.provenance import Source
 
-INTENT_SETS = ("safety", "look-alikes", "short-plain")
+SHORT_SET = "short-plain"
+INTENT_SETS = ("safety", "look-alikes", SHORT_SET)
 """Pairs of harmful and harmless prompts."""
+SHORT_WEIGHT = 0.5
+"""What a short line counts against another prompt: at a whole, long harmful prompts are seen less."""
 LOOK_ALIKE_SET = "over-refusal"
 """Look-alikes whose prompts are further harmless ones."""
 END_MARKS = " .?!"
-"""Taken off both sides of every other pair: nearly all built-in prompts end with a mark, and a probe taught by them
-alone can take a missing one for a harmful wish."""
+"""Taken off both sides of every other pair, but for short lines, of which a third has none: nearly all other built-in
+prompts end with a mark, and a probe taught by them alone can take a missing one for a harmful wish."""
 LEAST_OWN = 10
 """Prompts of a kind that the user has to give, if any: fewer say nothing about a threshold."""
 Flags: TypeAlias = NDArray[np.bool_]
@@ -46,6 +49,8 @@ class TaughtPrompts:
     """Number of the pair that a prompt belongs to."""
     own: Flags
     """Which are the user's."""
+    weights: NDArray[np.float64]
+    """What each counts in the teaching of a probe."""
     sources: tuple[Source, ...]
 
     @staticmethod
@@ -60,7 +65,8 @@ class TaughtPrompts:
         )
         _check_own(own)
         rows: list[tuple[Chat, bool, int]] = []
-        sources = []
+        sources: list[Source] = []
+        weights: list[float] = []
         for name in (*INTENT_SETS, LOOK_ALIKE_SET):
             whole = ContrastSet.builtin(name)
             used = whole.split()[0]
@@ -73,12 +79,15 @@ class TaughtPrompts:
                 sides = (
                     [(pair.positive[:-1], False)] if is_answered else [(pair.positive, True), (pair.negative, False)]
                 )
-                rows += [(without_end_mark(chat) if number % 2 else chat, wish, number) for chat, wish in sides]
+                bare = number % 2 and name != SHORT_SET
+                rows += [(without_end_mark(chat) if bare else chat, wish, number) for chat, wish in sides]
+                weights += [SHORT_WEIGHT if name == SHORT_SET else 1.0] * len(sides)
         first = rows[-1][2] + 1
         rows += [(chat, wish, first + number) for number, (chat, wish) in enumerate(own)]
         chats, wishes, pairs = zip(*rows, strict=True)
         is_own = np.arange(len(rows)) >= len(rows) - len(own)
-        return TaughtPrompts(chats, np.array(wishes), pairs, is_own, tuple(sources))
+        weighed = np.array(weights + [1.0] * len(own))
+        return TaughtPrompts(chats, np.array(wishes), pairs, is_own, weighed, tuple(sources))
 
 
 @dataclass(frozen=True, eq=False)

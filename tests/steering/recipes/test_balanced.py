@@ -102,11 +102,9 @@ def test_safety_is_the_push_that_was_taken_and_helpfulness_lowers_and_engages(
 ) -> None:
     safety, helpfulness = balanced[1].values()
     (taken,) = (trial for trial in safety.trials if trial.chosen)
-    assert len({trial.push for trial in safety.trials}) == 3
-    factor = 0.5 if taken.push == "both, halved" else 1.0
-    assert [push.strength for push in safety.pushes] == [factor * taken.strength] * len(safety.pushes)
+    assert len({trial.push for trial in safety.trials}) == 2
+    assert [push.strength for push in safety.pushes] == [taken.strength]
     assert {push.tokens for push in safety.pushes} <= {"answer", ANSWER_PUSH_TOKENS}
-    assert len({id(push.gate) for push in safety.pushes}) <= 2
     assert [push.intervention for push in helpfulness.pushes] == ["lower_projection", "add"]
     assert [push.tokens for push in helpfulness.pushes] == ["last_prompt_token", "generated"]
     assert (safety.range, helpfulness.range) == ((0.0, 1.0), (-1.0, 1.0))

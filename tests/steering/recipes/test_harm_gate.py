@@ -17,7 +17,7 @@ D_MODEL = 8
 BUILTIN, OWN = 400, 160
 
 
-def planted(layer: int = 11, own: int = 0, strength: float = 2.0, seed: int = 0) -> tuple[TaughtPrompts, PromptStates]:
+def planted(layer: int = 12, own: int = 0, strength: float = 2.0, seed: int = 0) -> tuple[TaughtPrompts, PromptStates]:
     """Built-in prompts whose wish stands along axis 0 at one layer and above; the user's: along axis 1, and all look
     harmless along axis 0.
     """
@@ -34,7 +34,7 @@ def planted(layer: int = 11, own: int = 0, strength: float = 2.0, seed: int = 0)
         probed[:, mine, row, 1] += wish[mine]
         probed[:, mine, row, 0] -= strength / 2
     chats = tuple(as_chat(f"Prompt {number}") for number in range(count))
-    prompts = TaughtPrompts(chats, harmful, tuple(pairs.tolist()), is_own, ())
+    prompts = TaughtPrompts(chats, harmful, tuple(pairs.tolist()), is_own, np.ones(count), ())
     return prompts, PromptStates(probed, probed[-1], torch.zeros(count))
 
 
@@ -44,14 +44,14 @@ def opened(gate: HarmGate, states: PromptStates, which: str) -> np.ndarray:
 
 
 def test_layers_that_may_be_read_lie_in_the_middle() -> None:
-    assert reading_layers(LM) == [9, 10, 11]
+    assert reading_layers(LM) == [9, 12]
     for n_layers in range(2, 81):
         layers = reading_layers(SimpleNamespace(n_layers=n_layers))  # type: ignore[arg-type]
         assert layers
         assert 0 <= layers[0] <= layers[-1] < n_layers
 
 
-@pytest.mark.parametrize("layer", [9, 10, 11])
+@pytest.mark.parametrize("layer", [9, 12])
 def test_the_first_layer_where_the_wish_stands_is_read(layer: int) -> None:
     gate = fit_harm_gate(LM, *planted(layer), LAYERS)
     assert gate.layer == layer
