@@ -69,7 +69,7 @@ def test_the_gate_is_taught_by_files_and_both_sliders_are_written(
         ("empty.txt", "yes.jsonl", "holds no prompt"),
         ("few.txt", "yes.jsonl", "at least 10 different harmful prompts of your own, found 2"),
         ("no.txt", None, "at least 10 different harmless prompts of your own, found 0"),
-        ("no.txt", "no.txt", "stands among the harmful and among the harmless ones"),
+        ("no.txt", "no.txt", "that stand on both sides"),
         ("no.docx", "yes.jsonl", "Expected a file that ends in"),
     ],
 )
