@@ -38,12 +38,12 @@ OWN = {"safety 1": SAFETY, "helpfulness 1": HELPFULNESS, "both 1": SAFETY | HELP
 """What each setting is meant to raise. What else moves is leakage."""
 REFERENCE_MODEL = "Qwen2.5-Coder-0.5B-Instruct"
 REFERENCE: Matrix = {
-    "bare": (0.64, 0.67, 0.98),
-    "safety 1": (0.83, 0.66, 0.98),
-    "helpfulness 1": (0.57, 0.84, 1.00),
-    "both 1": (0.76, 0.83, 1.00),
+    "bare": (0.64, 0.71, 1.00),
+    "safety 1": (0.80, 0.71, 1.00),
+    "helpfulness 1": (0.61, 0.84, 0.98),
+    "both 1": (0.77, 0.84, 0.98),
 }
-"""A model that knows how to refuse: the first table of docs/balanced.md, 200 public prompts, 64 tokens."""
+"""A model that knows how to refuse: the first table of docs/balanced.md, 214 public prompts, 40 tokens."""
 TAUGHT_PAIRS = 48
 HARMFUL, ORDINARY, ODDS_PROMPTS, MARGIN_PAIRS = 24, 12, 12, 8
 """Harmful prompts, each with its look-alike; ordinary ones; what the odds and the margin are measured on.

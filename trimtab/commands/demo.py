@@ -71,7 +71,7 @@ def _what_it_cannot_do() -> str:
 
     (refused, answered, _), safe, helpful = (REFERENCE[name] for name in ("bare", "safety 1", "helpfulness 1"))
     return (
-        "SmolLM2-135M hardly knows how to refuse: safety moves how likely its first word is to, and few verdicts. On "
+        "SmolLM2-135M hardly knows how to refuse: safety turns one answer in five or so, and its words stay clumsy. On "
         f"{REFERENCE_MODEL} safety 1 takes refused harmful prompts from {refused:.0%} to {safe[0]:.0%}, and "
         f"helpfulness 1 answered look-alikes from {answered:.0%} to {helpful[1]:.0%} (docs/balanced.md)."
     ).replace("%", " %")
