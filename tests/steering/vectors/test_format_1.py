@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from steering import LanguageModel, Slider, Sliders, SteeringError, SteeringVector
 from tests.helpers.forward_passes import IDS, logits
-from tests.helpers.paths import ROOT
 
 FILES = Path(__file__).parent / "format_1"
 EXPECTED = load_file(FILES / "expected.safetensors")
@@ -63,7 +62,7 @@ def test_what_it_was_made_of_is_under_its_new_names() -> None:
 @pytest.mark.real
 def test_the_shipped_sliders_write_the_same_answers(smollm2: LanguageModel) -> None:
     recorded = json.loads((FILES / "shipped.json").read_text())
-    sliders = Sliders.from_pretrained(ROOT / "vectors" / "smollm2-135m-instruct", smollm2)
+    sliders = Sliders.from_pretrained(FILES / "shipped", smollm2)
     with sliders.attach(smollm2) as dial:
         for setting, answers in recorded["answers"].items():
             safety, helpfulness = json.loads(f"[{setting[1:-1]}]")
