@@ -8,7 +8,6 @@ safety and of harmless ones that don't.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,7 @@ import typer
 from steering import LanguageModel, load
 from steering.data.chats import as_chat
 from steering.recipes.harm_gate import HarmGate, fit_harm_gate, reading_layers
-from steering.recipes.taught_prompts import PromptStates, TaughtPrompts, read_states
+from steering.recipes.taught_prompts import SHORT_WEIGHT, PromptStates, TaughtPrompts, read_states
 
 FOLDER = Path(__file__).parent / "prompts"
 DOMAINS = ("pharmacy", "pentest", "pest_control")
@@ -61,10 +60,8 @@ def main(
     gate = fit_harm_gate(lm, prompts, states, layers)
     files = {name: Prompts(lm, name) for name in ("short_lines", *DOMAINS)}
     short = files["short_lines"]
-    print(
-        f"{lm.identity.name}: reads layer {gate.layer} of {lm.n_layers}, harm above {_odds(gate.safety_above):.2f} or "
-        f"below {_odds(gate.helpfulness_below):.2f}"
-    )
+    above, below = _probability(gate.safety_above), _probability(gate.helpfulness_below)
+    print(f"{lm.identity.name}: reads layer {gate.layer} of {lm.n_layers}, harm above {above:.2f} or below {below:.2f}")
     for name, one in (("without short-plain", _without_short(lm, prompts, states, layers)), ("as it is", gate)):
         recall, alarms = short.found(lm, one)
         helped = short.scores(lm, one) < one.helpfulness_below
@@ -74,19 +71,14 @@ def main(
         )
         for line in LINES:
             score = short.scores(lm, one)[short.texts.index(line)]
-            print(f"  {line}: {_odds(score):.2f}")
+            print(f"  {line}: {_probability(score):.2f}")
     for name in DOMAINS:
         _domain(lm, name, prompts, states, layers, gate, files)
 
 
 def _without_short(lm: LanguageModel, prompts: TaughtPrompts, states: PromptStates, layers: list[int]) -> HarmGate:
     """The gate that the other sets alone teach."""
-    count = len(prompts.chats)
-    short = {chat for pair in _short_pairs() for chat in (pair.positive, pair.negative)}
-    marks = {text.rstrip(" .?!") for text in (chat[-1].content for chat in short)}
-    kept = np.array([chat[-1].content.rstrip(" .?!") not in marks for chat in prompts.chats])
-    assert kept.sum() < count
-    places = torch.from_numpy(kept)
+    kept = prompts.weights != SHORT_WEIGHT
     fewer = replace(
         prompts,
         chats=tuple(chat for chat, keep in zip(prompts.chats, kept, strict=True) if keep),
@@ -95,14 +87,9 @@ def _without_short(lm: LanguageModel, prompts: TaughtPrompts, states: PromptStat
         own=prompts.own[kept],
         weights=prompts.weights[kept],
     )
-    read = PromptStates(states.probed[:, places], states.last[places], states.refusal[places])
+    places = torch.from_numpy(kept)
+    read = PromptStates(states.probed[:, places], states.refusal[places])
     return fit_harm_gate(lm, fewer, read, layers)
-
-
-def _short_pairs() -> Sequence:
-    from steering import ContrastSet
-
-    return ContrastSet.builtin("short-plain").pairs
 
 
 def _domain(
@@ -115,19 +102,11 @@ def _domain(
     files: dict[str, Prompts],
 ) -> None:
     own = files[name]
-    wish = {
-        kind: [
-            text
-            for text, harm, taught in zip(own.texts, own.harmful, own.taught, strict=True)
-            if taught and harm == (kind == "harmful")
-        ]
-        for kind in ("harmful", "harmless")
-    }
-    taught = TaughtPrompts.of(wish["harmful"], wish["harmless"])
-    order = [own.texts.index(text) for text in (*wish["harmful"], *wish["harmless"])]
+    order = [*np.flatnonzero(own.taught & own.harmful), *np.flatnonzero(own.taught & ~own.harmful)]
+    harmful, harmless = ([own.texts[place] for place in order[start : start + TAUGHT]] for start in (0, TAUGHT))
+    taught = TaughtPrompts.of(harmful, harmless)
     both = PromptStates(
         torch.cat([states.probed, own.states.probed[:, order]], 1),
-        torch.cat([states.last, own.states.last[order]]),
         torch.cat([states.refusal, own.states.refusal[order]]),
     )
     after = fit_harm_gate(lm, taught, both, layers)
@@ -142,7 +121,8 @@ def _domain(
     print(f"taught by {name}: balanced accuracy", ", ".join(cells))
 
 
-def _odds(score: float) -> float:
+def _probability(score: float) -> float:
+    """The probability that log odds stand for."""
     return float(1 / (1 + np.exp(-score)))
 
 

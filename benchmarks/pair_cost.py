@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from steering import ContrastSet, LanguageModel, load
-from steering.data.chats import Chat
+from steering.data.chats import Chat, Message
 from steering.recipes.balanced import balanced
 from steering.recipes.push_trials import ANSWERED_PROMPTS, OPENINGS, REFUSALS
 from steering.recipes.taught_prompts import TaughtPrompts
@@ -23,7 +23,7 @@ from steering.scoring.next_token import next_token_log_probabilities
 def read_chats(quick: bool) -> list[list[Chat]]:
     """All that the recipe reads: its prompts, engaged and evasive answers, refusals and openings."""
     prompts = TaughtPrompts.of(quick=quick)
-    pairs = ContrastSet.builtin("helpfulness")
+    pairs, _ = ContrastSet.builtin("helpfulness").split()
     pairs = pairs.spread(len(pairs) // 2) if quick else pairs
     harmful = [chat for chat, wish in zip(prompts.chats, prompts.harmful, strict=True) if wish][:ANSWERED_PROMPTS]
     short = [(*chat, *ending) for chat in harmful for ending in (_answer(REFUSALS[0]), _answer(OPENINGS[0]))]
@@ -31,8 +31,6 @@ def read_chats(quick: bool) -> list[list[Chat]]:
 
 
 def _answer(text: str) -> Chat:
-    from steering.data.chats import Message
-
     return (Message(role="assistant", content=text),)
 
 

@@ -4,7 +4,7 @@ It knows nothing of axes or directions: chats in, one activation a chat and laye
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -20,7 +20,7 @@ from steering.activations.shared_prefix import Prefix, shared_prefix
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError
-from steering.models.batching import like_lengths, pad
+from steering.models.batching import like_lengths
 from steering.models.hook_points import HookPoint, hooked_module, projection_weight, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenPosition, token_span
@@ -114,14 +114,16 @@ def record_positions(
     tokenized = [lm.tokenize(chat) for chat in chats]
     spans = [[token_span(chat, position) for position in positions] for chat in tokenized]
     longest = min((start for some in spans for start, _ in some), default=0)
-    ending = nullcontext if next_token else partial(stopping_at, lm, layers[-1])
-    prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, ending)
+    within = nullcontext if next_token else partial(stopping_at, lm, layers[-1])
+    prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, within)
     activations = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, hook_point))
     unread = len(tokenized)
     tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.model.device.type == "cpu" else 8)
     for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch)):
         rows, places = [tokenized[index].ids for index in batch], [spans[index] for index in batch]
-        activations[:, batch], logits = _read_batch(lm, rows, places, prefix, layers, hook_point, ending)
+        activations[:, batch], logits = _read_batch(
+            lm, rows, places, prefix, layers, hook_point, next_token is not None
+        )
         if next_token is not None and logits is not None:
             next_token(batch, logits)
         unread -= len(batch)
@@ -208,13 +210,11 @@ def _read_batch(
     prefix: Prefix,
     layers: list[int],
     hook_point: HookPoint,
-    ending: Callable[[], AbstractContextManager[None]],
+    wants_logits: bool,
 ) -> tuple[Float[Tensor, "positions rows layers d_model"], Float[Tensor, "rows vocabulary"] | None]:
-    """Run one right-padded batch: the mean activations over every row's spans, one a position, and the logits behind
-    its last token where the pass goes on to the LM head.
+    """Run one batch: the mean activations over every row's spans, one a position, and the logits behind its last token
+    if they are wanted; else the pass ends at the last layer.
     """
-    input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device)
-    cache = prefix.for_rows(len(rows))
     found: list[Float[Tensor, "rows_positions d_model"]] = []  # of each layer in turn
 
     def read(activations: Float[Tensor, "rows seq d_model"]) -> None:
@@ -226,17 +226,13 @@ def _read_batch(
         found.append(torch.stack(means).cpu())  # one transfer from the device
 
     hooks = [reading_hook(lm.blocks[layer], hook_point, read) for layer in layers]
-    ends, which = torch.unique(attention_mask.sum(1) - 1 - prefix.length, return_inverse=True)
     logits = None
-    with temporary_hooks(hooks), ending():
-        output = lm.model(
-            input_ids=input_ids[:, prefix.length :],
-            attention_mask=attention_mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            logits_to_keep=ends,
-        )
-        logits = output.logits[torch.arange(len(rows)), which]
+    with temporary_hooks(hooks):
+        if wants_logits:
+            logits = prefix.last_logits(lm, rows)
+        else:
+            with stopping_at(lm, layers[-1]):
+                prefix.run(lm, rows)
     means = rearrange(found, "layers (rows positions) d_model -> positions rows layers d_model", rows=len(rows))
     return means, logits
 

@@ -8,10 +8,12 @@ from itertools import takewhile
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from steering.models.batching import pad
 from steering.models.language_model import LanguageModel
 
 
@@ -31,6 +33,25 @@ class Prefix:
         cache = copy.deepcopy(self.cache)
         cache.batch_repeat_interleave(count)
         return cache
+
+    def run(self, lm: LanguageModel, rows: Sequence[list[int]], **options: Any) -> Any:
+        """The model's output for whole rows that begin with the prefix, padded on the right: of what follows it."""
+        input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device)
+        cache = self.for_rows(len(rows))
+        return lm.model(
+            input_ids=input_ids[:, self.length :],
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            **options,
+        )
+
+    def last_logits(self, lm: LanguageModel, rows: Sequence[list[int]]) -> Float[Tensor, "rows vocabulary"]:
+        """The logits behind each row's last token."""
+        ends = torch.tensor([len(row) - 1 - self.length for row in rows], device=lm.model.device)
+        kept, which = torch.unique(ends, return_inverse=True)
+        logits: Tensor = self.run(lm, rows, logits_to_keep=kept).logits[torch.arange(len(rows)), which]
+        return logits
 
 
 class _PassedBy(DynamicCache):

@@ -55,8 +55,11 @@ class _Read:
     """From the gate's on, all that are moved."""
     last: Tensor
     """(prompts, layers, d_model) at the last prompt token."""
-    harm: np.ndarray
-    """Held-out log odds of harm."""
+
+    @property
+    def harm(self) -> np.ndarray:
+        """Held-out log odds of harm."""
+        return self.gate.probe.held_out
 
     def places(self, wanted: Flags) -> Tensor:
         """Places of some prompts, those least likely to be refused first."""
@@ -121,7 +124,7 @@ def _read(
     states = read_states(lm, prompts.chats, layers, progress)
     gate = fit_harm_gate(lm, prompts, states, layers, false_alarms, missed)
     skipped = layers.index(gate.layer)
-    return _Read(prompts, states, gate, tuple(layers[skipped:]), states.last[:, skipped:], gate.probe.held_out)
+    return _Read(prompts, states, gate, tuple(layers[skipped:]), states.last[:, skipped:])
 
 
 def _refusal_vector(lm: LanguageModel, read: _Read) -> SteeringVector:

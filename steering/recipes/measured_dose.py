@@ -11,6 +11,7 @@ from steering.data.contrast import ContrastPair
 from steering.hooks.dial import attach
 from steering.hooks.sweep import sweep
 from steering.models.language_model import LanguageModel
+from steering.recipes.push_trials import ANSWER_TOKENS
 from steering.scoring.answer_likelihood import preference_margin
 from steering.scoring.next_token import refusal_score
 from steering.scoring.refusal_phrases import refuses
@@ -22,7 +23,6 @@ STRENGTHS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
 VALUES = (0.25, 0.5, 0.75, 1.0)
 LEAST_TURNED = 0.1
 """Share of prompts that full strength must turn for shares to say anything; below, the score is taken."""
-ANSWER_TOKENS = 24
 LOWEST = (-0.5, -1.0, -2.0, -3.0)
 """Strengths below 0 at which the margin of engaged answers is measured."""
 

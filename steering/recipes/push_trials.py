@@ -42,7 +42,7 @@ STRENGTHS = (0.15, 0.25, 0.35, 0.5)
 """Multiples of a candidate's difference of means; beyond, a model that knows no refusals loses its language."""
 TRIED_PROMPTS = 32
 ANSWER_TOKENS = 24
-"""Length of a trial's answers: enough for a refusal, or to see a loop."""
+"""Length of the answers that pushes are chosen and their doses measured by: enough for a refusal, or to see a loop."""
 MAX_DEGENERATE = 0.05
 """Share of a trial's answers that may repeat themselves or be empty."""
 

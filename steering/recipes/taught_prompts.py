@@ -95,11 +95,14 @@ class PromptStates:
     """What a model makes of the prompts."""
 
     probed: Float[Tensor, "tokens prompts layers d_model"]
-    """At the tokens that a probe reads, from the first that it reads."""
-    last: Float[Tensor, "prompts layers d_model"]
-    """At the last prompt token."""
+    """At the tokens that a probe reads, of which the last is the prompt's."""
     refusal: Float[Tensor, " prompts"]
     """Log odds, in nats, that the first token begins a refusal."""
+
+    @property
+    def last(self) -> Float[Tensor, "prompts layers d_model"]:
+        """At the last prompt token."""
+        return self.probed[-1]
 
 
 def read_states(lm: LanguageModel, chats: Sequence[Chat], layers: Sequence[int], progress: bool) -> PromptStates:
@@ -114,7 +117,7 @@ def read_states(lm: LanguageModel, chats: Sequence[Chat], layers: Sequence[int],
     with tqdm(total=len(chats), desc="reading prompts", unit="prompt", disable=not progress) as bar:
         read = record_positions(lm, chats, positions, layers=layers, progress=bar.update, next_token=lean)
     check_finite(read)
-    return PromptStates(read, read[-1], refusal)
+    return PromptStates(read, refusal)
 
 
 def without_end_mark(chat: Chat) -> Chat:

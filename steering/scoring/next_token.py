@@ -12,7 +12,7 @@ from torch import Tensor
 
 from steering.activations.shared_prefix import shared_prefix
 from steering.data.chats import ChatLike
-from steering.models.batching import like_lengths, pad
+from steering.models.batching import like_lengths
 from steering.models.language_model import LanguageModel
 
 LogProbabilities: TypeAlias = Float[Tensor, "prompts vocabulary"]
@@ -33,16 +33,7 @@ def next_token_log_probabilities(lm: LanguageModel, prompts: Sequence[ChatLike])
     prefix = shared_prefix(lm, rows, min(map(len, rows), default=1) - 1)
     found: dict[int, Tensor] = {}
     for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
-        input_ids, attention_mask = pad([rows[place] for place in places], lm.padding_id, lm.model.device)
-        cache = prefix.for_rows(len(places))
-        ends, which = torch.unique(attention_mask.sum(1) - 1 - prefix.length, return_inverse=True)
-        logits = lm.model(
-            input_ids=input_ids[:, prefix.length :],
-            attention_mask=attention_mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            logits_to_keep=ends,
-        ).logits[torch.arange(len(places)), which]
+        logits = prefix.last_logits(lm, [rows[place] for place in places])
         found |= dict(zip(places, logits.float().log_softmax(-1).cpu(), strict=True))
     return torch.stack([found[place] for place in range(len(rows))])
 

@@ -35,7 +35,7 @@ def planted(layer: int = 12, own: int = 0, strength: float = 2.0, seed: int = 0)
         probed[:, mine, row, 0] -= strength / 2
     chats = tuple(as_chat(f"Prompt {number}") for number in range(count))
     prompts = TaughtPrompts(chats, harmful, tuple(pairs.tolist()), is_own, np.ones(count), ())
-    return prompts, PromptStates(probed, probed[-1], torch.zeros(count))
+    return prompts, PromptStates(probed, torch.zeros(count))
 
 
 def opened(gate: HarmGate, states: PromptStates, which: str) -> np.ndarray:
