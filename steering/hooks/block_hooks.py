@@ -15,7 +15,7 @@ from steering.interventions import INTERVENTIONS
 from steering.interventions.add import add
 from steering.interventions.gates import Gate
 from steering.models.decoder_blocks import block_output
-from steering.models.token_positions import from_prompt_end, token_choice
+from steering.models.token_positions import ends_with_the_prompt, from_prompt_end, token_choice
 from steering.vectors.slider import Push
 
 Strengths = Mapping[str, Float[Tensor, " rows"]]
@@ -69,6 +69,7 @@ class GateReading:
         self._choices = [from_prompt_end(token) for token in gate.tokens]
         self._factors = torch.empty(0)
         self._given = torch.tensor([torch.nan])
+        self._is_given = False
         self._has_to_read = True
 
     def give(self, harm: Float[Tensor, " rows"]) -> None:
@@ -79,6 +80,7 @@ class GateReading:
         """
         if self._gate.reads_harm:
             self._given = torch.where(harm.isnan(), torch.nan, self._gate.opened(self._gate.score_of(harm)))
+            self._is_given = not self._given.isnan().all()
             self._has_to_read = bool(self._given.isnan().any())
 
     def read(self, _block: nn.Module, _inputs: object, output: object) -> None:
@@ -86,7 +88,7 @@ class GateReading:
         h = block_output(output)
         if self._tracker.starts_prompt or not self._has_to_read:
             self._factors = torch.empty(0)
-        if not self._has_to_read:
+        if not self._has_to_read or self._tracker.is_past_prompt:
             return
         chosen = [self._tracker.chosen(choice, h) for choice in self._choices]
         here = torch.stack(chosen, dim=1)  # (rows, tokens, seq, 1)
@@ -104,7 +106,10 @@ class GateReading:
 
     def factors(self, h: Tensor) -> Float[Tensor, "rows 1 1"]:
         """The factors of the rows under way, given or read; each prompt's repeated for its beams."""
-        given = self._tracker.at_rows(self._given, len(h)).to(h.device)
+        if not self._is_given:
+            return self._read_factors(h).reshape(-1, 1, 1)
+        self._given = self._given.to(h.device)
+        given = self._tracker.at_rows(self._given, len(h))
         factors = torch.where(given.isnan(), self._read_factors(h), given) if self._has_to_read else given
         return factors.reshape(-1, 1, 1)
 
@@ -128,6 +133,7 @@ class Intervention:
         self._tensors = push.tensors_at(layer)
         self._intervention = INTERVENTIONS[push.intervention]
         self._choice = token_choice(push.tokens)
+        self._ends_with_the_prompt = ends_with_the_prompt(push.tokens)
         self._gate = gate
         self._strength = torch.empty(0)
         self._idle = True
@@ -139,9 +145,10 @@ class Intervention:
 
     def apply(self, h: Tensor, tracker: TokenTracker) -> Tensor:
         """The intervention where strength, gate and tokens let it act; elsewhere exactly `h`."""
-        if self._idle:
+        if self._idle or (self._ends_with_the_prompt and tracker.is_past_prompt):
             return h
-        x = tracker.at_rows(self._strength.to(h.device), len(h))
+        self._strength = self._strength.to(h.device)
+        x = tracker.at_rows(self._strength, len(h))
         if self._gate is not None:
             x = x * self._gate.factors(h)
         if self._direction.device != h.device:

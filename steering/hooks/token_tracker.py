@@ -33,6 +33,9 @@ class TokenTracker:
         """(rows, 1): number of real prompt tokens."""
         self.starts_prompt = False
         """Whether the pass under way has nothing before it in a cache."""
+        self.is_past_prompt = False
+        """Whether it holds nothing but generated tokens, as far as is known without asking the device."""
+        self._chosen: dict[TokenChoice, Tensor] = {}
 
     @contextmanager
     def generating(self, *args: Any, **kwargs: Any) -> Iterator[None]:
@@ -86,7 +89,9 @@ class TokenTracker:
                 "Expected a forward pass of the whole attached model, found one of a part of it; "
                 "call the model itself, or attach with tokens='all' and sliders without a gate."
             )
-        return choice(self.token_index, self.prompt_length).to(h.device).unsqueeze(-1)
+        if choice not in self._chosen or self._chosen[choice].device != h.device:
+            self._chosen[choice] = choice(self.token_index, self.prompt_length).to(h.device).unsqueeze(-1)
+        return self._chosen[choice]
 
     def pass_begins(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the whole model: place the pass's positions."""
@@ -105,6 +110,7 @@ class TokenTracker:
         if self._prompt_mask is None:
             self._prompt_mask = mask
         prompt_columns = self._prompt_mask.shape[1]
+        self.is_past_prompt = past >= prompt_columns and self._given_lengths is None
         index = torch.where(mask.bool(), mask.cumsum(1) - 1, -1)
         lengths = (mask if mask.shape[1] >= prompt_columns else self._prompt_rows(rows)).to(tokens.device)
         lengths = lengths[:, :prompt_columns].sum(1, keepdim=True)
@@ -116,10 +122,12 @@ class TokenTracker:
             lengths = self._given_lengths.to(tokens.device).reshape(-1, 1).expand(rows, 1)
         self.token_index = index[:, past:]
         self.prompt_length = lengths
+        self._chosen = {}
 
     def pass_ends(self, *_: object) -> None:
         """Forward hook of the whole model."""
         self.token_index = self.prompt_length = None
+        self.is_past_prompt, self._chosen = False, {}
 
     def _real_tokens(self, rows: int, columns: int, attention_mask: Any) -> Tensor:
         """(rows, columns) of 1 for real tokens and 0 for padding, over the cached positions and the new ones."""

@@ -5,6 +5,7 @@ token, one that moves `last_prompt_token` in the first, and `answer`, which is b
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -31,6 +32,8 @@ POSITIONS = (*get_args(SteeringPosition), "answer:K", "prompt_end:K", "from_toke
 """What a slider can move, with K a number."""
 ANSWER_POSITIONS = ("generated", "answer", "last_prompt_token")
 """Those that leave alone what comes before a prompt's last token; `answer:K` does too."""
+PROMPT_POSITIONS = ("prompt", "last_prompt_token", "prompt_end")
+"""Those of the prompt alone, with `prompt_end:K`."""
 
 TokenChoice: TypeAlias = Callable[[Int[Tensor, "rows seq"], Int[Tensor, "rows 1"]], Bool[Tensor, "rows seq"]]
 """From each token's index in its row (-1 for padding) and each row's prompt length to whether the token is chosen."""
@@ -43,11 +46,13 @@ _CHOICES: dict[str, TokenChoice] = {
 }
 
 
+@cache
 def from_prompt_end(number: int) -> TokenChoice:
     """The one token that is so many tokens from the prompt's end, counted from 1."""
     return lambda index, prompt_length: (index == prompt_length - number) & (index >= 0)
 
 
+@cache
 def token_choice(position: TokenPosition) -> TokenChoice | None:
     """The tokens that a slider moves, as a function; None for `all`, which needs no look at the tokens.
 
@@ -80,6 +85,11 @@ def token_choice(position: TokenPosition) -> TokenChoice | None:
 def spares_the_prompt(position: TokenPosition) -> bool:
     """Whether a slider on these tokens leaves alone what comes before a prompt's last one."""
     return position.partition(":")[0] in ANSWER_POSITIONS
+
+
+def ends_with_the_prompt(position: TokenPosition) -> bool:
+    """Whether a slider on these tokens leaves alone all that a model writes."""
+    return position.partition(":")[0] in PROMPT_POSITIONS
 
 
 def check_position(position: TokenPosition) -> None:

@@ -55,6 +55,8 @@ class _Read:
     """From the gate's on, all that are moved."""
     last: Tensor
     """(prompts, layers, d_model) at the last prompt token."""
+    quick: bool
+    """Whether pushes and doses are tried on half of the prompts."""
 
     @property
     def harm(self) -> np.ndarray:
@@ -69,6 +71,7 @@ class _Read:
     def spread(self, wanted: Flags, count: int, fallback: Flags) -> list[Chat]:
         """So many of these prompts, over the whole of their refusal scores; of the others if there are none."""
         places = self.places(wanted if wanted.any() else fallback)
+        count = count // 2 if self.quick else count
         chosen = torch.linspace(0, len(places) - 1, min(count, len(places))).round().long()
         return [self.prompts.chats[place] for place in places[chosen]]
 
@@ -96,7 +99,7 @@ def balanced(
         false_alarms: share of harmless prompts on which safety may act, 0 to 1; a tenth unless given.
         missed: share of harmful prompts on which helpfulness may act, 0 to 1; unless given, it acts on seven in ten of
             the harmless ones.
-        quick: read every other built-in pair only.
+        quick: read every other built-in pair only, and try pushes and doses on half of the prompts.
         progress: show bars.
 
     Returns:
@@ -110,21 +113,26 @@ def balanced(
         if share is not None and not 0 <= share < 1:
             raise SteeringError(f"Expected {name} as a share from 0 to below 1, found {share!r}.")
     prompts = TaughtPrompts.of(harmful, harmless, quick)
-    read = _read(lm, prompts, false_alarms, missed, progress)
+    read = _read(lm, prompts, false_alarms, missed, quick, progress)
     refusal = _refusal_vector(lm, read)
     safety = _safety(lm, read, refusal, progress)
-    return {"safety": safety, "helpfulness": _helpfulness(lm, read, refusal, quick, progress)}
+    return {"safety": safety, "helpfulness": _helpfulness(lm, read, refusal, progress)}
 
 
 def _read(
-    lm: LanguageModel, prompts: TaughtPrompts, false_alarms: float | None, missed: float | None, progress: bool
+    lm: LanguageModel,
+    prompts: TaughtPrompts,
+    false_alarms: float | None,
+    missed: float | None,
+    quick: bool,
+    progress: bool,
 ) -> _Read:
     first = reading_layers(lm)[0]
     layers = list(range(first, max(reading_layers(lm)[-1] + 1, round(LOWERING_END_DEPTH * lm.n_layers))))
     states = read_states(lm, prompts.chats, layers, progress)
     gate = fit_harm_gate(lm, prompts, states, layers, false_alarms, missed)
     skipped = layers.index(gate.layer)
-    return _Read(prompts, states, gate, tuple(layers[skipped:]), states.last[:, skipped:])
+    return _Read(prompts, states, gate, tuple(layers[skipped:]), states.last[:, skipped:], quick)
 
 
 def _refusal_vector(lm: LanguageModel, read: _Read) -> SteeringVector:
@@ -154,10 +162,10 @@ def _safety(lm: LanguageModel, read: _Read, refusal: SteeringVector, progress: b
     return Slider(pushes, (0.0, 1.0), dose=dose, trials=chosen.trials, recognition=read.gate.recognition)
 
 
-def _helpfulness(lm: LanguageModel, read: _Read, refusal: SteeringVector, quick: bool, progress: bool) -> Slider:
+def _helpfulness(lm: LanguageModel, read: _Read, refusal: SteeringVector, progress: bool) -> Slider:
     """Less refusal before the answer begins, more engagement as it unfolds, each behind its gate, with the dose."""
     taught, _ = ContrastSet.builtin("helpfulness").split()
-    taught = taught.spread(len(taught) // 2) if quick else taught
+    taught = taught.spread(len(taught) // 2) if read.quick else taught
     answers = extract(lm, taught, layers=read.layers, progress=progress)
     assert answers.origin is not None
     harmless = read.places(~read.prompts.harmful)

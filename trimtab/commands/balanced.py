@@ -28,7 +28,7 @@ def balanced(
         float | None,
         Option(min=0.0, max=0.99, help="Share of harmful prompts on which helpfulness may act."),
     ] = None,
-    quick: Annotated[bool, Option("--quick", help="Read half of the built-in prompts.")] = False,
+    quick: Annotated[bool, Option("--quick", help="Read and try half of the built-in prompts.")] = False,
 ) -> None:
     """Make both sliders so that each acts on its own prompts: safety on harmful ones, helpfulness on the others."""
     from steering.recipes.balanced import balanced as make
