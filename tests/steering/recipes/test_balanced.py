@@ -146,7 +146,7 @@ def test_quick_helpfulness_is_taught_by_no_held_out_pair(monkeypatch: pytest.Mon
     held_out = {pair.id for pair in ContrastSet.builtin("helpfulness").split()[1]}
     for quick in (False, True):
         with pytest.raises(_Kept):
-            recipe._helpfulness(SimpleNamespace(), SimpleNamespace(layers=(1,)), None, quick, False)  # type: ignore[arg-type]
+            recipe._helpfulness(SimpleNamespace(), SimpleNamespace(layers=(1,), quick=quick), None, False)  # type: ignore[arg-type]
         used = {pair.id for pair in taught[-1].split()[0]}  # `extract` holds a fifth out
         assert not used & held_out
 
