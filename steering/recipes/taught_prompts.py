@@ -60,10 +60,7 @@ class TaughtPrompts:
         `quick` takes every other pair of the built-in ones. Raises SteeringError for prompts of the user's that teach
         nothing.
         """
-        own = list(
-            dict.fromkeys([(as_chat(one), True) for one in harmful] + [(as_chat(one), False) for one in harmless])
-        )
-        _check_own(own)
+        own = own_prompts(harmful, harmless)
         rows: list[tuple[Chat, bool, int]] = []
         sources: list[Source] = []
         weights: list[float] = []
@@ -125,11 +122,20 @@ def without_end_mark(chat: Chat) -> Chat:
     return (*chat[:-1], Message(role=chat[-1].role, content=chat[-1].content.rstrip(END_MARKS)))
 
 
-def _check_own(own: Sequence[tuple[Chat, bool]]) -> None:
-    """Raise SteeringError for prompts on one side only, too few of them, or one that stands on both sides."""
+def own_prompts(harmful: Sequence[ChatLike], harmless: Sequence[ChatLike]) -> list[tuple[Chat, bool]]:
+    """The user's prompts, each once, and whether they are harmful.
+
+    Args:
+        harmful: prompts that safety is to act on.
+        harmless: prompts that it is to leave alone.
+
+    Raises:
+        SteeringError: for prompts on one side only, too few of them, or one that stands on both sides.
+    """
+    own = list(dict.fromkeys([(as_chat(one), True) for one in harmful] + [(as_chat(one), False) for one in harmless]))
     sides = {kind: {chat for chat, wish in own if wish == (kind == "harmful")} for kind in ("harmful", "harmless")}
     if not own:
-        return
+        return own
     for kind, chats in sides.items():
         if len(chats) < LEAST_OWN:
             raise SteeringError(
@@ -145,3 +151,4 @@ def _check_own(own: Sequence[tuple[Chat, bool]]) -> None:
     for chat, _ in own:
         if chat[-1].role != "user" or not chat[-1].content.strip():
             raise SteeringError(f"Expected prompts that end with the user's words, found {chat[-1].content!r}.")
+    return own

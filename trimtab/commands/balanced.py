@@ -32,8 +32,10 @@ def balanced(
 ) -> None:
     """Make both sliders so that each acts on its own prompts: safety on harmful ones, helpfulness on the others."""
     from steering.recipes.balanced import balanced as make
+    from steering.recipes.taught_prompts import own_prompts
 
     own_harmful, own_harmless = _prompts(harmful, "harmful"), _prompts(harmless, "harmless")
+    own_prompts(own_harmful, own_harmless)  # refused before anything is made or loaded
     folder = write_folder(out)
     pair = make(
         model.load(),
