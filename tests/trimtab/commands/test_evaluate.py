@@ -8,7 +8,9 @@ import pytest
 
 from steering import Gate, Push, Slider
 from tests.helpers.command_line import run
+from tests.helpers.planted_reports import planted
 from tests.helpers.tiny import random_vector
+from trimtab.commands.evaluate import print_report
 
 
 def test_evaluate_prints_the_matrix_and_keeps_its_cells(
@@ -78,6 +80,13 @@ def test_evaluate_takes_a_variant_of_a_benchmark(
         "sorry-bench": ["base 0", "base 1"],
         "sorry-bench:slang": ["slang 0", "slang 1"],
     }
+
+
+@pytest.mark.parametrize("label", ["unsure", "refusal"])
+def test_what_the_judge_could_not_read_is_told(capsys: pytest.CaptureFixture[str], label: str) -> None:
+    print_report(planted(lambda kind, safety, helpfulness, place: label if place == 0 else "compliance"))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("planted can't read the answers that it is unsure of" in printed) == (label == "unsure")
 
 
 def test_evaluate_puts_the_gates_beside_the_labels(
