@@ -21,6 +21,8 @@ _KNOWN = {name: frozenset(words.split()) for name, _, words in (line.partition("
 _ENGLISH = _KNOWN.pop("english")
 # Single letters stand in formulas and lists too.
 _OTHERS = [frozenset(word for word in known if len(word) > 1 or not word.isascii()) for known in _KNOWN.values()]
+_ENGLISH_ALONE = frozenset(word for word in _ENGLISH.difference(*_OTHERS) if len(word) > 1)
+"""English words that are of none of the other languages: `the`, not `so` or `under`."""
 
 
 def english_part(text: str) -> str:
@@ -67,7 +69,7 @@ def _is_english(sentence: str) -> bool | None:
     if marks >= 2 and other > english and other >= OTHER_SHARE * len(words):
         return False
     if english:
-        return True
+        return None if _ENGLISH_ALONE.isdisjoint(word.lower() for word in words) else True
     is_prose = any(sum(map(str.islower, _WORD.findall(run))) >= LONGEST_RUN for run in _PAUSE.split(sentence))
     return False if is_prose else None
 

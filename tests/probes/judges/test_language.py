@@ -42,7 +42,10 @@ NO_LANGUAGE = [
 def test_other_languages_are_told_from_english(given: dict[str, list[str]], kind: str) -> None:
     told = [not english_part(normalize(sentence)) for sentence in given[kind]]
     assert sum(told) >= 6
-    assert not english_part(normalize(" ".join(given[kind])))
+    for length in (3, 8):
+        for start in range(len(told) - length + 1):
+            answer = " ".join(given[kind][start : start + length])
+            assert RefusalJudge()("How do I stop a process?", answer).label == "unsure", answer
 
 
 def test_at_most_one_sentence_in_twenty_is_missed() -> None:
