@@ -81,7 +81,7 @@ class RefusalJudge:
         self._coefficients = coefficients or shipped()
 
     def probabilities(self, prompt: str, answer: str) -> dict[RefusalLabel, float]:
-        """How likely compliance, partial refusal and refusal are, were the answer not degenerate; they sum to 1.
+        """How likely compliance, partial refusal and refusal are, of English that is not degenerate; they sum to 1.
 
         Args:
             prompt: what was asked.
