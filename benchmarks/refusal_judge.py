@@ -135,8 +135,9 @@ def main(
     judge, start = RefusalJudge(coefficients), time.process_time()
     verdicts = [judge(row.prompt, row.answer) for row in rows]
     took = (time.process_time() - start) / len(rows)
-    degenerate = sum(verdict.label == "degenerate" for verdict in verdicts)
-    print(f"\n{1000 * took:.2f} ms of processor time a verdict; {degenerate} of {len(rows)} answers called degenerate.")
+    degenerate, unsure = (sum(verdict.label == label for verdict in verdicts) for label in ("degenerate", "unsure"))
+    print(f"\n{1000 * took:.2f} ms of processor time a verdict.")
+    print(f"{degenerate} of {len(rows)} answers called degenerate, {unsure} called unsure.")
     if out is not None:
         out.write_text(coefficients.model_dump_json(indent=1) + "\n", encoding="utf-8")
 

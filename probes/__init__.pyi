@@ -4,13 +4,11 @@ from .baselines import candidates as candidates
 from .baselines import level_prompt as level_prompt
 from .baselines import probe_scorer as probe_scorer
 from .baselines import random_like as random_like
-from .benchmarks import BENCHMARKS as BENCHMARKS
 from .benchmarks import BenchmarkPrompt as BenchmarkPrompt
 from .benchmarks import LoadedBenchmark as LoadedBenchmark
 from .benchmarks import builtin_benchmark as builtin_benchmark
 from .benchmarks import in_templates as in_templates
 from .benchmarks import labelled_harm as labelled_harm
-from .benchmarks import load_benchmark as load_benchmark
 from .benchmarks import reflective_benchmark as reflective_benchmark
 from .calibration import calibrate as calibrate
 from .calibration import tuning_data as tuning_data
@@ -37,6 +35,8 @@ from .methods import Method as Method
 from .methods import Prompting as Prompting
 from .methods import SliderMethod as SliderMethod
 from .methods import random_sliders as random_sliders
+from .published_sets import BENCHMARKS as BENCHMARKS
+from .published_sets import load_benchmark as load_benchmark
 from .report import Report as Report
 from .scores import answer_cross_entropy as answer_cross_entropy
 from .scores import answer_divergence as answer_divergence

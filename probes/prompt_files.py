@@ -1,14 +1,16 @@
 """Rows of published prompt sets: from files of the usual kinds, or from the Hub."""
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+from probes.rows import INCOMPLETE, PLAIN_TRAITS, Row, other_trait
 from steering.errors import SteeringError, first_line, quoted
 
-Row: TypeAlias = Mapping[str, Any]
 _INSTALL = "install it with: pip install 'trimtab[benchmarks]'"
 
 
@@ -20,7 +22,7 @@ def read_rows(path: str | Path, text_column: str) -> list[Row]:
         return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
     readers: dict[str, Callable[[], Any]] = {
-        ".csv": lambda: list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(keepends=True))),
+        ".csv": lambda: list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))),
         ".json": lambda: json.loads(path.read_text(encoding="utf-8")),
         ".jsonl": lambda: [json.loads(line) for line in lines()],
         ".txt": lambda: [{text_column: line} for line in lines()],
@@ -30,7 +32,7 @@ def read_rows(path: str | Path, text_column: str) -> list[Row]:
         raise SteeringError(f"Expected a file that ends in {quoted(readers)}, found {str(path)!r}.")
     try:
         rows = readers[path.suffix]()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise SteeringError(f"Can't read {str(path)!r}: {first_line(error)}; get a fresh copy.") from error
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise SteeringError(f"Expected {str(path)!r} to hold a list with one object a row; get a fresh copy.")
@@ -60,6 +62,11 @@ def read_prompts(path: str | Path) -> list[str]:
             raise SteeringError(f"{str(path)!r}, row {number}, has none of the columns {known}, has {quoted(row)}.")
         if not isinstance(row[column], str) or not row[column].strip():
             raise SteeringError(f"{str(path)!r}, row {number}, has no text in {column!r}; drop the row.")
+        if (trait := other_trait(row, except_for=PLAIN_TRAITS.keys() - INCOMPLETE)) is not None:
+            raise SteeringError(
+                f"{str(path)!r}, row {number}, is more than its {column!r}: it has {trait[1]!r} in {trait[0]!r}; "
+                "write that into the prompt or drop the row, and drop the column."
+            )
         prompts.append(row[column])
     if not prompts:
         raise SteeringError(f"{str(path)!r} holds no prompt; get a fresh copy.")
@@ -75,15 +82,43 @@ def _parquet(path: Path) -> list[Row]:
     return rows
 
 
-def rows_from_hub(hub_id: str, config: str | None, split: str) -> Iterable[Row]:
+def rows_from_hub(hub_id: str, config: str | None, split: str) -> list[Row]:
     """The rows of a data set on the Hub."""
+    load_dataset = _load_dataset()
+    with _sentence(f"{hub_id!r} from the Hub", "pass the path of a local copy"):
+        return list(load_dataset(hub_id, config, split=split))
+
+
+def file_from_hub(hub_id: str, name: str) -> Path:
+    """One file of a data set's repository on the Hub."""
+    from huggingface_hub import hf_hub_download
+
+    with _sentence(f"{name!r} of {hub_id!r} from the Hub", "pass the path of a local copy"):
+        return Path(hf_hub_download(hub_id, name, repo_type="dataset"))
+
+
+def rows_from_folder(folder: Path, config: str | None, split: str) -> list[Row]:
+    """The rows of a local copy of a data set's repository."""
+    load_dataset = _load_dataset()
+    if config is not None and (folder / config).is_dir():  # read without the card, which a copy may lack
+        folder, config = folder / config, None
+    with _sentence(repr(str(folder)), "get a fresh copy, or name one file"):
+        return list(load_dataset(str(folder), config, split=split))
+
+
+def _load_dataset() -> Callable[..., Iterable[Row]]:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise SteeringError(f"Benchmarks from the Hub need the library 'datasets'; {_INSTALL}") from error
+        raise SteeringError(f"Data sets need the library 'datasets'; {_INSTALL}") from error
+    found: Callable[..., Iterable[Row]] = load_dataset
+    return found
+
+
+@contextmanager
+def _sentence(what: str, remedy: str) -> Iterator[None]:
+    """The Hub's libraries raise whatever the network, the Hub and the files make them raise; here one sentence."""
     try:
-        rows: Iterable[Row] = load_dataset(hub_id, config, split=split)
-    except Exception as error:  # datasets raises whatever the network, the Hub and the files make it raise
-        reason = first_line(error)
-        raise SteeringError(f"Can't load {hub_id!r} from the Hub: {reason}; pass the path of a local file.") from error
-    return rows
+        yield
+    except Exception as error:
+        raise SteeringError(f"Can't load {what}: {first_line(error)}; {remedy}.") from error

@@ -108,6 +108,8 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     def outcomes(self, judge: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Share of runs that ended so, by outcome. Only of kinds that were asked.
 
+        What the judge calls degenerate or is unsure of ended in none of the ways; `degenerate` and `unsure` count it.
+
         Args:
             judge: whose verdicts count, by name; the first judge's when not given.
         """
@@ -122,14 +124,25 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         """
         return np.concatenate([self._share(judge, kind, ("degenerate",)) for kind in FIRST_TOKEN_SCORES], axis=1)
 
+    def unsure(self, judge: str | None = None) -> NDArray[np.float64]:
+        """Share of runs that the judge can't read, such as those that aren't in English, over the same prompts.
+
+        Args:
+            judge: whose verdicts count, by name; the first judge's when not given.
+        """
+        return np.concatenate([self._share(judge, kind, ("unsure",)) for kind in FIRST_TOKEN_SCORES], axis=1)
+
     def rates(self, judge: str | None = None) -> list[dict[str, Estimate]]:
-        """Every outcome's rate with its 95 % bootstrap interval over prompts.
+        """Every outcome's rate with its 95 % bootstrap interval over prompts; `unsure` where the judge is, of any.
 
         Args:
             judge: whose verdicts count, by name; the first judge's when not given.
         """
         found = self.outcomes(judge) | self.right
-        found |= {"degenerate": self.degenerate(judge), "repeated 4-grams": self.repetition}
+        found |= {"degenerate": self.degenerate(judge)}
+        if (unsure := self.unsure(judge)).any():
+            found["unsure"] = unsure
+        found["repeated 4-grams"] = self.repetition
         return [
             {name: mean(shares[place]) for name, shares in found.items() if shares.size}
             for place in range(len(self.settings))

@@ -97,6 +97,15 @@ class Demo:
         return sum(label in counted for label in labels) / len(labels)
 
     @property
+    def unread(self) -> str:
+        """How many answers the judge could not read, as a sentence; empty where it could read all."""
+        labels = [label for one in self.answered for label in one.labels.values()]
+        if "unsure" not in labels:
+            return ""
+        count = f"{labels.count('unsure')} of {len(labels)} answers"
+        return f"The judge can't read {count}, which aren't in English: they count neither as refused nor as answered."
+
+    @property
     def shown(self) -> list[Answered]:
         """The prompts on which most can be seen: those with the most different labels first, then texts."""
         found: list[Answered] = []

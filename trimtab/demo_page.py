@@ -4,12 +4,19 @@ from importlib import resources
 
 import jinja2
 
+from probes.judges.verdict import Label
 from steering import SteeringVector
 from steering.display.labels import layer_spans
 from steering.display.plots import layer_profile
 from trimtab.demo import COLUMNS, HARMFUL, ORDINARY, REFERENCE, REFERENCE_MODEL, TAUGHT_PAIRS, Demo, cells
 
-VERDICTS = {"refusal": "refuses", "partial_refusal": "refuses in part", "compliance": "answers", "degenerate": "broken"}
+VERDICTS: dict[Label, str] = {
+    "refusal": "refuses",
+    "partial_refusal": "refuses in part",
+    "compliance": "answers",
+    "degenerate": "broken",
+    "unsure": "not in English",
+}
 """What the judge's labels are called on the page."""
 
 

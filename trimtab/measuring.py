@@ -30,7 +30,8 @@ class GridOptions:
         Option(
             "--benchmark",
             "-b",
-            help="built-in, NAME (of the Hub) or NAME=FILE, repeatable: prompts to answer and judge.",
+            help="built-in, NAME (of the Hub) or NAME=FILE, repeatable: prompts to answer and judge. NAME:VARIANT, as "
+            "in sorry-bench:slang, takes rows that are no plain prompts.",
         ),
     ] = None
     templates: Annotated[str | None, Option(help="Jailbreak templates to answer the harmful prompts in too.")] = None
@@ -80,13 +81,14 @@ class GridOptions:
         return found
 
     def _benchmark(self, entry: str) -> "LoadedBenchmark":
-        from probes.benchmarks import BENCHMARKS, builtin_benchmark, load_benchmark, reflective_benchmark
+        from probes.benchmarks import builtin_benchmark, reflective_benchmark
+        from probes.published_sets import BENCHMARKS, load_benchmark
 
         builtin = {"built-in": builtin_benchmark, "reflective-judgment": reflective_benchmark}
         if entry in builtin:
             return builtin[entry](self.prompts)
         name, separator, file = entry.partition("=")
-        if name not in BENCHMARKS:
+        if name.partition(":")[0] not in BENCHMARKS:
             raise SteeringError(f"There is no benchmark {name!r}; choose from {quoted((*builtin, *BENCHMARKS))}.")
         return load_benchmark(name, Path(file) if separator else None).spread(self.prompts)
 

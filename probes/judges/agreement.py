@@ -12,6 +12,8 @@ from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, Label,
 from probes.slider_effects import CONFIDENCE, RESAMPLES, Estimate
 from steering.errors import SteeringError, quoted
 
+UNSURE: frozenset[Label] = frozenset({"unsure"})
+
 
 class Agreement(BaseModel, frozen=True, extra="forbid"):
     """Two sets of labels for the same answers, side by side."""
@@ -23,7 +25,7 @@ class Agreement(BaseModel, frozen=True, extra="forbid"):
     counts: tuple[tuple[int, ...], ...]
     """`[row][column]`: answers that got these labels."""
     compared: tuple[Label, ...]
-    """Labels that `share` and `kappa` are about; none where the two judge different things."""
+    """Labels that `share` and `kappa` are about; none where the two judge different things, or no answer both."""
     share: Estimate | None
     """Share of answers with the same label, 0 to 1."""
     kappa: Estimate | None
@@ -34,8 +36,8 @@ def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -
     """Compare the labels that two judges, or a judge and people, gave to the same answers.
 
     Where only one of the two gives partial refusals, they count as refusals in `share` and `kappa`. Any other label
-    that only one gives, as degenerate, is a disagreement. Between a judge of refusal and one of harm there is only the
-    table.
+    that only one gives, as degenerate, is a disagreement. Answers that either is unsure of are in the table alone.
+    Between a judge of refusal and one of harm there is only the table.
 
     Args:
         first: verdicts of a judge, or labels that people gave, one an answer.
@@ -52,11 +54,15 @@ def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -
         found = " and ".join(str(len(side)) for side in given)
         raise SteeringError(f"Expected two labels an answer, found {found}; judge the same answers.")
     kinds = [_kind(side) for side in given]
-    rows, columns = (tuple(label for label in kind if label in side) for kind, side in zip(kinds, given, strict=True))
+    rows, columns = (
+        tuple(label for label in (*kind, *UNSURE) if label in side) for kind, side in zip(kinds, given, strict=True)
+    )
     counts = _table(given, rows, columns)
     compared: tuple[Label, ...] = ()
     share = kappa = None
-    if kinds[0] == kinds[1]:
+    sure = [pair for pair in zip(*given, strict=True) if UNSURE.isdisjoint(pair)]
+    if kinds[0] == kinds[1] and sure:
+        given = [list(side) for side in zip(*sure, strict=True)]
         if ("partial_refusal" in given[0]) != ("partial_refusal" in given[1]):
             given = [["refusal" if label in REFUSED else label for label in side] for side in given]
         compared = tuple(label for label in kinds[0] if label in given[0] or label in given[1])
@@ -68,7 +74,7 @@ def _kind(labels: Sequence[str]) -> tuple[Label, ...]:
     """The vocabulary that the labels are of."""
     kinds: tuple[tuple[Label, ...], ...] = (REFUSAL_LABELS, SAFETY_LABELS)
     for kind in kinds:
-        if set(labels) <= set(kind):
+        if set(labels) <= {*kind, *UNSURE}:
             return kind
     raise SteeringError(
         f"Expected labels among {quoted(REFUSAL_LABELS)}, or among {quoted(SAFETY_LABELS)}, "

@@ -81,11 +81,17 @@ def _gibberish(text: str) -> str | None:
     odd = [word for word in latin if _odd(word)]
     if len(latin) >= 6 and len(odd) >= 0.35 * len(latin):
         return f'has letters that form no words, such as "{odd[0]}"'
-    scripts = [unicodedata.name(word[0], "?").split()[0] for word in words]
+    scripts = [_script(word[0]) for word in words]
     switches = sum(a != b for a, b in pairwise(scripts))
     if len(words) >= 12 and len(set(scripts)) >= 4 and switches > 0.4 * len(words):
         return "jumps between scripts from word to word"
     return None
+
+
+def _script(letter: str) -> str:
+    """The script of a letter; those that Japanese and Korean mix are one."""
+    name = unicodedata.name(letter, "?").split()[0]
+    return "CJK" if name in ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL") else name
 
 
 def _odd(word: str) -> bool:

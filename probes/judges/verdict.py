@@ -8,7 +8,8 @@ RefusalLabel: TypeAlias = Literal["compliance", "partial_refusal", "refusal", "d
 """What judges of refusal say. Degenerate text (empty, looping, off-topic) is neither refusal nor compliance."""
 SafetyLabel: TypeAlias = Literal["safe", "unsafe"]
 """What judges of harm say."""
-Label: TypeAlias = RefusalLabel | SafetyLabel
+Label: TypeAlias = RefusalLabel | SafetyLabel | Literal["unsure"]
+"""What any judge may say: `unsure` of an answer that it can't read, such as one in another language."""
 REFUSAL_LABELS: tuple[RefusalLabel, ...] = get_args(RefusalLabel)
 SAFETY_LABELS: tuple[SafetyLabel, ...] = get_args(SafetyLabel)
 REFUSED: tuple[RefusalLabel, ...] = ("partial_refusal", "refusal")
@@ -19,9 +20,9 @@ class Verdict(BaseModel, frozen=True, extra="forbid"):
     """A judge's label for one answer, how sure it is, and why."""
 
     label: Label
-    """One of the judge's `labels`."""
+    """One of the judge's `labels`, or `unsure`."""
     score: float
-    """Probability that the judge gives its label, 0 to 1; 1 where the judge gives none."""
+    """Probability that the judge gives its label, 0 to 1; 1 where the judge gives none, 0 for `unsure`."""
     reason: str
     """What decided, in words that a reader can check against the answer."""
 
@@ -36,7 +37,7 @@ class Judge(Protocol):
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """`REFUSAL_LABELS`, some of them, or `SAFETY_LABELS`."""
+        """`REFUSAL_LABELS`, some of them, or `SAFETY_LABELS`; it may be `unsure` besides."""
         ...
 
     def __call__(self, prompt: str, answer: str) -> Verdict:

@@ -52,6 +52,12 @@ def test_every_known_column_is_found_and_the_first_of_several(column: str, tmp_p
         ("a.csv", "prompt\n", "holds no prompt"),
         ("a.txt", " \n\n", "holds no prompt"),
         ("a.json", "[]", "holds no prompt"),
+        (
+            "a.jsonl",
+            '{"prompt": "Hi", "image": "a.png"}\n',
+            "row 1, is more than its 'prompt': it has 'a.png' in 'image'",
+        ),
+        ("a.csv", "Behavior,ContextString\nDo it,A text\n", "it has 'A text' in 'ContextString'; write that into"),
         ("a.docx", "Hi", "Expected a file that ends in '.csv'"),
     ],
 )

@@ -56,6 +56,18 @@ def test_degenerate_text_counts_neither_as_refused_nor_as_answered() -> None:
     assert (report.degenerate() == 1).all()
 
 
+def test_what_a_judge_cannot_read_counts_neither_way_and_its_share_is_told(tmp_path: Path) -> None:
+    def labels(kind: str, safety: float, helpfulness: float, place: int) -> str:
+        return "unsure" if helpfulness and place == 0 else leaky(kind, safety, helpfulness, place)
+
+    report = planted(labels)
+    assert [rates["unsure"].value for rates in report.rates()] == [0.0, 0.25, 0.0, 0.25]
+    assert [rates["look-alikes answered"].value for rates in report.rates()] == [0.5, 0.75, 0.5, 0.75]
+    report.to_html(tmp_path / "r.html")
+    assert "let another judge read these" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "unsure" not in planted(leaky).rates()[0]
+
+
 def test_a_slider_that_moves_nothing_has_no_leakage() -> None:
     effects = planted(lambda kind, s, h, i: "refusal" if i == 0 else "compliance").outcome_effects()
     assert np.isnan(effects.leakage[0][1].value)

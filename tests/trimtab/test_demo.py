@@ -34,6 +34,13 @@ def test_a_matrix_counts_refused_harmful_prompts_and_answered_others() -> None:
     }
 
 
+def test_answers_that_the_judge_cannot_read_are_told() -> None:
+    assert FOUND.unread == ""
+    found = Demo([*FOUND.answered, answered("harmful", "new", YES, NO, "unsure", NO, "unsure")], FOUND.scores)
+    assert found.unread.startswith("The judge can't read 2 of 30 answers, which aren't in English")
+    assert [row[0] for row in found.matrix.values()] == [0.0, 0.75, 0.0, 0.75, 0.0]
+
+
 def test_cells_say_the_change_from_bare_and_whose_it_is() -> None:
     rows = cells(FOUND.matrix)
     assert [cell.change for cell in rows["bare"]] == [""] * len(COLUMNS)

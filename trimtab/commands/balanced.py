@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from steering.errors import SteeringError
 from trimtab.builtin_sliders import write_folder
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
@@ -55,16 +56,19 @@ def balanced(
 
 def _prompts(entry: str | None, kind: str) -> list[str]:
     """The prompts of a file, or those of a benchmark that are of the kind."""
-    from probes.benchmarks import BENCHMARKS, load_benchmark
     from probes.prompt_files import read_prompts
+    from probes.published_sets import BENCHMARKS, load_benchmark
 
     if entry is None:
         return []
     name, _, file = entry.partition("=")
-    if name not in BENCHMARKS:
+    if name.partition(":")[0] not in BENCHMARKS:
         return read_prompts(entry)
     wanted = ("harmful",) if kind == "harmful" else ("look-alike", "ordinary")
-    return [prompt.text for prompt in load_benchmark(name, file or None).prompts if prompt.kind in wanted]
+    prompts = [prompt.text for prompt in load_benchmark(name, file or None).prompts if prompt.kind in wanted]
+    if not prompts:
+        raise SteeringError(f"Expected {kind} prompts in the benchmark {name!r}, found none; name another.")
+    return prompts
 
 
 def _row(found: "Recognition") -> tuple[str, str, str]:

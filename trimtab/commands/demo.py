@@ -36,7 +36,7 @@ def demo(
         slider.save(folder / f"{name}.safetensors")
     console.print(f"Answering held-out prompts under {len(SETTINGS)} settings")
     found = measure(lm, sliders, max_new_tokens)
-    note = _what_it_cannot_do() if model == DEFAULT_MODEL else ""
+    note = " ".join(filter(None, [_what_it_cannot_do() if model == DEFAULT_MODEL else "", found.unread]))
     _print_matrix(found.matrix)
     if note:
         console.print(note)

@@ -89,6 +89,11 @@ def print_report(report: "Report") -> None:
     first, *others = report.verdicts
     rows = [[setting, *map(share, row.values())] for setting, row in zip(settings, rates, strict=True)]
     print_table(f"Answers: {report.decoding}, judged by {first}", ["setting", *rates[0]], rows)
+    if "unsure" in rates[0]:
+        console.print(
+            f"{first} can't read the answers that it is unsure of, such as those that aren't in English; they count "
+            "neither as refused nor as answered: name a --judge that knows their language"
+        )
     for other in others:
         found = report.judges_agree(first, other)
         if found.share is not None:

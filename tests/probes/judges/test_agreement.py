@@ -98,3 +98,14 @@ def test_verdicts_and_human_labels_are_the_same_to_it() -> None:
 def test_labels_that_cannot_be_compared(first: list[str], second: list[str], message: str) -> None:
     with pytest.raises(SteeringError, match=message):
         agreement(first, second)
+
+
+def test_answers_that_one_is_unsure_of_are_counted_but_not_compared() -> None:
+    found = agreement(["refusal", "unsure", "compliance", "unsure"], ["refusal", "refusal", "refusal", "compliance"])
+    assert found.rows == ("compliance", "refusal", "unsure")
+    assert found.counts == ((0, 1), (0, 1), (1, 1))
+    assert found.share is not None
+    assert found.share.value == 0.5
+    assert found.compared == ("compliance", "refusal")
+    assert agreement(["unsure"] * 3, ["refusal"] * 3).share is None
+    assert agreement(["unsure", "safe"], ["safe", "safe"]).compared == ("safe",)

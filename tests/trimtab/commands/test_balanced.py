@@ -93,6 +93,16 @@ def test_bad_prompts_get_one_sentence_before_anything_is_made(
     assert not (tmp_path / "pair").exists()
 
 
+def test_a_benchmark_without_such_prompts_is_refused(
+    capsys: pytest.CaptureFixture[str], folder: Path, own: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("prompt,target\nDo harm,Sure\n")
+    given = ["--harmful", own[0], "--harmless", f"advbench={tmp_path}/a.csv"]
+    code, _, error = run(capsys, "balanced", "-m", folder, "-o", tmp_path / "pair", *given)
+    assert code == 2
+    assert "Expected harmless prompts in the benchmark 'advbench', found none" in " ".join(error.split())
+
+
 @pytest.mark.parametrize("option", ["--false-alarms", "--missed"])
 @pytest.mark.parametrize("share", ["1", "-0.1", "many"])
 def test_a_share_that_is_none_is_refused(

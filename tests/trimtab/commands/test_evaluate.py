@@ -8,7 +8,9 @@ import pytest
 
 from steering import Gate, Push, Slider
 from tests.helpers.command_line import run
+from tests.helpers.planted_reports import planted
 from tests.helpers.tiny import random_vector
+from trimtab.commands.evaluate import print_report
 
 
 def test_evaluate_prints_the_matrix_and_keeps_its_cells(
@@ -59,6 +61,32 @@ def test_evaluate_answers_benchmarks_from_files_and_writes_a_page(
         f"Play a pirate: unsafe {n}" for n in range(3)
     ]
     assert "<svg" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_evaluate_takes_a_variant_of_a_benchmark(
+    capsys: pytest.CaptureFixture[str], folder: Path, axes: dict[str, Path], tmp_path: Path
+) -> None:
+    styles = ("base", "slang", "caesar")
+    rows = [{"turns": [f"{style} {n}"], "prompt_style": style} for n in range(2) for style in styles]
+    (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    command = [
+        "evaluate", "-o", tmp_path / "r.json", "-m", folder, "-v", f"safety={axes['safety']}", "--values", "0,1",
+        "--max-new-tokens", 2, "-b", f"sorry-bench={tmp_path}/s.jsonl", "-b", f"sorry-bench:slang={tmp_path}/s.jsonl",
+    ]  # fmt: skip
+    code, _, error = run(capsys, *command)
+    assert code == 0, error
+    found = json.loads((tmp_path / "r.json").read_text())["benchmarks"]
+    assert {name: [one["text"] for one in given["prompts"]] for name, given in found.items()} == {
+        "sorry-bench": ["base 0", "base 1"],
+        "sorry-bench:slang": ["slang 0", "slang 1"],
+    }
+
+
+@pytest.mark.parametrize("label", ["unsure", "refusal"])
+def test_what_the_judge_could_not_read_is_told(capsys: pytest.CaptureFixture[str], label: str) -> None:
+    print_report(planted(lambda kind, safety, helpfulness, place: label if place == 0 else "compliance"))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("planted can't read the answers that it is unsure of" in printed) == (label == "unsure")
 
 
 def test_evaluate_puts_the_gates_beside_the_labels(

@@ -1,0 +1,205 @@
+"""Public sets are read in the layouts that they are published in, and anything else is refused with a sentence."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from probes.published_sets import BENCHMARKS, load_benchmark
+from steering import SteeringError
+
+HUB: dict[str, dict[str, Any]] = {
+    "or-bench-80k": {"prompt": "How do I kill weeds?", "category": "violence"},
+    "or-bench-hard": {"prompt": "How do I kill weeds?", "category": "violence"},
+    "or-bench-toxic": {"prompt": "How do I harm him?", "category": "violence"},
+    "xstest": {
+        "prompt": "How do I kill a process?", "focus": "kill", "type": "homonyms", "note": "", "label": "safe",
+    },
+    "oktest": {"prompt": "How do I kill time?\n"},
+    "harmbench": {"prompt": "Do harm", "category": "illegal"},
+    "harmbench:contextual": {"prompt": "Do harm", "context": "A text, with a comma", "category": "illegal"},
+    "harmbench:copyright": {"prompt": "Do harm", "tags": ["lyrics"]},
+    "jailbreakbench": {
+        "Index": 0, "Goal": "Do harm", "Target": "Sure", "Behavior": "b", "Category": "Fraud", "Source": "o",
+    },
+    "strongreject": {"prompt": "Sell me harm", "category": "Illegal goods", "source": "custom"},
+    "advbench": {"prompt": "Do harm", "target": "Sure"},
+    "malicious-instruct": {"prompt": "How to do harm?"},
+    "sorry-bench": {"question_id": 1, "category": "1", "turns": ["Do harm"], "prompt_style": "base"},
+    "sorry-bench:translate-fr": {
+        "question_id": 1, "category": "1", "turns": ["Fais du mal"], "prompt_style": "translate-fr",
+    },
+    "alpaca-eval": {"dataset": "koala", "instruction": "Name a fruit.", "output": "Fig.", "generator": "x"},
+    "gsm8k": {"question": "Two and two?", "answer": "2 + 2 = 4\n#### 4"},
+    "mmlu": {"question": "Two and two?", "subject": "algebra", "choices": ["3", "4", "5", "6"], "answer": 1},
+}  # fmt: skip
+"""A row of each set, and of its variants, as the Hub has it today (texts of our own)."""
+_HARMBENCH = {"Behavior": "Do harm", "SemanticCategory": "illegal", "Tags": "", "ContextString": "", "BehaviorID": "h"}
+AUTHORS: dict[str, dict[str, Any]] = {
+    "xstest": {"id": 1, **HUB["xstest"]},
+    "harmbench": _HARMBENCH | {"FunctionalCategory": "standard"},
+    "harmbench:contextual": _HARMBENCH
+    | {"FunctionalCategory": "contextual", "Tags": "context", "ContextString": "A text, with a comma"},
+    "harmbench:copyright": _HARMBENCH | {"FunctionalCategory": "copyright", "Tags": "lyrics, hash_check"},
+    "strongreject": {"category": "Illegal goods", "source": "custom", "forbidden_prompt": "Sell me harm"},
+    "advbench": {"goal": "Do harm", "target": "Sure"},
+}
+"""The same rows as in the files that their authors publish, where those are laid out otherwise."""
+LAYOUTS = [*HUB.items(), *AUTHORS.items()]
+MULTIMODAL = _HARMBENCH | {"ImageFileName": "a.png", "RedactedImageDescription": "A man", "Tags": "multimodal"}
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            flat = [{k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
+            writer.writerows(flat)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows), encoding="utf-8")
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+def prompt(name: str, tmp_path: Path, row: dict[str, Any]) -> Any:
+    return load_benchmark(name, write(tmp_path / "row.jsonl", [row])).prompts[0]
+
+
+def test_every_benchmark_has_a_row_here() -> None:
+    assert {name.partition(":")[0] for name in HUB} == set(BENCHMARKS)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".jsonl", ".parquet"])
+@pytest.mark.parametrize(("name", "row"), LAYOUTS)
+def test_every_layout_reads_the_same_from_every_format(
+    name: str, row: dict[str, Any], ending: str, tmp_path: Path
+) -> None:
+    loaded = load_benchmark(name, write(tmp_path / f"file{ending}", [row] * 3))
+    assert loaded.name == name
+    assert len(loaded) == 3
+    assert loaded.license
+    assert "arXiv" in loaded.citation or "github" in loaded.citation
+    assert loaded.of_kind(loaded.prompts[0].kind) == loaded.prompts
+    first, hub = loaded.prompts[0], prompt(name, tmp_path, HUB[name])
+    assert (first.text, first.kind, first.answer) == (hub.text, hub.kind, hub.answer)
+    assert first.category == hub.category or not hub.category  # the Hub's copy may lack it
+
+
+def test_texts_labels_answers_and_contexts_are_carried_along(tmp_path: Path) -> None:
+    first = {name: prompt(name, tmp_path, row) for name, row in HUB.items()}
+    assert first["xstest"].kind == "look-alike"
+    assert prompt("xstest", tmp_path, HUB["xstest"] | {"label": "unsafe"}).kind == "harmful"
+    assert first["xstest"].category == "homonyms"
+    assert first["gsm8k"].answer == "4"
+    assert first["mmlu"].answer == "B"
+    assert first["mmlu"].text == "Two and two?\nA. 3\nB. 4\nC. 5\nD. 6"
+    assert first["harmbench"].text == first["harmbench:copyright"].text == "Do harm"
+    assert first["harmbench"].category == "illegal"
+    assert first["harmbench:contextual"].text == "A text, with a comma\n\n---\n\nDo harm"
+    assert first["sorry-bench"].text == "Do harm"
+    assert first["sorry-bench:translate-fr"].text == "Fais du mal"
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_plain_rows_are_taken_unless_a_variant_is_named(ending: str, tmp_path: Path) -> None:
+    styles = ["base", "slang", "base", "translate-fr", "caesar"]
+    rows = [HUB["sorry-bench"] | {"turns": [f"{n} {style}"], "prompt_style": style} for n, style in enumerate(styles)]
+    path = write(tmp_path / f"sorry{ending}", rows)
+    found = {name: load_benchmark(name, path) for name in ("sorry-bench", "sorry-bench:slang", "sorry-bench:base")}
+    assert [[prompt.text for prompt in one.prompts] for one in found.values()] == [
+        ["0 base", "2 base"], ["1 slang"], ["0 base", "2 base"],
+    ]  # fmt: skip
+    path = write(tmp_path / f"harm{ending}", [AUTHORS[name] for name in AUTHORS if name.startswith("harmbench")])
+    for name in ("harmbench", "harmbench:contextual", "harmbench:copyright"):
+        assert [one.text for one in load_benchmark(name, path).prompts] == [prompt(name, tmp_path, AUTHORS[name]).text]
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "sentence"),
+    [
+        ("sorry-bench:pirate", HUB["sorry-bench"], "no row of 'sorry-bench:pirate', but 1 of 'sorry-bench:base'"),
+        ("sorry-bench", {"turns": ["Do harm"]}, "lacks the column 'prompt_style' of 'sorry-bench', has 'turns'; add"),
+        ("sorry-bench", HUB["sorry-bench"] | {"turns": ["One", "Two"]}, "expected one turn, found \\['One', 'Two'\\]"),
+        ("harmbench", AUTHORS["harmbench:contextual"], "but 1 of 'harmbench:contextual'; name one"),
+        ("advbench:hard", HUB["advbench"], "'advbench' has no variants, found 'advbench:hard'"),
+        ("harmbench", MULTIMODAL, "row 1, is no plain prompt of 'harmbench': its 'ImageFileName' is 'a.png'; keep"),
+        ("harmbench", HUB["harmbench"] | {"image": "a.png"}, "its 'image' is 'a.png'"),
+        ("advbench", HUB["advbench"] | {"language": "de"}, "its 'language' is 'de'; keep .* drop the column"),
+        ("advbench", HUB["advbench"] | {"attack_style": "rot13"}, "its 'attack_style' is 'rot13'"),
+        ("strongreject", HUB["strongreject"] | {"ContextString": "A text"}, "its 'ContextString' is 'A text'"),
+        ("malicious-instruct", {"prompt": "Hi", "modality": "audio"}, "its 'modality' is 'audio'"),
+        (
+            "xstest",
+            {"prompt": "Hi", "type": "homonyms"},
+            "the column 'label' .*; add it: 'unsafe' where the type",
+        ),
+        ("xstest", HUB["xstest"] | {"label": 1}, "expected the label 'safe' or 'unsafe', found 1"),
+        ("mmlu", HUB["mmlu"] | {"answer": -1}, "the answer's place from 0 to 3"),
+        ("gsm8k", HUB["gsm8k"] | {"answer": "4"}, "no '####' before the result"),
+        ("advbench", {"prompt": " "}, "row 1, is not one of 'advbench': its prompt is empty; mend or drop it"),
+    ],
+)
+def test_rows_that_are_no_plain_prompts_are_never_taken_for_them(
+    name: str, row: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SteeringError, match=sentence):
+        prompt(name, tmp_path, row)
+
+
+def test_columns_that_say_that_a_row_is_plain_are_no_obstacle(tmp_path: Path) -> None:
+    said = {"language": "en-GB", "style": "base", "modality": "text", "image": None, "context": ""}
+    assert prompt("advbench", tmp_path, HUB["advbench"] | said).text == "Do harm"
+
+
+def test_lists_may_be_as_python_writes_them(tmp_path: Path) -> None:
+    row = {name: str(value) for name, value in HUB["sorry-bench"].items()}
+    assert row["turns"] == "['Do harm']"
+    assert prompt("sorry-bench", tmp_path, row).text == "Do harm"
+
+
+def test_a_text_file_is_one_prompt_a_line(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("One?\n\nTwo\u2028still two?\n", encoding="utf-8")
+    loaded = load_benchmark("malicious-instruct", tmp_path / "m.txt")
+    assert [prompt.text for prompt in loaded.prompts] == ["One?", "Two\u2028still two?"]
+
+
+def test_a_line_separator_within_a_cell_of_a_csv_file_ends_no_row(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("prompt,target\nTwo\u2028still two?,Sure\n", encoding="utf-8")
+    assert [one.text for one in load_benchmark("advbench", tmp_path / "m.csv").prompts] == ["Two\u2028still two?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "sentence"),
+    [
+        ("magic", "f.csv", "prompt\nHi\n", "no benchmark 'magic'; choose from 'or-bench-80k'"),
+        (
+            "advbench",
+            "f.csv",
+            "text\nHi\n",
+            "lacks the column 'prompt' or 'goal' of 'advbench', has 'text'; add",
+        ),
+        ("advbench", "f.csv", "", "holds no row"),
+        ("advbench", "f.csv", f"prompt\n{'x' * 140_000}\n", "Can't read .*field larger than field limit"),
+        ("advbench", "f.json", '{"goal": 1}', "a list with one object a row"),
+        ("advbench", "f.json", "[1, 2]", "one object a row"),
+        ("advbench", "f.jsonl", "{bad\n", "Can't read"),
+        ("advbench", "f.parquet", "text", "Can't read"),
+        ("advbench", "f.xlsx", "text", "Expected a file that ends in '.csv'"),
+        ("mmlu", "f.jsonl", '{"question": "q", "subject": "s", "choices": ["a"], "answer": 3}\n', "row 1, is not one"),
+        ("oktest", None, "", "no home on the Hub"),
+    ],
+)
+def test_other_files_are_refused(name: str, file: str | None, content: str, sentence: str, tmp_path: Path) -> None:
+    if file is not None:
+        (tmp_path / file).write_text(content, encoding="utf-8")
+    with pytest.raises(SteeringError, match=sentence):
+        load_benchmark(name, None if file is None else tmp_path / file)
