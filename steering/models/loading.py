@@ -75,7 +75,7 @@ def load(
         weights = {"config": config, "dtype": torch_dtype or "auto", "use_safetensors": True}
         model = loader.from_pretrained(base, device_map=device_map, **weights, **base_options)
         if base != source:
-            model.load_adapter(source, local_files_only=local, adapter_kwargs={"revision": revision})
+            model.load_adapter(source, adapter_kwargs={"local_files_only": local, "revision": revision})
     except SteeringError:
         raise
     except Exception as error:  # transformers and safetensors raise whatever the files make them raise
