@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -143,7 +144,8 @@ def _quantization(config: PretrainedConfig, weights: Iterable[Tensor]) -> str:
     kinds = {type(each).__name__ if hasattr(each, "__tensor_flatten__") else str(each.dtype) for each in packed}
     bits = f"{settings['bits']} bits" if "bits" in settings else ""
     method = settings.get("quant_method") or getattr(config, "dequantized_from", "")
-    return " ".join(part for part in (str(method), bits, *sorted(kinds)) if part) or "none"
+    name = str(method.value if isinstance(method, Enum) else method)
+    return " ".join(part for part in (name, bits, *sorted(kinds)) if part) or "none"
 
 
 def _former_weights(model: PreTrainedModel, middle: Sequence[Tensor]) -> str | None:

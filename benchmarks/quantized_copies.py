@@ -1,0 +1,73 @@
+"""Whether a vector of a model serves its quantized copies: the figures in docs/limits.md on `quantization`.
+
+    python benchmarks/quantized_copies.py smollm2-135m-instruct
+
+Needs bitsandbytes and torchao, which run on a CPU too. The `safety` set is extracted on the model and on each copy. Its
+directions are compared layer by layer, and what the model's own vector does to a copy with what the copy's does:
+the mean log odds of a refusing first token, on held-out prompts of the set.
+"""
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+
+import torch
+from torchao.quantization import Int8WeightOnlyConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, TorchAoConfig
+
+from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, load, refusal_score
+
+READ, SCORED = 64, 8
+"""Pairs of the set that the directions are made of; others whose prompts are scored, both sides."""
+COPIES: dict[str, Callable[[], object]] = {
+    "torchao int8": lambda: TorchAoConfig(Int8WeightOnlyConfig()),
+    "bitsandbytes int8": lambda: BitsAndBytesConfig(load_in_8bit=True),
+    "bitsandbytes nf4": lambda: BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
+    ),
+}
+
+
+def copies(lm: LanguageModel) -> Iterator[tuple[str, LanguageModel]]:
+    """The model in each form, one after the other."""
+    folder = lm.model.config.name_or_path
+    for name, config in COPIES.items():
+        model = AutoModelForCausalLM.from_pretrained(folder, quantization_config=config(), dtype=torch.float32)
+        yield name, LanguageModel(model.eval(), lm.tokenizer, name)
+        gc.collect()
+
+
+def refusal(lm: LanguageModel, vector: SteeringVector, prompts: list[str]) -> list[float]:
+    """Mean refusal score with the slider at 0, at 1 and at -1."""
+    means = []
+    with Sliders(safety=vector).attach(lm, allow_mismatch=["quantization"]) as dial:
+        for value in (0.0, 1.0, -1.0):
+            dial.set(safety=value)
+            means.append(refusal_score(lm, prompts).mean().item())
+    return means
+
+
+def row(name: str, figures: list[float]) -> str:
+    """A line of a Markdown table."""
+    return f"| {name} | {' | '.join(f'{figure:+.2f}' for figure in figures)} |"
+
+
+if __name__ == "__main__":
+    lm = load(sys.argv[1])
+    shuffled, held_out = ContrastSet.builtin("safety").split()
+    pairs = shuffled[:READ]
+    prompts = [side for pair in held_out[:SCORED] for side in (pair.positive, pair.negative)]
+    own = extract(lm, pairs, progress=False)
+    print(f"{lm.identity.name}, layers {list(own.recommended_layers)} moved\n")
+    print("| copy | cosine: lowest layer | median | moved layers | bare | own +1 | own -1 | model's +1 | model's -1 |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    bare = refusal(lm, own, prompts)
+    print(row("the model itself", [1, 1, 1, *bare, *bare[1:]]))
+    for name, copy in copies(lm):
+        found = extract(copy, pairs, progress=False)
+        cosines = torch.cosine_similarity(found.directions, own.directions)
+        moved = cosines[[own.layers.index(layer) for layer in own.recommended_layers]].mean()
+        of_copy = refusal(copy, found.select(own.recommended_layers), prompts)
+        of_model = refusal(copy, own, prompts)
+        figures = [cosines.min().item(), cosines.median().item(), moved.item(), *of_copy, *of_model[1:]]
+        print(row(name, figures), flush=True)
