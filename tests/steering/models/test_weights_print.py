@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from steering import LanguageModel
 from steering.models.weights_print import SIGNS_PER_TENSOR, WeightsPrint, own_tensors, weights_print
 from tests.helpers.tiny import FAMILIES, tiny_lm, tiny_model
 
@@ -190,3 +191,18 @@ def test_weights_that_are_elsewhere_give_none() -> None:
 def test_a_hostile_print_is_refused_when_it_is_read(sizes: str) -> None:
     with pytest.raises(ValidationError):
         WeightsPrint(signs="0" * 16, sizes=sizes)
+
+
+@pytest.mark.real
+@torch.no_grad()
+def test_one_block_of_a_real_model_abliterated_is_another_model(smollm2: LanguageModel) -> None:
+    before = print_of(smollm2.model)
+    assert smollm2.identity.quantization == "gguf"
+    assert smollm2.identity.weights == before
+    edited = (smollm2.blocks[15].self_attn.o_proj.weight, smollm2.blocks[15].mlp.down_proj.weight)
+    kept = [weight.clone() for weight in edited]
+    _without_direction(15)(smollm2.model)
+    for weight, old in zip(edited, kept, strict=True):
+        assert not print_of(smollm2.model).matches(before)
+        weight.copy_(old)
+    assert print_of(smollm2.model) == before
