@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, TorchAoConfig
 
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, load, refusal_score
 
-READ, SCORED = 64, 8
+READ, SCORED = 32, 8
 """Pairs of the set that the directions are made of; others whose prompts are scored, both sides."""
 COPIES: dict[str, Callable[[], object]] = {
     "torchao int8": lambda: TorchAoConfig(Int8WeightOnlyConfig()),
@@ -38,10 +38,10 @@ def copies(lm: LanguageModel) -> Iterator[tuple[str, LanguageModel]]:
 
 
 def refusal(lm: LanguageModel, vector: SteeringVector, prompts: list[str]) -> list[float]:
-    """Mean refusal score with the slider at 0, at 1 and at -1."""
+    """Mean refusal score with the slider at 0, at 3 and at -3."""
     means = []
     with Sliders(safety=vector).attach(lm, allow_mismatch=["quantization"]) as dial:
-        for value in (0.0, 1.0, -1.0):
+        for value in (0.0, 3.0, -3.0):
             dial.set(safety=value)
             means.append(refusal_score(lm, prompts).mean().item())
     return means
@@ -49,7 +49,7 @@ def refusal(lm: LanguageModel, vector: SteeringVector, prompts: list[str]) -> li
 
 def row(name: str, figures: list[float]) -> str:
     """A line of a Markdown table."""
-    return f"| {name} | {' | '.join(f'{figure:+.2f}' for figure in figures)} |"
+    return f"| {name} | {' | '.join(f'{figure:+.3f}' for figure in figures)} |"
 
 
 if __name__ == "__main__":
@@ -59,7 +59,7 @@ if __name__ == "__main__":
     prompts = [side for pair in held_out[:SCORED] for side in (pair.positive, pair.negative)]
     own = extract(lm, pairs, progress=False)
     print(f"{lm.identity.name}, layers {list(own.recommended_layers)} moved\n")
-    print("| copy | cosine: lowest layer | median | moved layers | bare | own +1 | own -1 | model's +1 | model's -1 |")
+    print("| copy | cosine: lowest layer | median | moved layers | bare | own +3 | own -3 | model's +3 | model's -3 |")
     print("|---|---|---|---|---|---|---|---|---|")
     bare = refusal(lm, own, prompts)
     print(row("the model itself", [1, 1, 1, *bare, *bare[1:]]))

@@ -102,9 +102,9 @@ class _Packed(Tensor):
 
 def _packed(step: float) -> LanguageModel:
     lm = tiny_lm()
-    weight = lm.model.model.layers[2].mlp.gate_proj.weight.detach()
-    packed = _Packed((weight / step).round().to(torch.int8), torch.tensor([step]))
-    lm.model.model.layers[2].mlp.gate_proj.weight = nn.Parameter(packed, requires_grad=False)
+    for linear in [module for module in lm.blocks.modules() if isinstance(module, nn.Linear)]:
+        data = (linear.weight.detach() / step).round().to(torch.int8)
+        linear.weight = nn.Parameter(_Packed(data, torch.tensor([step])), requires_grad=False)
     return lm
 
 
