@@ -3,8 +3,8 @@
     python benchmarks/quantized_copies.py smollm2-135m-instruct
 
 Needs bitsandbytes and torchao, which run on a CPU too. The `safety` set is extracted on the model and on each copy. Its
-directions are compared layer by layer, and what the model's own vector does to a copy with what the copy's does:
-the mean log odds of a refusing first token, on held-out prompts of the set.
+directions are compared layer by layer, and so is what the model's own vector and pair do to a copy and what the copy's
+vector does: the mean log odds of a refusing first token, on held-out prompts of the set.
 """
 
 import gc
@@ -15,7 +15,7 @@ import torch
 from torchao.quantization import Int8WeightOnlyConfig
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, TorchAoConfig
 
-from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, load, refusal_score
+from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector, extract, load, refusal_score
 
 READ, SCORED = 32, 8
 """Pairs of the set that the directions are made of; others whose prompts are scored, both sides."""
@@ -37,12 +37,12 @@ def copies(lm: LanguageModel) -> Iterator[tuple[str, LanguageModel]]:
         gc.collect()
 
 
-def refusal(lm: LanguageModel, vector: SteeringVector, prompts: list[str]) -> list[float]:
-    """Mean refusal score with the slider at 0, at 3 and at -3."""
+def refusal(lm: LanguageModel, axis: SteeringVector | Slider, prompts: list[str], *values: float) -> list[float]:
+    """Mean refusal score with the slider at each value."""
     means = []
-    with Sliders(safety=vector).attach(lm, allow_mismatch=["quantization"]) as dial:
-        for value in (0.0, 3.0, -3.0):
-            dial.set(safety=value)
+    with Sliders(axis=axis).attach(lm, allow_mismatch=["quantization"]) as dial:
+        for value in values:
+            dial.set(axis=value)
             means.append(refusal_score(lm, prompts).mean().item())
     return means
 
@@ -58,16 +58,16 @@ if __name__ == "__main__":
     pairs = shuffled[:READ]
     prompts = [side for pair in held_out[:SCORED] for side in (pair.positive, pair.negative)]
     own = extract(lm, pairs, progress=False)
-    print(f"{lm.identity.name}, layers {list(own.recommended_layers)} moved\n")
-    print("| copy | cosine: lowest layer | median | moved layers | bare | own +3 | own -3 | model's +3 | model's -3 |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    bare = refusal(lm, own, prompts)
-    print(row("the model itself", [1, 1, 1, *bare, *bare[1:]]))
+    pair = Sliders.balanced(lm, progress=False)["safety"]
+    print(f"{lm.identity.name}, layers {list(own.recommended_layers)} moved by vectors\n")
+    print("| copy | cosine: lowest layer | median | moved layers | bare | pair 1 | own +3 | own -3 | model's +3 | -3 |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    moved = refusal(lm, own, prompts, 3, -3)
+    print(row("the model itself", [1, 1, 1, *refusal(lm, pair, prompts, 0, 1), *moved, *moved]))
     for name, copy in copies(lm):
         found = extract(copy, pairs, progress=False)
         cosines = torch.cosine_similarity(found.directions, own.directions)
-        moved = cosines[[own.layers.index(layer) for layer in own.recommended_layers]].mean()
-        of_copy = refusal(copy, found.select(own.recommended_layers), prompts)
-        of_model = refusal(copy, own, prompts)
-        figures = [cosines.min().item(), cosines.median().item(), moved.item(), *of_copy, *of_model[1:]]
-        print(row(name, figures), flush=True)
+        at_moved = cosines[[own.layers.index(layer) for layer in own.recommended_layers]].mean()
+        figures = [cosines.min().item(), cosines.median().item(), at_moved.item(), *refusal(copy, pair, prompts, 0, 1)]
+        figures += refusal(copy, found.select(own.recommended_layers), prompts, 3, -3)
+        print(row(name, [*figures, *refusal(copy, own, prompts, 3, -3)]), flush=True)
