@@ -29,8 +29,8 @@ def monitor(
     ids = lm.tokenize(prompt).ids
     with watched(lm, readouts) as found:
         output = lm.model.generate(  # type: ignore[operator]
-            input_ids=torch.tensor([ids], device=lm.model.device),
-            attention_mask=torch.ones(1, len(ids), dtype=torch.long, device=lm.model.device),
+            input_ids=torch.tensor([ids], device=lm.input_device),
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long, device=lm.input_device),
             max_new_tokens=max_new_tokens,
             do_sample=False,
             pad_token_id=lm.padding_id,

@@ -118,7 +118,7 @@ def _measures(
         yield name, partial(_steered, lm, sliders, bare), bare, rounds
     if compiled:  # with a static cache; the copy is attached before both are compiled
         copied = copy.deepcopy(lm.model)
-        ids = torch.tensor([lm.tokenize(PROMPT).ids], device=lm.model.device)
+        ids = torch.tensor([lm.tokenize(PROMPT).ids], device=lm.input_device)
         with sliders.attach(copied) as dial:
             dial.set(first=1.0, second=-0.5)
             compiled_models = [torch.compile(model, fullgraph=True) for model in (copied, lm.model)]
@@ -155,7 +155,7 @@ def _forward_passes(lm: LanguageModel, rows: Sequence[list[int]]) -> None:
     """What extraction can't do without: the decoder over batches of like length, the shared prefix once, no head."""
     prefix = shared_prefix(lm, rows, min(map(len, rows)) - 1)
     for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
-        ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.model.device)
+        ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.input_device)
         cache = prefix.for_rows(len(places))
         decoder = lm.model.get_decoder()  # type: ignore[no-untyped-call]
         decoder(

@@ -32,7 +32,7 @@ def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.Slider":
 
     contrast_set = steering.ContrastSet.builtin(name)
     made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
-    key = fingerprint(f"{made_by} {lm.identity.model_dump_json()} {contrast_set.fingerprint}".encode())
+    key = fingerprint(f"{made_by} {lm.identity.key} {contrast_set.fingerprint}".encode())
     path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)

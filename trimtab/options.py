@@ -26,7 +26,10 @@ Tokens = Annotated[
 ]
 AllowMismatch = Annotated[
     list[str] | None,
-    Option(help="Difference to accept of vector and model: config, weights, chat_template or system_prompt."),
+    Option(
+        help="Difference to accept of vector and model: config, weights, quantization, adapters, chat_template or "
+        "system_prompt."
+    ),
 ]
 Sets = Annotated[
     list[str] | None,

@@ -72,7 +72,7 @@ def choose(lm: LanguageModel, ids: Sequence[int], words: Sequence[str]) -> Choic
 @torch.inference_mode()
 def _next_token(lm: LanguageModel, ids: Sequence[int]) -> Float[Tensor, " vocabulary"]:
     """Log-probabilities of the next token, float32 on the CPU."""
-    output = lm.model(input_ids=torch.tensor([ids], device=lm.model.device), use_cache=False, logits_to_keep=1)
+    output = lm.model(input_ids=torch.tensor([ids], device=lm.input_device), use_cache=False, logits_to_keep=1)
     logits: Tensor = output.logits[0, -1]
     return logits.float().log_softmax(-1).cpu()
 

@@ -118,7 +118,7 @@ def record_positions(
     prefix = shared_prefix(lm, [chat.ids for chat in tokenized], longest, within)
     activations = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, hook_point))
     unread = len(tokenized)
-    tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.model.device.type == "cpu" else 8)
+    tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.input_device.type == "cpu" else 8)
     for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch)):
         rows, places = [tokenized[index].ids for index in batch], [spans[index] for index in batch]
         activations[:, batch], logits = _read_batch(

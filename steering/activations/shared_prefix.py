@@ -36,7 +36,7 @@ class Prefix:
 
     def run(self, lm: LanguageModel, rows: Sequence[list[int]], **options: Any) -> Any:
         """The model's output for whole rows that begin with the prefix, padded on the right: of what follows it."""
-        input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device)
+        input_ids, attention_mask = pad(rows, lm.padding_id, lm.input_device)
         cache = self.for_rows(len(rows))
         return lm.model(
             input_ids=input_ids[:, self.length :],
@@ -48,7 +48,7 @@ class Prefix:
 
     def last_logits(self, lm: LanguageModel, rows: Sequence[list[int]]) -> Float[Tensor, "rows vocabulary"]:
         """The logits behind each row's last token."""
-        ends = torch.tensor([len(row) - 1 - self.length for row in rows], device=lm.model.device)
+        ends = torch.tensor([len(row) - 1 - self.length for row in rows], device=lm.input_device)
         kept, which = torch.unique(ends, return_inverse=True)
         logits: Tensor = self.run(lm, rows, logits_to_keep=kept).logits[torch.arange(len(rows)), which]
         return logits
@@ -97,7 +97,7 @@ def shared_prefix(
 @torch.inference_mode()
 def run_into(lm: LanguageModel, cache: DynamicCache, ids: list[int]) -> None:
     """Add the keys and values of one row's next tokens to its cache."""
-    lm.model(input_ids=torch.tensor([ids], device=lm.model.device), past_key_values=cache, use_cache=True)
+    lm.model(input_ids=torch.tensor([ids], device=lm.input_device), past_key_values=cache, use_cache=True)
 
 
 def is_watched(lm: LanguageModel) -> bool:

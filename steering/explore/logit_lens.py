@@ -122,7 +122,7 @@ def logit_differences(lm: LanguageModel, directions: Float[Tensor, "rows d_model
         return with_block_output(output, scaled.to(hidden.device, hidden.dtype))
 
     with lm.blocks[-1].register_forward_hook(replace):
-        ids = torch.full((len(scaled), 1), lm.padding_id, device=lm.model.device)
+        ids = torch.full((len(scaled), 1), lm.padding_id, device=lm.input_device)
         logits: Tensor = lm.model(input_ids=ids, use_cache=False).logits[:, 0, : len(lm.tokenizer)]
     up, down = logits.float().cpu().chunk(2)
     differences = (up - down) / 2

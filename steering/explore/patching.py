@@ -135,7 +135,7 @@ def _next_token(
     cache = prefix.for_rows(rows)
     with temporary_hooks(hooks):
         logits: Tensor = lm.model(
-            input_ids=torch.tensor([ids[prefix.length :]] * rows, device=lm.model.device),
+            input_ids=torch.tensor([ids[prefix.length :]] * rows, device=lm.input_device),
             past_key_values=cache,
             use_cache=cache is not None,
             logits_to_keep=1,

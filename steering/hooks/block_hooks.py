@@ -16,6 +16,7 @@ from steering.interventions.add import add
 from steering.interventions.gates import Gate
 from steering.models.decoder_blocks import block_output
 from steering.models.token_positions import ends_with_the_prompt, from_prompt_end, token_choice
+from steering.models.weights_print import is_packed
 from steering.vectors.slider import Push
 
 Strengths = Mapping[str, Float[Tensor, " rows"]]
@@ -33,7 +34,7 @@ class Addition:
         self._directions = directions
         self._choice = token_choice(tokens)
         self._exact = torch.empty(0)
-        weights = (weight for weight in block.parameters() if weight.is_floating_point() and not weight.is_meta)
+        weights = (weight for weight in block.parameters() if not weight.is_meta and not is_packed(weight))
         self._delta = next(weights, torch.empty(0)).new_empty(0)  # where and as what the block most likely returns
 
     def set(self, strengths: Strengths) -> None:

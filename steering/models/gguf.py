@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from steering.errors import SteeringError, first_line
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Raised when what is written into a cached folder changes, so that older folders are not read."""
 
 
@@ -63,8 +63,9 @@ def _convert(file: Path, dtype: torch.dtype, folder: Path) -> None:
         raise SteeringError(
             f"transformers can't convert the GGUF file {str(file)!r}: {first_line(error)}; try another file."
         ) from error
-    # A GGUF model refuses save_pretrained: write its parts, without the record of a quantization that is undone.
+    # A GGUF model refuses save_pretrained: write its parts, and that the quantization is undone.
     del model.config.quantization_config
+    model.config.dequantized_from = "gguf"
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     if model.generation_config is not None:

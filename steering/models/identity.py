@@ -1,19 +1,27 @@
 """Which model a vector belongs to: what is recorded in an artifact, and how two records are compared."""
 
 import hashlib
+import itertools
 import json
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
-from pydantic import BaseModel
-from torch import nn
+from pydantic import BaseModel, model_validator
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
+
+from steering.models.adapters import Adapter, active_adapters
+from steering.models.weights_print import WeightsPrint, is_packed, own_tensors, weights_print
 
 _SIZES = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 
-AllowableMismatch: TypeAlias = Literal["config", "weights", "chat_template", "system_prompt"]
+AllowableMismatch: TypeAlias = Literal[
+    "config", "weights", "quantization", "adapters", "chat_template", "system_prompt"
+]
 """A difference between a vector's model and another that a user may accept by name."""
 ALLOWABLE: tuple[AllowableMismatch, ...] = get_args(AllowableMismatch)
 
@@ -29,12 +37,30 @@ class ModelIdentity(BaseModel, frozen=True, extra="forbid"):
     d_model: int
     config: str
     """Fingerprint of the sizes that make the architecture."""
-    weights: str | None = None
-    """Fingerprint of the signs of a sample of the weights, which survive loading in another dtype."""
+    weights: WeightsPrint | None = None
+    """Print of all weights, those of adapters and buffers left out."""
+    former_weights: str | None = None
+    """Fingerprint of the signs in two matrices: all that files written before `WeightsPrint` say of the weights."""
+    quantization: str = "none"
+    """How the weights are packed, or were before they were loaded."""
+    adapters: tuple[Adapter, ...] = ()
+    """PEFT adapters that act, beside the weights."""
     chat_template: str | None = None
     """Fingerprint of the chat template, `"none"` for a tokenizer without one."""
     system_prompt: str | None = None
     """The system prompt that the user put in front of every chat, `""` for none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_weights(cls, content: Any) -> Any:
+        if isinstance(content, dict) and isinstance(former := content.get("weights"), str):
+            return content | {"weights": None, "former_weights": former}
+        return content
+
+    @property
+    def key(self) -> str:
+        """The identity as one string, the same for whatever dtype the weights were loaded in: for names of caches."""
+        return self.model_dump_json(exclude={"weights": {"sizes"}, "adapters": {"__all__": {"weights": {"sizes"}}}})
 
 
 def identify(
@@ -43,6 +69,8 @@ def identify(
     """What can be told from the model alone; the tokenizer's part is unknown."""
     config = model.config.get_text_config(decoder=True)
     sizes = {key: getattr(config, key, None) for key in _SIZES}
+    seen: set[int] = set()
+    places = [list(own_tensors(part, seen)) for part in (*blocks, model)]
     return ModelIdentity(
         name=name or model.config.name_or_path or type(model).__name__,
         revision=revision,
@@ -50,7 +78,10 @@ def identify(
         n_layers=config.num_hidden_layers,
         d_model=config.hidden_size,
         config=fingerprint(json.dumps(sizes, sort_keys=True).encode()),
-        weights=_weights_fingerprint(model, blocks),
+        weights=weights_print(places),
+        former_weights=_former_weights(model, places[len(blocks) // 2]),
+        quantization=_quantization(model.config, itertools.chain(*places)),
+        adapters=active_adapters((*blocks, model)),
     )
 
 
@@ -69,21 +100,59 @@ def mismatches(expected: ModelIdentity, found: ModelIdentity) -> dict[str, str]:
     if shapes[0] != shapes[1]:
         differences["architecture"] = f"made for {shapes[0]} ({expected.name!r}), found {shapes[1]} ({found.name!r})"
     for key in ALLOWABLE:
-        theirs, ours = getattr(expected, key), getattr(found, key)
-        if theirs is not None and ours is not None and theirs != ours:
+        if _differs(key, expected, found):
+            theirs, ours = _shown(key, expected, found)
             differences[key] = f"made with {key} {theirs!r} ({expected.name!r}), found {ours!r} ({found.name!r})"
     return differences
 
 
-def _weights_fingerprint(model: PreTrainedModel, blocks: nn.ModuleList) -> str | None:
-    """Signs of weights in the embeddings and the middle block: they survive rounding to any dtype.
+def same_weights(expected: ModelIdentity, found: ModelIdentity) -> bool | None:
+    """Whether the weights beneath adapters are the same, by the best print that both have; None where none has one."""
+    if expected.weights and found.weights:
+        return expected.weights.matches(found.weights)
+    if expected.former_weights and found.former_weights:
+        return expected.former_weights == found.former_weights
+    return None
 
-    None where weights are not in memory (offloaded).
-    """
-    middle = max(blocks[len(blocks) // 2].parameters(), key=torch.numel)
+
+def _differs(key: AllowableMismatch, expected: ModelIdentity, found: ModelIdentity) -> bool:
+    """Weights that differ in their quantization too are that difference: nobody can tell more of them."""
+    if key == "quantization":
+        return expected.quantization != found.quantization and not same_weights(expected, found)
+    if key == "weights":
+        return expected.quantization == found.quantization and same_weights(expected, found) is False
+    if key == "adapters":
+        pairs = zip(expected.adapters, found.adapters, strict=False)
+        return len(expected.adapters) != len(found.adapters) or not all(one.matches(other) for one, other in pairs)
+    theirs, ours = getattr(expected, key), getattr(found, key)
+    return theirs is not None and ours is not None and theirs != ours
+
+
+def _shown(key: AllowableMismatch, *identities: ModelIdentity) -> list[str]:
+    """What differs, in words."""
+    if key == "adapters":
+        return [", ".join(map(str, identity.adapters)) or "none" for identity in identities]
+    known = key != "weights" or all(identity.weights for identity in identities)
+    return [str(getattr(identity, key if known else "former_weights")) for identity in identities]
+
+
+def _quantization(config: PretrainedConfig, weights: Iterable[Tensor]) -> str:
+    """The method and the bits that the configuration names, and the kinds of packed weights; `"none"` without any."""
+    named = getattr(config, "quantization_config", None) or {}
+    settings = named if isinstance(named, dict) else named.to_dict()
+    packed = filter(is_packed, weights)
+    kinds = {type(each).__name__ if hasattr(each, "__tensor_flatten__") else str(each.dtype) for each in packed}
+    bits = f"{settings['bits']} bits" if "bits" in settings else ""
+    method = settings.get("quant_method") or getattr(config, "dequantized_from", "")
+    name = str(method.value if isinstance(method, Enum) else method)
+    return " ".join(part for part in (name, bits, *sorted(kinds)) if part) or "none"
+
+
+def _former_weights(model: PreTrainedModel, middle: Sequence[Tensor]) -> str | None:
+    """Signs in the embeddings and in the largest matrix of the middle block; None where they can't be read."""
     signs = []
-    for weight in (next(model.get_input_embeddings().parameters()), middle):
-        if weight.is_meta:
+    for weight in (next(model.get_input_embeddings().parameters()), max(middle, key=torch.numel)):
+        if weight.is_meta or is_packed(weight):
             return None
         whole = weight.full_tensor() if isinstance(weight, DTensor) else weight  # tensor parallel: each holds a part
         flat = whole.detach().flatten()

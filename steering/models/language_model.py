@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import torch
 from jinja2 import TemplateError
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from steering.data.chats import Chat, ChatLike, Message, as_chat
 from steering.display.html import paragraph, table
 from steering.errors import SteeringError
+from steering.models.adapters import adapter_state
 from steering.models.batching import pad
 from steering.models.decoder_blocks import find_blocks
 from steering.models.identity import ModelIdentity, fingerprint, identify
@@ -78,13 +80,33 @@ class LanguageModel:
         return int(self.model.config.get_text_config(decoder=True).hidden_size)
 
     @property
+    def input_device(self) -> torch.device:
+        """Where token ids go: to the embeddings, or where accelerate brings offloaded ones to."""
+        embeddings = self.model.get_input_embeddings()
+        hook = getattr(embeddings, "_hf_hook", None)
+        brought_to = [getattr(each, "execution_device", None) for each in getattr(hook, "hooks", [hook])]
+        known = [device for device in brought_to if device is not None]
+        return torch.device(known[0]) if known else next(embeddings.parameters()).device
+
+    @property
     def has_chat_template(self) -> bool:
         """Whether chats are rendered by a template."""
         return bool(self.tokenizer.chat_template)
 
-    @cached_property
+    @property
     def identity(self) -> ModelIdentity:
-        """What an artifact records of this model."""
+        """What an artifact records of this model, with the PEFT adapters that act in it now."""
+        state = adapter_state(self.model)
+        if state not in self._identities:
+            self._identities[state] = self._identify()
+        return self._identities[state]
+
+    @cached_property
+    def _identities(self) -> dict[tuple[tuple[str, ...], ...], ModelIdentity]:
+        """By the state of the adapters."""
+        return {}
+
+    def _identify(self) -> ModelIdentity:
         template = self.tokenizer.chat_template
         chat_template = fingerprint(str(template).encode()) if template else "none"
         known = {"chat_template": chat_template, "system_prompt": self.system_prompt or ""}
@@ -150,7 +172,7 @@ class LanguageModel:
             One answer a prompt, without special tokens.
         """
         rows = [self.tokenize(prompt).ids for prompt in prompts]
-        input_ids, attention_mask = pad(rows, self.padding_id, self.model.device, side="left")
+        input_ids, attention_mask = pad(rows, self.padding_id, self.input_device, side="left")
         settings: dict[str, Any] = {"do_sample": False, "pad_token_id": self.padding_id} | options
         if not settings["do_sample"]:
             settings |= {key: None for key in ("temperature", "top_p", "top_k") if key not in options}
@@ -227,7 +249,7 @@ class LanguageModel:
         rows = [
             ["architecture", f"{self.identity.model_type}, {self.n_layers} blocks of width {self.d_model}"],
             ["parameters", f"{parameters / 1e6:,.1f} million, {str(self.model.dtype).removeprefix('torch.')}"],
-            ["on", str(self.model.device)],
+            ["on", str(self.input_device)],
             ["chat template", "yes" if self.has_chat_template else "none"],
             ["system prompt", "the template's own" if self.system_prompt is None else self.system_prompt or "empty"],
         ]

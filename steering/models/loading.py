@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 from transformers.utils.hub import cached_file
+from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
 from steering.errors import SteeringError, first_line, quoted
+from steering.models.checkpoints import check_writes_text, find_adapter
 from steering.models.gguf import dequantized_folder
 from steering.models.language_model import LanguageModel
 
@@ -28,11 +30,14 @@ def load(
 ) -> LanguageModel:
     """Load a model and its tokenizer, in evaluation mode.
 
+    A PEFT adapter is loaded on the base model that it names, and stays apart from its weights.
+
     Only a Hub id reaches the network. Weights are read from safetensors or GGUF, never from pickles, and no remote code
     is run.
 
     Args:
-        name: a packaged name (`"smollm2-135m-instruct"`), a local folder, a `.gguf` file or a Hub id.
+        name: a packaged name (`"smollm2-135m-instruct"`), a local folder, a `.gguf` file or a Hub id, of a model or
+            of a PEFT adapter.
         dtype: as transformers takes it; the checkpoint's own by default, float32 for GGUF.
         device_map: as transformers takes it, e.g. `"auto"`; needs accelerate.
         revision: branch, tag or commit of a Hub id.
@@ -52,16 +57,27 @@ def load(
     """
     label, torch_dtype = str(name), _dtype(dtype)
     source, local = _source(label, torch_dtype)
-    options: dict[str, Any] = {"revision": revision} if revision and not local else {}
-    options |= {"local_files_only": local, "trust_remote_code": False}
+    options = _options(revision, local)
     try:
-        config = AutoConfig.from_pretrained(source, **options)
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        adapter = find_adapter(source, options)
+        base, base_options = source, options
+        if adapter and adapter.base:
+            base, base_local = _source(adapter.base, torch_dtype)
+            base_options = _options(adapter.base_revision, base_local)
+        config = AutoConfig.from_pretrained(base, **base_options)
+        check_writes_text(config, label)
+        own_tokenizer = adapter is None or adapter.has_tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(
+            source if own_tokenizer else base, **(options if own_tokenizer else base_options)
+        )
         multimodal = config.get_text_config(decoder=True) is not config
         loader = AutoModelForImageTextToText if multimodal else AutoModelForCausalLM
-        model = loader.from_pretrained(
-            source, config=config, dtype=torch_dtype or "auto", device_map=device_map, use_safetensors=True, **options
-        )
+        weights = {"config": config, "dtype": torch_dtype or "auto", "use_safetensors": True}
+        model = loader.from_pretrained(base, device_map=device_map, **weights, **base_options)
+        if base != source:
+            model.load_adapter(source, adapter_kwargs={"local_files_only": local, "revision": revision})
+    except SteeringError:
+        raise
     except Exception as error:  # transformers and safetensors raise whatever the files make them raise
         kind = "folder" if local else "Hub id (no such local folder)"
         raise SteeringError(
@@ -70,9 +86,16 @@ def load(
     if chat_template is not None:
         tokenizer.chat_template = chat_template or None
     model.train(False)
-    cached = None if local else cached_file(source, "config.json", revision=revision)
+    described = ADAPTER_CONFIG_NAME if adapter else "config.json"
+    cached = None if local else cached_file(source, described, revision=revision)
     commit = Path(cached).parent.name if cached else None  # a snapshot's folder in the Hub's cache is named after it
     return LanguageModel(model, tokenizer, label, commit, system_prompt, blocks)
+
+
+def _options(revision: str | None, local: bool) -> dict[str, Any]:
+    """How transformers is to fetch files: from the network only for a Hub id, and without the code beside them."""
+    pinned = {"revision": revision} if revision and not local else {}
+    return {**pinned, "local_files_only": local, "trust_remote_code": False}
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

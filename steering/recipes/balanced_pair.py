@@ -104,7 +104,7 @@ def pair_folder(lm: LanguageModel, **taught: Unpack[Teaching]) -> Path:
         lm: the model.
         taught: as `balanced_pair` takes them.
     """
-    made_by = [version("trimtab"), FORMAT_VERSION, str(FORM), lm.identity.model_dump_json()]
+    made_by = [version("trimtab"), FORMAT_VERSION, str(FORM), lm.identity.key]
     if own := _given(taught):
         made_by.append(to_json(own).decode())
     sets = [ContrastSet.builtin(name).fingerprint for name in ContrastSet.builtin_names()]

@@ -74,7 +74,7 @@ def next_token_log_probabilities(
     lm: LanguageModel, batch: Sequence[TokenizedChat], dial: Dial | None
 ) -> Float[Tensor, "rows seq vocabulary"]:
     """Log-probabilities of the next token at every position, in one pass over the chats, padded on the right."""
-    input_ids, attention_mask = pad([chat.ids for chat in batch], lm.padding_id, lm.model.device)
+    input_ids, attention_mask = pad([chat.ids for chat in batch], lm.padding_id, lm.input_device)
     declared = nullcontext() if dial is None else dial.prompt_lengths([chat.prompt_length for chat in batch])
     with declared:
         logits: Tensor = lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits

@@ -1,5 +1,6 @@
 """What was found: one direction a layer, where it comes from, and how well it tells the sides apart."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -237,6 +238,12 @@ class SteeringVector:
                     f"The vector {self.title!r} doesn't belong here: {difference}; load the model it was made on or "
                     f"extract it anew{override}."
                 )
+        if self.origin and self.origin.model.former_weights and not self.origin.model.weights:
+            warnings.warn(
+                f"The vector {self.title!r} records two matrices of its model's weights only, as files did at first; "
+                "extract it anew to have all of them checked.",
+                stacklevel=2,
+            )
 
     def summary(self) -> VectorSummary:
         """All of the vector but its directions, as text, HTML or JSON."""

@@ -44,7 +44,7 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
         if self.origin:
             model = self.origin.model
             lines += [f"recipe: {self.origin.recipe}"] if self.origin.recipe else []
-            lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights}")
+            lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights or model.former_weights}")
             lines.append(f"system prompt: {model.system_prompt!r}, chat template {model.chat_template}")
             lines += [
                 f"source: {source.contrast_set} ({source.pairs} pairs, {source.held_out_pairs} held out, "

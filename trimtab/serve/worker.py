@@ -138,7 +138,7 @@ class Worker:
     def _write(self, answers: Sequence[Answer]) -> None:
         lm = self.lm
         rows = [answer.tokens for answer in answers]
-        ids, mask = pad(rows, lm.padding_id, lm.model.device, side="left")
+        ids, mask = pad(rows, lm.padding_id, lm.input_device, side="left")
         # Padded with a token of its own, a row has the same repetition penalties as alone.
         ids = torch.where(mask.bool(), ids, torch.tensor([row[:1] for row in rows], device=ids.device))
         values = {axis: [answer.steering[axis] for answer in answers] for axis in self.sliders.axes}

@@ -142,3 +142,10 @@ def test_the_packaged_model_has_a_shipped_pair(smollm2: LanguageModel, made: lis
     with Sliders.balanced(smollm2).attach(smollm2) as dial:
         dial.set(safety=1.0, helpfulness=1.0)
     assert made == []
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*/*.safetensors")), ids=lambda path: "/".join(path.parts[-2:]))
+def test_shipped_vectors_record_all_weights_of_their_model(path: Path) -> None:
+    for push in Slider.load(path).pushes:
+        assert push.vector.origin.model.weights is not None
+        assert push.vector.origin.model.quantization == "gguf"
