@@ -1,0 +1,105 @@
+"""What a model wrote, from its token ids: as a text in which the thought's marks are left, and where its answer begins."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cached_property
+
+from transformers import PreTrainedTokenizerBase
+
+from steering.models.reasoning import MARKS, Marks, is_closed_at_end, opening_at_end
+
+TAIL = 24
+"""Tokens of a prompt's end in which its last mark is looked for."""
+
+
+class ResponseTokens:
+    """Reads the ids that a model writes behind a prompt."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """Special tokens, which texts are decoded without."""
+        added = self._tokenizer.added_tokens_decoder
+        return frozenset(self._tokenizer.all_special_ids).union(id for id, token in added.items() if token.special)
+
+    @cached_property
+    def marking(self) -> frozenset[int]:
+        """Special tokens that thoughts are marked with: they stay in texts, for thought and answer to be told apart."""
+        spellings = [spelling for marks in MARKS for spelling in (marks.opening, marks.closing)]
+        texts = {token: str(self._tokenizer.convert_ids_to_tokens(token)) for token in self.special}
+        return frozenset(token for token, text in texts.items() if any(text in spelling for spelling in spellings))
+
+    def opening(self, prompt: Sequence[int]) -> str:
+        """The opening mark that the prompt ends with; empty where it doesn't end inside a thought."""
+        return opening_at_end(self._text(prompt[-TAIL:]))
+
+    def text(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
+        """The text behind a prompt, without special tokens but with the marks of its thought.
+
+        The mark is there too where the prompt ended inside the thought. What a tokenizer with a response template of its
+        own calls reasoning is put between `<think>` and `</think>`.
+
+        Args:
+            ids: what the model wrote.
+            prompt: what it was given.
+        """
+        if (parsed := self._parsed(ids, prompt)) is not None:
+            return parsed
+        if self.marking.isdisjoint(ids):
+            text = str(self._tokenizer.decode(ids, skip_special_tokens=True))
+        else:
+            text = self._text([token for token in ids if token not in self.special or token in self.marking])
+        return (self.opening(prompt) + text).strip()
+
+    def answer_start(self, ids: Sequence[int], prompt_length: int, marks: Marks) -> int:
+        """The first token that decides about the answer: the last one of the first mark that closes the thought.
+
+        It is the prompt's last token where the prompt closes the thought itself, and the first one written that begins
+        no thought where the model doesn't think. What a token is depends on no later token.
+
+        Args:
+            ids: prompt and what was written behind it, as far as it is known.
+            prompt_length: number of tokens of the prompt.
+            marks: those that the model thinks between.
+
+        Returns:
+            The token's index; `len(ids)` where it isn't there yet.
+        """
+        prompt, written = self._text(ids[max(0, prompt_length - TAIL) : prompt_length]), ids[prompt_length:]
+        if is_closed_at_end(prompt):
+            return prompt_length - 1
+        if not opening_at_end(prompt):
+            known = marks.openings + marks.closings
+            for number in range(1, len(written) + 1):
+                begun = self._text(written[:number]).lstrip()
+                if begun.startswith(known):
+                    break
+                if not any(mark.startswith(begun) for mark in known):
+                    return prompt_length + number - 1
+
+        def is_closed(length: int) -> bool:
+            return marks.closes.search(self._text(written[:length])) is not None
+
+        if not is_closed(len(written)):
+            return len(ids)
+        return prompt_length - 1 + bisect_left(range(len(written)), True, key=is_closed)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    def _parsed(self, ids: Sequence[int], prompt: Sequence[int]) -> str | None:
+        """What the tokenizer's own response template makes of it; None where there is none, or no thought."""
+        if getattr(self._tokenizer, "response_template", None) is None:
+            return None
+        ends = [place for place, token in enumerate(ids, 1) if token not in self.special or token in self.marking]
+        try:
+            message = self._tokenizer.parse_response(list(ids[: max(ends, default=0)]), prefix=list(prompt))
+        except ValueError:  # a field that the template requires is missing
+            return None
+        thought = message.get("reasoning_content") or message.get("thinking")
+        if not thought or "tool_calls" in message:
+            return None
+        answer = message.get("content")
+        return f"<think>\n{thought.strip()}" + ("" if answer is None else f"\n</think>\n\n{answer.strip()}")

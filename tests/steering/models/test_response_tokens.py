@@ -1,0 +1,120 @@
+"""Texts of models that think keep the marks of their thoughts, and lose all other special tokens."""
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from steering import LanguageModel
+from steering.models.reasoning import Response, split_reasoning
+from steering.models.response_tokens import ResponseTokens
+from tests.helpers.tiny import CHAT_TEMPLATE, OPENED_TEMPLATE, THINKING_TEMPLATE, thinking_lm, tiny_lm, tiny_tokenizer
+
+HARMONY = ("<|start|>", "<|channel|>", "<|message|>", "<|return|>")
+HARMONY_TEMPLATE = (
+    "{% for m in messages %}<|start|>{{ m['role'] }}<|message|>{{ m['content'] }}<|end|>{% endfor %}"
+    "{% if false %}<|channel|>analysis<|message|>…<|channel|>final<|message|>{% endif %}<|start|>assistant"
+)
+
+
+def with_specials(*tokens: str, template: str = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
+    tokenizer = tiny_tokenizer(template)
+    tokenizer.add_special_tokens({"extra_special_tokens": list(tokens)}, replace_extra_special_tokens=False)
+    return tokenizer
+
+
+def decoded(tokenizer: PreTrainedTokenizerFast, text: str, prompt: str = "<|assistant|>") -> str:
+    ids, before = (tokenizer(part, add_special_tokens=False).input_ids for part in (text, prompt))
+    return ResponseTokens(tokenizer).text(ids, before)
+
+
+def test_marks_that_are_special_tokens_stay_and_others_go() -> None:
+    tokenizer = with_specials("[THINK]", "[/THINK]")
+    assert tokenizer.decode(tokenizer("[THINK]a").input_ids, skip_special_tokens=True) == "a"
+    assert decoded(tokenizer, "[THINK]é a[/THINK]b<|end|><|pad|>") == "[THINK]é a[/THINK]b"
+    assert decoded(tokenizer, " b <|user|>c<|end|>") == "b c"
+
+
+def test_channels_are_told_apart_in_what_is_left_of_them() -> None:
+    text = decoded(
+        with_specials(*HARMONY),
+        "<|channel|>analysis<|message|>A thought.<|end|><|start|>assistant<|channel|>final<|message|>No.<|return|>",
+        "<|start|>assistant",
+    )
+    assert text == "<|channel|>analysis<|message|>A thought.assistant<|channel|>final<|message|>No."
+    assert split_reasoning(text) == Response("A thought.", "No.")
+
+
+def test_a_thought_that_the_prompt_opened_has_its_mark() -> None:
+    tokenizer = thinking_lm().tokenizer
+    assert decoded(tokenizer, "Hm.</think>No.<|end|>", "<|assistant|><think>\n") == "<think>\nHm.</think>No."
+    assert decoded(tokenizer, "Hm.", "<|assistant|><think>\n") == "<think>\nHm."
+    assert decoded(tokenizer, "No.", "<|assistant|><think>\n\n</think>\n\n") == "No."
+
+
+def test_the_tokenizers_own_response_template_comes_first() -> None:
+    tokenizer = with_specials("<muse>", "</muse>")
+    tokenizer.response_template = {
+        "defaults": {"role": "assistant"},
+        "start_anchor": "<|assistant|>",
+        "fields": {
+            "reasoning_content": {"open": "<muse>", "close": "</muse>", "content": "text"},
+            "content": {"close": "<|end|>", "content": "text"},
+        },
+    }
+    assert split_reasoning(decoded(tokenizer, "<muse>Hm.</muse>No.<|end|><|pad|>")) == Response("Hm.", "No.")
+    assert split_reasoning(decoded(tokenizer, "Hm.</muse>No.", "<|assistant|><muse>")) == Response("Hm.", "No.")
+    assert split_reasoning(decoded(tokenizer, "<muse>Hm.")) == Response("Hm.", "", closed=False)
+    assert decoded(tokenizer, "No.<|end|>") == "No."
+
+
+@pytest.mark.parametrize("text", [" Yes, é. ", "a<|user|>b<|end|><|pad|>", "<think>", ""])
+def test_a_model_without_thoughts_decodes_as_ever(text: str) -> None:
+    tokenizer = tiny_tokenizer()
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    assert ResponseTokens(tokenizer).text(ids, ids[:0]) == tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_generate_gives_texts_that_can_be_told_apart(special: bool) -> None:
+    lm = thinking_lm(OPENED_TEMPLATE, special=special)
+    for text in lm.generate(["Hi", "Why is it?"], 5, num_return_sequences=2, num_beams=2):
+        assert text.startswith("<think>")
+        assert not split_reasoning(text).closed
+    assert not lm.without_thought().generate(["Hi"], 5)[0].startswith("<think>")
+
+
+def test_whether_a_model_thinks() -> None:
+    assert tiny_lm().marks is None
+    assert tiny_lm(chat_template=None).marks is None
+    for template in (THINKING_TEMPLATE, OPENED_TEMPLATE):
+        found = thinking_lm(template).marks
+        assert found is not None
+        assert (found.opening, found.closing) == ("<think>", "</think>")
+    closed = THINKING_TEMPLATE.replace("enable_thinking is defined and not enable_thinking", "true")
+    assert thinking_lm(closed).marks is None
+
+
+@pytest.mark.parametrize("template", [THINKING_TEMPLATE, OPENED_TEMPLATE])
+def test_without_thought_prompts_end_behind_a_closed_one(template: str) -> None:
+    lm = thinking_lm(template)
+    direct = lm.without_thought()
+    chat = direct.tokenize("Hi")
+    assert direct.tokenizer.decode(chat.ids).endswith("Hi<|end|><|assistant|><think>\n\n</think>\n\n")
+    assert chat.answer_start == chat.prompt_length - 1
+    assert direct.identity == lm.identity
+    plain = tiny_lm()
+    assert plain.without_thought() is plain
+
+
+def test_channels_start_the_answer_with_the_final_one() -> None:
+    lm = LanguageModel(tiny_lm().model, with_specials(*HARMONY, template=HARMONY_TEMPLATE))
+    assert lm.marks is not None
+    prompt = lm.tokenize("Hi").ids
+    for text, start in (
+        ("<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>", "No."),
+        ("<|channel|>final<|message|>", "No."),
+    ):
+        before, after = (lm.tokenizer(part, add_special_tokens=False).input_ids for part in (text, start))
+        assert lm.answer_start([*prompt, *before, *after], len(prompt)) == len(prompt) + len(before) - 1
+    direct = lm.without_thought().tokenize("Hi")
+    assert lm.tokenizer.decode(direct.ids).endswith("<|start|>assistant<|channel|>final<|message|>")
+    assert direct.answer_start == direct.prompt_length - 1
