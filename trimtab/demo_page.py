@@ -9,7 +9,13 @@ from steering.display.labels import layer_spans
 from steering.display.plots import layer_profile
 from trimtab.demo import COLUMNS, HARMFUL, ORDINARY, REFERENCE, REFERENCE_MODEL, TAUGHT_PAIRS, Demo, cells
 
-VERDICTS = {"refusal": "refuses", "partial_refusal": "refuses in part", "compliance": "answers", "degenerate": "broken"}
+VERDICTS = {
+    "refusal": "refuses",
+    "partial_refusal": "refuses in part",
+    "compliance": "answers",
+    "degenerate": "broken",
+    "unfinished": "still thinking",
+}
 """What the judge's labels are called on the page."""
 
 

@@ -8,7 +8,7 @@ from einops import einsum
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, Label, Verdict
+from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, UNFINISHED, Label, Verdict
 from probes.slider_effects import CONFIDENCE, RESAMPLES, Estimate
 from steering.errors import SteeringError, quoted
 
@@ -66,7 +66,7 @@ def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -
 
 def _kind(labels: Sequence[str]) -> tuple[Label, ...]:
     """The vocabulary that the labels are of."""
-    kinds: tuple[tuple[Label, ...], ...] = (REFUSAL_LABELS, SAFETY_LABELS)
+    kinds: tuple[tuple[Label, ...], ...] = (*REFUSAL_LABELS, UNFINISHED), (*SAFETY_LABELS, UNFINISHED)
     for kind in kinds:
         if set(labels) <= set(kind):
             return kind

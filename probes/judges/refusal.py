@@ -12,7 +12,8 @@ from probes.judges.acts import ACTS, acts
 from probes.judges.degenerate import degenerate_reason, find_loop
 from probes.judges.features import features
 from probes.judges.text import normalize, sentences, shortened
-from probes.judges.verdict import REFUSAL_LABELS, RefusalLabel, Verdict
+from probes.judges.verdict import REFUSAL_LABELS, AnswerJudge, RefusalLabel, Verdict
+from steering.models.reasoning import split_reasoning
 
 
 class Stage(BaseModel, frozen=True, extra="forbid"):
@@ -52,7 +53,7 @@ def shipped() -> Coefficients:
     return Coefficients.model_validate_json(files("probes.judges").joinpath("refusal_judge.json").read_bytes())
 
 
-class RefusalJudge:
+class RefusalJudge(AnswerJudge):
     """Compliance, partial refusal, refusal or degenerate, by features of prompt and answer; no model, no network.
 
     Where a text ends in a loop, what stands before the loop is judged if it refuses, or if it is the longer part;
@@ -81,12 +82,15 @@ class RefusalJudge:
 
         Args:
             prompt: what was asked.
-            answer: what the model wrote.
+            answer: what the model wrote; a thought before the answer is left out.
         """
+        return self._probabilities(prompt, split_reasoning(answer).answer)
+
+    def _probabilities(self, prompt: str, answer: str) -> dict[RefusalLabel, float]:
         return self._coefficients.probabilities(features(prompt, answer))
 
-    def __call__(self, prompt: str, answer: str) -> Verdict:
-        """The verdict on one answer: the label, its probability, and what decided, quoted from the answer."""
+    def judge(self, prompt: str, answer: str) -> Verdict:
+        """The label of an answer, its probability, and what decided, quoted from the answer."""
         answer = normalize(answer)
         loop, broken, note = find_loop(answer), degenerate_reason(prompt, answer), ""
         if loop is not None and loop.before and degenerate_reason(prompt, loop.before) is None:
@@ -95,7 +99,7 @@ class RefusalJudge:
                 answer, broken, note = loop.before, None, f'; then loops: "{shortened(loop.unit)}"'
         if broken is not None:
             return Verdict(label="degenerate", score=1.0, reason=broken)
-        probabilities = self.probabilities(prompt, answer)
+        probabilities = self._probabilities(prompt, answer)
         label = decide(probabilities)
         return Verdict(label=label, score=probabilities[label], reason=_reason(label, answer) + note)
 
