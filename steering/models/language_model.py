@@ -150,6 +150,14 @@ class LanguageModel:
         """
         return self._response.answer_start(ids, prompt_length, self.marks) if self.marks else prompt_length - 1
 
+    def opens_thought(self, prompt: Sequence[int]) -> bool:
+        """Whether a prompt ends inside the model's thought.
+
+        Args:
+            prompt: its ids.
+        """
+        return bool(self._response.opening(prompt))
+
     def decode(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
         """The text that the model wrote, as `generate` gives it.
 

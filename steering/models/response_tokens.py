@@ -31,6 +31,10 @@ class ResponseTokens:
         texts = {token: str(self._tokenizer.convert_ids_to_tokens(token)) for token in self.special}
         return frozenset(token for token, text in texts.items() if any(text in spelling for spelling in spellings))
 
+    def is_silent(self, token: int) -> bool:
+        """Whether a token leaves nothing in the text."""
+        return token in self.special and token not in self.marking
+
     def opening(self, prompt: Sequence[int]) -> str:
         """The opening mark that the prompt ends with; empty where it doesn't end inside a thought."""
         return opening_at_end(self._text(prompt[-TAIL:]))
@@ -50,7 +54,7 @@ class ResponseTokens:
         if self.marking.isdisjoint(ids):
             text = str(self._tokenizer.decode(ids, skip_special_tokens=True))
         else:
-            text = self._text([token for token in ids if token not in self.special or token in self.marking])
+            text = self._text([token for token in ids if not self.is_silent(token)])
         return (self.opening(prompt) + text).strip()
 
     def answer_start(self, ids: Sequence[int], prompt_length: int, marks: Marks) -> int:
@@ -93,7 +97,7 @@ class ResponseTokens:
         """What the tokenizer's own response template makes of it; None where there is none, or no thought."""
         if getattr(self._tokenizer, "response_template", None) is None:
             return None
-        ends = [place for place, token in enumerate(ids, 1) if token not in self.special or token in self.marking]
+        ends = [place for place, token in enumerate(ids, 1) if not self.is_silent(token)]
         try:
             message = self._tokenizer.parse_response(list(ids[: max(ends, default=0)]), prefix=list(prompt))
         except ValueError:  # a field that the template requires is missing
