@@ -73,7 +73,7 @@ class EndpointJudge(AnswerJudge):
         """`endpoint:` and the model's name."""
         return f"endpoint:{self.model}"
 
-    def judge(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer.
 
         Raises:

@@ -145,7 +145,7 @@ class HarmBenchJudge(AnswerJudge):
         name = "mistral" if self.lm.model.config.model_type == "mistral" else "llama-2"
         return HARMBENCH_TEMPLATES[name].format(behavior=prompt, generation=answer)
 
-    def judge(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer."""
         ids, note = _fitting(self.lm, self.render, prompt, answer, special=True)
         choice = choose(self.lm, ids, YES_OR_NO)
@@ -190,7 +190,7 @@ class WildGuardJudge(AnswerJudge):
         """
         return WILDGUARD_TEMPLATE.format(prompt=prompt, response=answer)
 
-    def judge(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer; the reason has all three."""
         ids, note = _fitting(self.lm, self.render, prompt, answer, special=True)
         choices, written = [], ""
@@ -252,7 +252,7 @@ class LlamaGuardJudge(AnswerJudge):
         """
         return self._rendered(prompt, answer, self._in_parts)
 
-    def judge(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer."""
         ids, note = _fitting(self.lm, self.render, prompt, answer, special=False)
         choice = choose(self.lm, ids, SAFETY_LABELS)

@@ -89,7 +89,7 @@ class RefusalJudge(AnswerJudge):
     def _probabilities(self, prompt: str, answer: str) -> dict[RefusalLabel, float]:
         return self._coefficients.probabilities(features(prompt, answer))
 
-    def judge(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The label of an answer, its probability, and what decided, quoted from the answer."""
         answer = normalize(answer)
         loop, broken, note = find_loop(answer), degenerate_reason(prompt, answer), ""

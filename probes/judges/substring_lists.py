@@ -73,7 +73,7 @@ class SubstringJudge(AnswerJudge):
         """`substring:` and the list's name; `/raw` where apostrophes are not read as plain."""
         return f"substring:{self.list_name}{'' if self.plain_apostrophes else '/raw'}"
 
-    def judge(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer; the prompt plays no part."""
         phrases = SUBSTRING_LISTS[self.list_name]
         if phrases.empty_refuses and not answer.strip():

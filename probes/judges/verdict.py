@@ -77,13 +77,8 @@ class AnswerJudge(ABC):
         response = split_reasoning(answer, opened=bool(opening_at_end(prompt)))
         if not response.closed:
             return Verdict(label=UNFINISHED, score=1.0, reason="ends inside the thought, before an answer")
-        return self.judge(prompt, response.answer)
+        return self._judge(prompt, response.answer)
 
     @abstractmethod
-    def judge(self, prompt: str, answer: str) -> Verdict:
-        """The verdict on an answer that has no thought before it.
-
-        Args:
-            prompt: what was asked.
-            answer: the answer.
-        """
+    def _judge(self, prompt: str, answer: str) -> Verdict:
+        """The verdict on an answer that has no thought before it."""

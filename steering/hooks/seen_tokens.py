@@ -90,8 +90,8 @@ class SeenTokens:
             return prompt_length - 1
         if UNSEEN in row[max(0, prompt_length - TAIL) :]:
             raise SteeringError(
-                "Expected to see all tokens from the prompt's end on, to tell the thought from the answer, found some that "
-                "the model was given as embeddings or in a cache; pass input_ids through the attached model from the start, "
-                "or attach with tokens='generated'."
+                "Expected to see all tokens from the prompt's end on, to tell the thought from the answer, found some "
+                "that came as embeddings or in a cache; pass input_ids through the attached model from the start, or "
+                "attach with tokens='generated'."
             )
         return self._answer_start(row, prompt_length)

@@ -202,7 +202,8 @@ def empty_thought(prompt: str, marks: Marks) -> str:
 
 def _split(text: str, opened: bool, is_whole: bool) -> Response:
     """The response; of a text that is still being written, what of it is certain."""
-    thoughts, rest = [], text
+    thoughts: list[str] = []
+    rest = text
     while (found := _opening(rest)) or opened or rest.lstrip().startswith(_TELLING_CLOSINGS):
         marks, start = found or (None, 0)
         body, opened = rest[start:], False
@@ -250,18 +251,15 @@ def _closing(body: str, marks: Marks | None, is_whole: bool) -> re.Match[str] | 
     known = _TELLING if marks is None else (marks,)
     closings = sorted((match for one in known for match in _unquoted(one.closes, body)), key=re.Match.start)
     inner = [match.start() for match in _unquoted(marks.opens, body)] if marks and marks.opening in _PAIRS else []
-    outer = (
-        match for number, match in enumerate(closings) if sum(start < match.start() for start in inner) <= number
-    )
-    return next(outer, closings[0] if closings and is_whole else None)
+    first = closings[0] if closings and is_whole else None
+    return next((one for place, one in enumerate(closings) if sum(at < one.start() for at in inner) <= place), first)
 
 
 def _without_beginning(text: str, marks: tuple[str, ...]) -> str:
     """A text without what may be the beginning of a mark at its end."""
-    lengths = (
-        length for mark in marks for length in range(min(len(mark), len(text)), 0, -1) if mark.startswith(text[-length:])
-    )
-    return text[: len(text) - max(lengths, default=0)]
+    longest = min(max(map(len, marks)), len(text))
+    held = next((length for length in range(longest, 0, -1) if any(m.startswith(text[-length:]) for m in marks)), 0)
+    return text[: len(text) - held]
 
 
 def _unquoted(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:

@@ -1,4 +1,4 @@
-"""What a model wrote, from its token ids: as a text in which the thought's marks are left, and where its answer begins."""
+"""What a model wrote, from its token ids: the text, with the marks of the thought left in, and the answer's start."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -42,8 +42,8 @@ class ResponseTokens:
     def text(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
         """The text behind a prompt, without special tokens but with the marks of its thought.
 
-        The mark is there too where the prompt ended inside the thought. What a tokenizer with a response template of its
-        own calls reasoning is put between `<think>` and `</think>`.
+        The mark is there too where the prompt ended inside the thought. What a tokenizer with a response template of
+        its own calls reasoning is put between `<think>` and `</think>`.
 
         Args:
             ids: what the model wrote.
@@ -52,7 +52,7 @@ class ResponseTokens:
         if (parsed := self._parsed(ids, prompt)) is not None:
             return parsed
         if self.marking.isdisjoint(ids):
-            text = str(self._tokenizer.decode(ids, skip_special_tokens=True))
+            text = str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
         else:
             text = self._text([token for token in ids if not self.is_silent(token)])
         return (self.opening(prompt) + text).strip()

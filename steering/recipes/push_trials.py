@@ -89,9 +89,7 @@ def choose_push(
     settings = [{"push": strength} for strength in STRENGTHS]
     for name, pushes in tqdm(candidates.items(), desc="trying pushes", unit="push", disable=not progress):
         tried = {"push": Slider(pushes)}
-        answers = sweep(
-            lm.without_thought(), tried, harmful, settings, max_new_tokens=ANSWER_TOKENS, progress=False
-        )
+        answers = sweep(lm.without_thought(), tried, harmful, settings, max_new_tokens=ANSWER_TOKENS, progress=False)
         for strength, texts in zip(STRENGTHS, zip(*answers, strict=True), strict=True):
             figures = {
                 "refused": sum(map(refuses, texts)) / len(texts),

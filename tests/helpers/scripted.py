@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import torch
-
 from steering import LanguageModel
 from steering.data.chats import ChatLike
 

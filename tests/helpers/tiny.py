@@ -118,7 +118,8 @@ def tiny_lm(
 
 THINKING_TEMPLATE = CHAT_TEMPLATE.replace(
     "<|assistant|>{% endif %}",
-    "<|assistant|>{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}",
+    "<|assistant|>{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+    "{% endif %}",
 )
 """As Qwen3's: the model opens its thought itself."""
 OPENED_TEMPLATE = CHAT_TEMPLATE.replace("<|assistant|>{% endif %}", "<|assistant|><think>\n{% endif %}")

@@ -1,4 +1,4 @@
-"""Text of an answer while its tokens arrive: whole characters only, the marks of a thought, nothing of a stop string."""
+"""Text of an answer while its tokens arrive: whole characters only, a thought's marks, nothing of a stop string."""
 
 from collections.abc import Sequence
 

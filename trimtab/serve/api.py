@@ -111,10 +111,11 @@ class Api:
             with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
             events = _events(reply, answer, written, with_usage)
             return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        *parts, ending = [piece async for piece in written]
+        parts = [(part.answer, part.reasoning) async for part in written]
+        ending = _ending(answer)
         if ending.problem is not None:
             raise ending.problem
-        whole, reasoning = ("".join(getattr(part, name) for part in parts) for name in ("answer", "reasoning"))
+        whole, reasoning = map("".join, zip(*parts, strict=True))
         return JSONResponse(reply.completion(whole, reasoning, ending.reason, answer.written))
 
     async def _cancel_when_gone(self, request: Request, answer: Answer) -> None:
@@ -155,28 +156,31 @@ class Api:
         return Decoding(wanted, temperature, asked.top_p or 1.0, asked.seed, asked.stop_strings)
 
 
-async def _responses(pieces: asyncio.Queue[Piece], stream: ReasoningStream) -> AsyncIterator[Written | Ending]:
-    """The pieces of thought and answer as they become certain, then how it ended."""
+async def _responses(pieces: asyncio.Queue[Piece], stream: ReasoningStream) -> AsyncIterator[Written]:
+    """Pieces of thought and answer as they become certain, until the answer's ending."""
     while not isinstance(piece := await pieces.get(), Ending):
         yield stream.add(piece)
     yield stream.finish()
-    yield piece
+
+
+def _ending(answer: Answer) -> Ending:
+    assert answer.ending is not None, "it is set before it is handed out"
+    return answer.ending
 
 
 async def _events(
-    reply: Reply, answer: Answer, written: AsyncIterator[Written | Ending], with_usage: bool
+    reply: Reply, answer: Answer, written: AsyncIterator[Written], with_usage: bool
 ) -> AsyncIterator[str]:
     yield reply.chunk({"role": "assistant", "content": ""})
-    async for piece in written:
-        if isinstance(piece, Written):
-            for name, text in (("reasoning_content", piece.reasoning), ("content", piece.answer)):
-                if text:
-                    yield reply.chunk({name: text})
-        elif piece.problem is not None:
-            yield event(refusal(piece.problem).body)
-            return
-        else:
-            yield reply.chunk({}, piece.reason)
+    async for part in written:
+        for name, text in (("reasoning_content", part.reasoning), ("content", part.answer)):
+            if text:
+                yield reply.chunk({name: text})
+    ending = _ending(answer)
+    if ending.problem is not None:
+        yield event(refusal(ending.problem).body)
+        return
+    yield reply.chunk({}, ending.reason)
     if with_usage:
         yield reply.usage_chunk(answer.written)
     yield "data: [DONE]\n\n"

@@ -104,9 +104,8 @@ class Studio:
                 answers = await run_sync(self._session.answers, asked.rows, asked.max_new_tokens)
                 try:
                     while (texts := await run_sync(next, answers, None)) is not None:
-                        written = [split_reasoning(text) for text in texts]
-                        line = {"texts": [one.answer for one in written], "thoughts": [one.reasoning for one in written]}
-                        yield json.dumps(line) + "\n"
+                        parts = [(one.answer, one.reasoning) for one in map(split_reasoning, texts)]
+                        yield json.dumps(dict(zip(("texts", "thoughts"), zip(*parts, strict=True), strict=True))) + "\n"
                 finally:
                     with anyio.CancelScope(shield=True):
                         await run_sync(answers.close)  # type: ignore[attr-defined]

@@ -87,7 +87,8 @@ def test_an_endpoint_gets_the_answer_alone(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_reports_count_unfinished_answers_as_neither() -> None:
-    report = planted(lambda kind, safety, *_: "unfinished" if safety else "refusal" if kind == "harmful" else "compliance")
+    bare = {"harmful": "refusal", "look-alike": "compliance", "ordinary": "compliance"}
+    report = planted(lambda kind, safety, *_: "unfinished" if safety else bare[kind])
     rates = report.rates()
     assert [row["unfinished"].value for row in rates] == [0.0, 0.0, 1.0, 1.0]
     assert [row["harmful refused"].value for row in rates] == [1.0, 1.0, 0.0, 0.0]
@@ -105,5 +106,7 @@ def test_judges_agree_on_unfinished_answers() -> None:
 def test_reports_measure_ability_and_repetition_on_the_answer() -> None:
     report = planted(lambda *_: "compliance")
     thought = "<think>" + "a b c d " * 9 + "</think>"
-    answers = {"set": tuple(tuple(tuple(thought + text for text in run) for run in runs) for runs in report.answers["set"])}
+    (runs, *_) = report.answers["set"]
+    thoughtful = tuple(tuple(thought + text for text in run) for run in runs)
+    answers = {"set": (thoughtful,) * len(report.settings)}
     assert (report.model_copy(update={"answers": answers}).repetition == report.repetition).all()

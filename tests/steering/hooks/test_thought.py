@@ -156,7 +156,7 @@ def test_tokens_that_were_never_seen_are_refused() -> None:
     ids = torch.tensor([lm.tokenize("Hi").ids])
     with Sliders(a=random_vector()).attach(lm, tokens="answer") as dial:
         dial.set(a=1.0)
-        with pytest.raises(SteeringError, match="Expected to see all tokens.*pass input_ids"):
+        with pytest.raises(SteeringError, match=r"Expected to see all tokens.*pass input_ids"):
             lm.model(inputs_embeds=lm.model.get_input_embeddings()(ids))
 
 
@@ -180,11 +180,11 @@ def test_reading_finds_the_tokens_that_are_moved() -> None:
     assert token_span(tokenized, "thought") == (tokenized.prompt_length - 1, start)
     assert token_span(tokenized, "answer") == (start, len(tokenized.ids))
     assert record(lm, [chat], position="thought").shape == (1, LAYERS, WIDTH)
-    with pytest.raises(SteeringError, match="none at position 'answer'.*the thought to be closed"):
+    with pytest.raises(SteeringError, match=r"none at position 'answer'.*the thought to be closed"):
         token_span(lm.tokenize("Hi"), "answer")
 
 
 def test_a_model_without_thoughts_has_none_to_move() -> None:
     for model in (tiny_lm(), tiny_lm().model, thinking_lm().model):
-        with pytest.raises(SteeringError, match="speaks of thoughts.*found .*choose other tokens"):
+        with pytest.raises(SteeringError, match=r"speaks of thoughts.*found .*choose other tokens"):
             Sliders(a=random_vector()).attach(model, tokens="thought")

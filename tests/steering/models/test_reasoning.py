@@ -48,7 +48,8 @@ def test_a_text_can_begin_inside_the_thought(marks: Marks) -> None:
     assert split_reasoning(text) == Response("An insult is wanted.", "I can't.")
     assert split_reasoning(text, opened=True) == split_reasoning(text) == streamed(text, opened=True)
     assert split_reasoning("An insult is", opened=True) == Response("An insult is", "", closed=False)
-    assert split_reasoning(f"{marks.closing}\n\nI can't.") == Response("", "I can't.") == streamed(f"{marks.closing}I can't.")
+    for text in (f"{marks.closing}\n\nI can't.", f"\n{marks.closing}I can't."):
+        assert split_reasoning(text) == Response("", "I can't.") == streamed(text)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from rich.console import Console
 
 from steering import Gate, LanguageModel, Message, Push, Slider, load, read_gates
