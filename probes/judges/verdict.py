@@ -74,7 +74,8 @@ class AnswerJudge(ABC):
             prompt: what was asked.
             answer: what the model wrote, its thought included where it has one.
         """
-        response = split_reasoning(answer, opened=bool(opening_at_end(prompt)))
+        opened = opening_at_end(prompt).endswith("\n")  # a template's; a question can end with a mark itself
+        response = split_reasoning(answer, opened=opened)
         if not response.closed:
             return Verdict(label=UNFINISHED, score=1.0, reason="ends inside the thought, before an answer")
         return self._judge(prompt, response.answer)

@@ -139,7 +139,11 @@ class LanguageModel:
 
         Itself where it doesn't think. For short answers, whose first words matter.
         """
-        return replace(self, closes_thought=True) if self.marks else self
+        return self._without_thought if self.marks else self
+
+    @cached_property
+    def _without_thought(self) -> "LanguageModel":
+        return replace(self, closes_thought=True)
 
     def answer_start(self, ids: Sequence[int], prompt_length: int) -> int:
         """The first token that decides about the answer, as `TokenizedChat.answer_start`.
@@ -156,7 +160,7 @@ class LanguageModel:
         Args:
             prompt: its ids.
         """
-        return bool(self._response.opening(prompt))
+        return bool(self._opening(prompt))
 
     def decode(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
         """The text that the model wrote, as `generate` gives it.
@@ -165,7 +169,10 @@ class LanguageModel:
             ids: what was written behind the prompt.
             prompt: ids of the prompt.
         """
-        return self._response.text(ids, prompt)
+        return self._response.text(ids, prompt, self._opening(prompt))
+
+    def _opening(self, prompt: Sequence[int]) -> str:
+        return self._response.opening(prompt) if self.marks else ""
 
     @cached_property
     def _response(self) -> ResponseTokens:

@@ -54,7 +54,7 @@ def _any_of(spellings: tuple[str, ...]) -> str:
     return f"(?:{'|'.join(map(re.escape, sorted(spellings, key=len, reverse=True)))})"
 
 
-_TAGS = ("think", "thinking", "thought", "thoughts", "reasoning", "reason", "seed:think")
+_TAGS = ("think", "thinking", "thought", "Thought", "thoughts", "reasoning", "reason", "seed:think")
 _PAIRS = {f"<{tag}>": f"</{tag}>" for tag in _TAGS} | {
     "[THINK]": "[/THINK]",  # Magistral
     "◁think▷": "◁/think▷",  # Kimi
@@ -82,8 +82,9 @@ MARKS = (
 """Known marks."""
 _TELLING = tuple(marks for marks in MARKS if not marks.are_words)
 _TELLING_CLOSINGS = tuple(closing for marks in _TELLING for closing in marks.closings)
-_ANSWER_BEGINS = ("<answer>", "<response>", "<|START_RESPONSE|>", "<|begin_of_solution|>")
-_ANSWER_ENDS = ("</answer>", "</response>", "<|END_RESPONSE|>", "<|end_of_solution|>", "<|return|>")
+_ANSWER_BEGINS = ("<answer>", "<response>", "<output>", "<Output>", "<|START_RESPONSE|>", "<|begin_of_solution|>")
+_ANSWER_ENDS = ("</answer>", "</response>", "</output>", "</Output>", "<|END_RESPONSE|>", "<|end_of_solution|>")
+_END = "<|return|>"  # gpt-oss'
 """What some models put around the answer behind a thought."""
 
 
@@ -217,11 +218,11 @@ def _split(text: str, opened: bool, is_whole: bool) -> Response:
         return Response(_joined(thoughts), "")
     if not thoughts:
         return Response("", rest)
-    answer = rest.strip() if is_whole else _without_beginning(rest.lstrip(), _ANSWER_ENDS)
-    for opening, ending in zip(_ANSWER_BEGINS, _ANSWER_ENDS, strict=False):
+    answer = rest.strip() if is_whole else _without_beginning(rest.lstrip(), (*_ANSWER_ENDS, _END))
+    for opening, ending in zip(_ANSWER_BEGINS, _ANSWER_ENDS, strict=True):
         if answer.startswith(opening):
             answer = answer.removeprefix(opening).removesuffix(ending)
-    answer = answer.removesuffix(_ANSWER_ENDS[-1])
+    answer = answer.removesuffix(_END)
     return Response(_joined(thoughts), answer.strip() if is_whole else answer.lstrip())
 
 

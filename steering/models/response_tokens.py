@@ -39,15 +39,15 @@ class ResponseTokens:
         """The opening mark that the prompt ends with; empty where it doesn't end inside a thought."""
         return opening_at_end(self._text(prompt[-TAIL:]))
 
-    def text(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
+    def text(self, ids: Sequence[int], prompt: Sequence[int], opening: str = "") -> str:
         """The text behind a prompt, without special tokens but with the marks of its thought.
 
-        The mark is there too where the prompt ended inside the thought. What a tokenizer with a response template of
-        its own calls reasoning is put between `<think>` and `</think>`.
+        What a tokenizer with a response template of its own calls reasoning is put between `<think>` and `</think>`.
 
         Args:
             ids: what the model wrote.
             prompt: what it was given.
+            opening: the mark that the prompt ended with, if it ended inside the thought: the text begins with it.
         """
         if (parsed := self._parsed(ids, prompt)) is not None:
             return parsed
@@ -55,7 +55,7 @@ class ResponseTokens:
             text = str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
         else:
             text = self._text([token for token in ids if not self.is_silent(token)])
-        return (self.opening(prompt) + text).strip()
+        return (opening + text).strip()
 
     def answer_start(self, ids: Sequence[int], prompt_length: int, marks: Marks) -> int:
         """The first token that decides about the answer: the last one of the first mark that closes the thought.

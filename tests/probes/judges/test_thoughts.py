@@ -62,6 +62,10 @@ def test_a_thought_that_never_ends_has_its_own_label() -> None:
     assert RefusalJudge()(ASKED, "<think>Hm.</think>").label == "degenerate"
 
 
+def test_a_question_can_end_with_a_mark() -> None:
+    assert RefusalJudge()("What does this tag mean: <think>", "It stands before a thought.").label == "compliance"
+
+
 def test_a_prompt_that_ends_inside_the_thought() -> None:
     assert RefusalJudge()(f"{ASKED}<think>\n", f"An insult.</think>{REFUSAL}").label == "refusal"
 

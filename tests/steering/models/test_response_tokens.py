@@ -23,7 +23,8 @@ def with_specials(*tokens: str, template: str = CHAT_TEMPLATE) -> PreTrainedToke
 
 def decoded(tokenizer: PreTrainedTokenizerFast, text: str, prompt: str = "<|assistant|>") -> str:
     ids, before = (tokenizer(part, add_special_tokens=False).input_ids for part in (text, prompt))
-    return ResponseTokens(tokenizer).text(ids, before)
+    response = ResponseTokens(tokenizer)
+    return response.text(ids, before, response.opening(before))
 
 
 def test_marks_that_are_special_tokens_stay_and_others_go() -> None:
@@ -70,7 +71,7 @@ def test_the_tokenizers_own_response_template_comes_first() -> None:
 def test_a_model_without_thoughts_decodes_as_ever(text: str) -> None:
     tokenizer = tiny_tokenizer()
     ids = tokenizer(text, add_special_tokens=False).input_ids
-    assert ResponseTokens(tokenizer).text(ids, ids[:0]) == tokenizer.decode(ids, skip_special_tokens=True).strip()
+    assert ResponseTokens(tokenizer).text(ids, []) == tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
 @pytest.mark.parametrize("special", [False, True])
@@ -80,6 +81,13 @@ def test_generate_gives_texts_that_can_be_told_apart(special: bool) -> None:
         assert text.startswith("<think>")
         assert not split_reasoning(text).closed
     assert not lm.without_thought().generate(["Hi"], 5)[0].startswith("<think>")
+
+
+def test_a_question_that_ends_with_a_mark_opens_no_thought() -> None:
+    lm = LanguageModel(tiny_lm().model, tiny_tokenizer(None))
+    prompt = lm.tokenize("What is <think>").ids
+    assert lm.tokenizer.decode(prompt).endswith("<think>\n")
+    assert lm.decode(lm.tokenizer("A tag.").input_ids, prompt) == "A tag."
 
 
 def test_whether_a_model_thinks() -> None:
