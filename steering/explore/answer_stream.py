@@ -74,8 +74,11 @@ def stream_answers(
             for answer, token in zip(written, step, strict=True):
                 answer.append(token)
             # without the bytes of a character that lacks some of its tokens
-            yield [text.rstrip("\N{REPLACEMENT CHARACTER}").strip() for text in map(lm.decode, written, prompt_ids)]
-        yield list(map(lm.decode, written, prompt_ids))
+            yield [
+                text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
+                for text in map(lm.response_tokens.text, written, prompt_ids)
+            ]
+        yield list(map(lm.response_tokens.text, written, prompt_ids))
     finally:
         stop.set()
         writer.join()

@@ -48,7 +48,7 @@ def attach(
     else:
         transformer, found = model, find_blocks(model, blocks)
         identity = identify(transformer, found)
-    answer_start = model.answer_start if isinstance(model, LanguageModel) and model.marks else None
+    answer_start = model.response_tokens.answer_start if isinstance(model, LanguageModel) and model.marks else None
     check_axis_names(sliders)
     chosen = dict.fromkeys(sliders, tokens) if isinstance(tokens, str) else tokens or {}
     check_axes(chosen, sliders)

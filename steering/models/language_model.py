@@ -119,7 +119,8 @@ class LanguageModel:
         ids = self._prompt_ids(prompt)
         answer_ids = self.tokenizer(answer, add_special_tokens=False).input_ids if answer else []
         instruction_end = len(ids) - self.post_instruction_length
-        return TokenizedChat(ids + answer_ids, len(ids), instruction_end, self.answer_start(ids + answer_ids, len(ids)))
+        answer_start = self.response_tokens.answer_start(ids + answer_ids, len(ids))
+        return TokenizedChat(ids + answer_ids, len(ids), instruction_end, answer_start)
 
     @cached_property
     def marks(self) -> Marks | None:
@@ -145,38 +146,10 @@ class LanguageModel:
     def _without_thought(self) -> "LanguageModel":
         return replace(self, closes_thought=True)
 
-    def answer_start(self, ids: Sequence[int], prompt_length: int) -> int:
-        """The first token that decides about the answer, as `TokenizedChat.answer_start`.
-
-        Args:
-            ids: a prompt and what stands behind it, as far as it is written.
-            prompt_length: number of tokens of the prompt.
-        """
-        return self._response.answer_start(ids, prompt_length, self.marks) if self.marks else prompt_length - 1
-
-    def opens_thought(self, prompt: Sequence[int]) -> bool:
-        """Whether a prompt ends inside the model's thought.
-
-        Args:
-            prompt: its ids.
-        """
-        return bool(self._opening(prompt))
-
-    def decode(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
-        """The text that the model wrote, as `generate` gives it.
-
-        Args:
-            ids: what was written behind the prompt.
-            prompt: ids of the prompt.
-        """
-        return self._response.text(ids, prompt, self._opening(prompt))
-
-    def _opening(self, prompt: Sequence[int]) -> str:
-        return self._response.opening(prompt) if self.marks else ""
-
     @cached_property
-    def _response(self) -> ResponseTokens:
-        return ResponseTokens(self.tokenizer)
+    def response_tokens(self) -> ResponseTokens:
+        """Reads what the model writes: as text, and for where the answer behind its thought starts."""
+        return ResponseTokens(self.tokenizer, self.marks)
 
     @cached_property
     def post_instruction_length(self) -> int:
@@ -228,7 +201,8 @@ class LanguageModel:
             input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, **settings
         )
         written = output[:, input_ids.shape[1] :].tolist()
-        return [self.decode(ids, rows[number * len(rows) // len(written)]) for number, ids in enumerate(written)]
+        prompts_of = (rows[number * len(rows) // len(written)] for number in range(len(written)))
+        return list(map(self.response_tokens.text, written, prompts_of))
 
     def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
         """The answer to one prompt or chat, as `generate` gives it.

@@ -15,8 +15,10 @@ TAIL = 24
 class ResponseTokens:
     """Reads the ids that a model writes behind a prompt."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, marks: Marks | None = None) -> None:
+        """`marks` are those that the model thinks between; None if it doesn't think."""
         self._tokenizer = tokenizer
+        self._marks = marks
 
     @cached_property
     def special(self) -> frozenset[int]:
@@ -36,18 +38,18 @@ class ResponseTokens:
         return token in self.special and token not in self.marking
 
     def opening(self, prompt: Sequence[int]) -> str:
-        """The opening mark that the prompt ends with; empty where it doesn't end inside a thought."""
-        return opening_at_end(self._text(prompt[-TAIL:]))
+        """The opening mark that a prompt ends with; empty where it doesn't end inside the model's thought."""
+        return opening_at_end(self._text(prompt[-TAIL:])) if self._marks else ""
 
-    def text(self, ids: Sequence[int], prompt: Sequence[int], opening: str = "") -> str:
+    def text(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
         """The text behind a prompt, without special tokens but with the marks of its thought.
 
-        What a tokenizer with a response template of its own calls reasoning is put between `<think>` and `</think>`.
+        The mark is there too where the prompt ended inside the thought. What a tokenizer with a response template of
+        its own calls reasoning is put between `<think>` and `</think>`.
 
         Args:
             ids: what the model wrote.
             prompt: what it was given.
-            opening: the mark that the prompt ended with, if it ended inside the thought: the text begins with it.
         """
         if (parsed := self._parsed(ids, prompt)) is not None:
             return parsed
@@ -55,22 +57,24 @@ class ResponseTokens:
             text = str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
         else:
             text = self._text([token for token in ids if not self.is_silent(token)])
-        return (opening + text).strip()
+        return (self.opening(prompt) + text).strip()
 
-    def answer_start(self, ids: Sequence[int], prompt_length: int, marks: Marks) -> int:
+    def answer_start(self, ids: Sequence[int], prompt_length: int) -> int:
         """The first token that decides about the answer: the last one of the first mark that closes the thought.
 
-        It is the prompt's last token where the prompt closes the thought itself, and the first one written that begins
-        no thought where the model doesn't think. What a token is depends on no later token.
+        It is the prompt's last token for a model that doesn't think, and for a prompt that closes the thought itself;
+        the first one written where that begins no thought. What a token is depends on no later token.
 
         Args:
             ids: prompt and what was written behind it, as far as it is known.
             prompt_length: number of tokens of the prompt.
-            marks: those that the model thinks between.
 
         Returns:
             The token's index; `len(ids)` where it isn't there yet.
         """
+        marks = self._marks
+        if marks is None:
+            return prompt_length - 1
         prompt, written = self._text(ids[max(0, prompt_length - TAIL) : prompt_length]), ids[prompt_length:]
         if is_closed_at_end(prompt):
             return prompt_length - 1

@@ -4,7 +4,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from steering import LanguageModel
-from steering.models.reasoning import Response, split_reasoning
+from steering.models.reasoning import MARKS, Response, split_reasoning
 from steering.models.response_tokens import ResponseTokens
 from tests.helpers.tiny import CHAT_TEMPLATE, OPENED_TEMPLATE, THINKING_TEMPLATE, thinking_lm, tiny_lm, tiny_tokenizer
 
@@ -23,8 +23,7 @@ def with_specials(*tokens: str, template: str = CHAT_TEMPLATE) -> PreTrainedToke
 
 def decoded(tokenizer: PreTrainedTokenizerFast, text: str, prompt: str = "<|assistant|>") -> str:
     ids, before = (tokenizer(part, add_special_tokens=False).input_ids for part in (text, prompt))
-    response = ResponseTokens(tokenizer)
-    return response.text(ids, before, response.opening(before))
+    return ResponseTokens(tokenizer, MARKS[0]).text(ids, before)
 
 
 def test_marks_that_are_special_tokens_stay_and_others_go() -> None:
@@ -87,7 +86,7 @@ def test_a_question_that_ends_with_a_mark_opens_no_thought() -> None:
     lm = LanguageModel(tiny_lm().model, tiny_tokenizer(None))
     prompt = lm.tokenize("What is <think>").ids
     assert lm.tokenizer.decode(prompt).endswith("<think>\n")
-    assert lm.decode(lm.tokenizer("A tag.").input_ids, prompt) == "A tag."
+    assert lm.response_tokens.text(lm.tokenizer("A tag.").input_ids, prompt) == "A tag."
 
 
 def test_whether_a_model_thinks() -> None:
@@ -122,7 +121,7 @@ def test_channels_start_the_answer_with_the_final_one() -> None:
         ("<|channel|>final<|message|>", "No."),
     ):
         before, after = (lm.tokenizer(part, add_special_tokens=False).input_ids for part in (text, start))
-        assert lm.answer_start([*prompt, *before, *after], len(prompt)) == len(prompt) + len(before) - 1
+        assert lm.response_tokens.answer_start([*prompt, *before, *after], len(prompt)) == len(prompt) + len(before) - 1
     direct = lm.without_thought().tokenize("Hi")
     assert lm.tokenizer.decode(direct.ids).endswith("<|start|>assistant<|channel|>final<|message|>")
     assert direct.answer_start == direct.prompt_length - 1
