@@ -28,6 +28,8 @@ class SeenTokens:
         self._answer_start = answer_start
         self._seen = torch.empty(0, 0, dtype=torch.long)
         self._prepared: Tensor | None = None
+        self._before: dict[int, tuple[int, list[int]]] = {}
+        """By row: its prompt's length, and its tokens up to where its answer started."""
 
     @contextmanager
     def generating(self) -> Iterator[None]:
@@ -67,8 +69,8 @@ class SeenTokens:
         """
         self._seen = self._all_tokens(new, past, mask)
         starts = [
-            self._start(row[real.bool()].tolist(), int(length))
-            for row, real, length in zip(self._seen, mask.cpu(), prompt_length, strict=True)
+            self._start(number, row[real.bool()].tolist(), int(length))
+            for number, (row, real, length) in enumerate(zip(self._seen, mask.cpu(), prompt_length, strict=True))
         ]
         return torch.tensor(starts, device=prompt_length.device).reshape(-1, 1)
 
@@ -85,7 +87,10 @@ class SeenTokens:
             tokens[:, past:] = new.cpu()
         return tokens
 
-    def _start(self, row: list[int], prompt_length: int) -> int:
+    def _start(self, number: int, row: list[int], prompt_length: int) -> int:
+        length, begun = self._before.get(number, (0, []))
+        if begun and (prompt_length, row[: len(begun)]) == (length, begun):
+            return len(begun) - 1
         if len(row) < prompt_length:  # the pass ends within the prompt, before any token that this is about
             return prompt_length - 1
         if UNSEEN in row[max(0, prompt_length - TAIL) :]:
@@ -94,4 +99,6 @@ class SeenTokens:
                 "that came as embeddings or in a cache; pass input_ids through the attached model from the start, or "
                 "attach with tokens='generated'."
             )
-        return self._answer_start(row, prompt_length)
+        start = self._answer_start(row, prompt_length)
+        self._before[number] = (prompt_length, row[: start + 1] if start < len(row) else [])
+        return start

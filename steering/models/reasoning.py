@@ -113,6 +113,7 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
         Thought and answer; a text without a thought is all answer, to the letter.
 
     Example:
+        >>> from steering import split_reasoning
         >>> split_reasoning("<think>An insult is wanted.</think>I'm sorry, but I can't.")
         Response(reasoning='An insult is wanted.', answer="I'm sorry, but I can't.", closed=True)
         >>> split_reasoning("<think>The user wants").closed
