@@ -21,7 +21,7 @@ class ResponsePrinter(BaseStreamer):
     def put(self, value: Tensor) -> None:
         """Take the prompt, then every token."""
         if self._stream is None:
-            self._stream = ReasoningStream(opened=bool(self._lm.response_tokens.opening(value.flatten().tolist())))
+            self._stream = self._lm.response_tokens.stream(value.flatten().tolist())
         else:
             self._print(self._stream.add("".join(map(self._text.add, value.flatten().tolist()))))
 

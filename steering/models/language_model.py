@@ -20,7 +20,7 @@ from steering.models.batching import pad
 from steering.models.decoder_blocks import find_blocks
 from steering.models.identity import ModelIdentity, fingerprint, identify
 from steering.models.reasoning import Marks, empty_thought, marks_of
-from steering.models.response_tokens import ResponseTokens
+from steering.models.response_tokens import ResponseTokens, known_marks
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -126,14 +126,17 @@ class LanguageModel:
     def marks(self) -> Marks | None:
         """The marks that the model thinks between; None where it doesn't think, as far as its chat template says.
 
-        It thinks if the template ends prompts inside a thought, or speaks of the marks of one. It doesn't if the
+        It thinks if the template ends prompts inside a thought, or if it or the tokenizer's response template speaks of
+        the marks of one. It doesn't if the
         template ends them behind a closed thought, as Qwen3's does with `enable_thinking=False`.
         """
         if not self.has_chat_template:
             return None
         plain = replace(self, closes_thought=False)
         prompt = plain._prompt_ids((Message(role="user", content="Hi"),))
-        return marks_of(str(self.tokenizer.decode(prompt)), str(self.tokenizer.chat_template))
+        known = known_marks(self.tokenizer)
+        templates = f"{self.tokenizer.chat_template}{getattr(self.tokenizer, 'response_template', None)}"
+        return marks_of(str(self.tokenizer.decode(prompt)), templates, known)
 
     def without_thought(self) -> "LanguageModel":
         """The same model, with prompts that end behind a closed, empty thought: what it writes is the answer.

@@ -4,7 +4,7 @@ A thought stands at a text's beginning: marks further on belong to the answer, s
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,8 +80,6 @@ MARKS = (
     ),
 )
 """Known marks."""
-_TELLING = tuple(marks for marks in MARKS if not marks.are_words)
-_TELLING_CLOSINGS = tuple(closing for marks in _TELLING for closing in marks.closings)
 _ANSWER_BEGINS = ("<answer>", "<response>", "<output>", "<Output>", "<|START_RESPONSE|>", "<|begin_of_solution|>")
 _ANSWER_ENDS = ("</answer>", "</response>", "</output>", "</Output>", "<|END_RESPONSE|>", "<|end_of_solution|>")
 _END = "<|return|>"  # gpt-oss'
@@ -133,8 +131,8 @@ class ReasoningStream:
         ['', '', 'Hello', '!']
     """
 
-    def __init__(self, *, opened: bool = False) -> None:
-        self._opened = opened
+    def __init__(self, *, opened: bool = False, known: Sequence[Marks] = MARKS) -> None:
+        self._opened, self._known = opened, known
         self._text = ""
         self._given = Response("", "")
 
@@ -145,32 +143,32 @@ class ReasoningStream:
             text: the next piece.
         """
         self._text += text
-        return self._new(_split(self._text, self._opened, is_whole=False))
+        return self._new(_split(self._text, self._opened, is_whole=False, known=self._known))
 
     def finish(self) -> Response:
         """What was held back."""
-        return self._new(_split(self._text, self._opened, is_whole=True))
+        return self._new(_split(self._text, self._opened, is_whole=True, known=self._known))
 
     def _new(self, now: Response) -> Response:
         before, self._given = self._given, now
         return Response(now.reasoning[len(before.reasoning) :], now.answer[len(before.answer) :], now.closed)
 
 
-def opening_at_end(prompt: str) -> str:
+def opening_at_end(prompt: str, known: Sequence[Marks] = MARKS) -> str:
     """The opening mark that a prompt ends with, and the blanks behind it; empty where there is none."""
-    for marks in _TELLING:
+    for marks in _telling(known):
         for opening in marks.openings:
             if (start := prompt.rfind(opening.rstrip())) >= 0 and not prompt[start + len(opening.rstrip()) :].strip():
                 return prompt[start:]
     return ""
 
 
-def is_closed_at_end(prompt: str) -> bool:
+def is_closed_at_end(prompt: str, known: Sequence[Marks] = MARKS) -> bool:
     """Whether a prompt ends behind a closed thought."""
-    return prompt.rstrip().endswith(_TELLING_CLOSINGS)
+    return prompt.rstrip().endswith(_closings(known))
 
 
-def marks_of(prompt: str, template: str) -> Marks | None:
+def marks_of(prompt: str, template: str, known: Sequence[Marks] = MARKS) -> Marks | None:
     """The marks that a model thinks between, None if it doesn't.
 
     A rendered prompt that ends inside a thought tells them; one that ends behind a closed thought, as under
@@ -180,13 +178,14 @@ def marks_of(prompt: str, template: str) -> Marks | None:
     Args:
         prompt: the end of a prompt as the model meets it.
         template: source of the chat template.
+        known: marks that are looked for.
     """
-    if opening := opening_at_end(prompt):
-        return next(marks for marks in _TELLING if opening.rstrip().endswith(tuple(map(str.rstrip, marks.openings))))
-    if is_closed_at_end(prompt):
+    if opening := opening_at_end(prompt, known):
+        return next(marks for marks in known if opening.rstrip().endswith(tuple(map(str.rstrip, marks.openings))))
+    if is_closed_at_end(prompt, known):
         return None
-    spoken_of = (marks for marks in _TELLING if marks.closing in template)
-    asked_for = (marks for marks in MARKS if marks.are_words and " " in marks.opening and marks.opening in prompt)
+    spoken_of = (marks for marks in _telling(known) if marks.closing in template)
+    asked_for = (marks for marks in known if marks.are_words and " " in marks.opening and marks.opening in prompt)
     return next(spoken_of, None) or next(asked_for, None)
 
 
@@ -197,25 +196,35 @@ def empty_thought(prompt: str, marks: Marks) -> str:
         prompt: the end of a prompt as the model meets it.
         marks: those that the model thinks between.
     """
-    opening = opening_at_end(prompt)
+    opening = opening_at_end(prompt, (marks, *MARKS))
     written = opening if marks.empty_thought.startswith(opening) else opening.rstrip()
     return marks.empty_thought.removeprefix(written)
 
 
-def _split(text: str, opened: bool, is_whole: bool) -> Response:
+def _telling(known: Sequence[Marks]) -> list[Marks]:
+    """Those that say something wherever they stand."""
+    return [marks for marks in known if not marks.are_words]
+
+
+def _closings(known: Sequence[Marks]) -> tuple[str, ...]:
+    return tuple(closing for marks in _telling(known) for closing in marks.closings)
+
+
+def _split(text: str, opened: bool, is_whole: bool, known: Sequence[Marks] = MARKS) -> Response:
     """The response; of a text that is still being written, what of it is certain."""
+    closings = _closings(known)
     thoughts: list[str] = []
     rest = text
-    while (found := _opening(rest)) or opened or rest.lstrip().startswith(_TELLING_CLOSINGS):
+    while (found := _opening(rest, known)) or opened or rest.lstrip().startswith(closings):
         marks, start = found or (None, 0)
         body, opened = rest[start:], False
-        closing = _closing(body, marks, is_whole)
+        closing = _closing(body, marks, is_whole, known)
         if closing is None:
-            certain = body if is_whole else _without_beginning(body, marks.closings if marks else _TELLING_CLOSINGS)
+            certain = body if is_whole else _without_beginning(body, marks.closings if marks else closings)
             return Response(_joined([*thoughts, certain]), "", closed=False)
         thoughts.append(body[: closing.start()])
         rest = body[closing.end() :]
-    if not is_whole and _may_go_on(rest, bool(thoughts)):
+    if not is_whole and _may_go_on(rest, bool(thoughts), known):
         return Response(_joined(thoughts), "")
     if not thoughts:
         return Response("", rest)
@@ -231,27 +240,27 @@ def _joined(thoughts: list[str]) -> str:
     return "\n\n".join(filter(None, map(str.strip, thoughts)))
 
 
-def _opening(text: str) -> tuple[Marks, int] | None:
+def _opening(text: str, known: Sequence[Marks]) -> tuple[Marks, int] | None:
     """The marks that a text begins with, blanks aside, and where the thought begins."""
     start = len(text) - len(text.lstrip())
-    found = ((marks, marks.opens.match(text, start)) for marks in MARKS)
+    found = ((marks, marks.opens.match(text, start)) for marks in known)
     return next(((marks, match.end()) for marks, match in found if match), None)
 
 
-def _may_go_on(text: str, has_thought: bool) -> bool:
+def _may_go_on(text: str, has_thought: bool, known: Sequence[Marks]) -> bool:
     """Whether a text, once longer, may begin with a mark."""
     begun = text.lstrip()
-    openings = (opening for marks in MARKS for opening in marks.openings)
-    return any(mark.startswith(begun) for mark in (*openings, *_TELLING_CLOSINGS, *_ANSWER_BEGINS * has_thought))
+    openings = (opening for marks in known for opening in marks.openings)
+    return any(mark.startswith(begun) for mark in (*openings, *_closings(known), *_ANSWER_BEGINS * has_thought))
 
 
-def _closing(body: str, marks: Marks | None, is_whole: bool) -> re.Match[str] | None:
+def _closing(body: str, marks: Marks | None, is_whole: bool, known: Sequence[Marks]) -> re.Match[str] | None:
     """The mark that ends a thought; of any kind where it isn't known which mark opened it.
 
     Thoughts speak of marks too: an inner pair is passed over as long as another closing mark follows.
     """
-    known = _TELLING if marks is None else (marks,)
-    closings = sorted((match for one in known for match in _unquoted(one.closes, body)), key=re.Match.start)
+    sought = _telling(known) if marks is None else [marks]
+    closings = sorted((match for one in sought for match in _unquoted(one.closes, body)), key=re.Match.start)
     inner = [match.start() for match in _unquoted(marks.opens, body)] if marks and marks.opening in _PAIRS else []
     first = closings[0] if closings and is_whole else None
     return next((one for place, one in enumerate(closings) if sum(at < one.start() for at in inner) <= place), first)
@@ -276,12 +285,12 @@ def _unquoted(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
 
 def _began_inside(text: str) -> bool:
     """Whether a text has a closing mark whose opening one must have stood before it."""
-    closings = (match for marks in _TELLING for match in _unquoted(marks.closes, text))
+    closings = (match for marks in _telling(MARKS) for match in _unquoted(marks.closes, text))
     first = min(closings, key=re.Match.start, default=None)
     if first is None:
         return False
     before, after = text[: first.start()], text[first.end() :]
-    opened = any(opening in before for marks in _TELLING for opening in marks.openings)
+    opened = any(opening in before for marks in _telling(MARKS) for opening in marks.openings)
     in_code_block = before.count("```") % 2 == 1
     in_sentence = bool(re.search(r"\w,? \Z", before) and re.match(r" ?[a-z,.;:)]", after))
     return not (opened or in_code_block or in_sentence)

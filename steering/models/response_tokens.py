@@ -6,10 +6,19 @@ from functools import cached_property
 
 from transformers import PreTrainedTokenizerBase
 
-from steering.models.reasoning import MARKS, Marks, is_closed_at_end, opening_at_end
+from steering.models.reasoning import MARKS, Marks, ReasoningStream, is_closed_at_end, opening_at_end
 
 TAIL = 24
 """Tokens of a prompt's end in which its last mark is looked for."""
+_REASONING = ("reasoning_content", "thinking")
+"""What response templates call the thought."""
+
+
+def known_marks(tokenizer: PreTrainedTokenizerBase) -> tuple[Marks, ...]:
+    """All known marks, those of the tokenizer's own response template first."""
+    fields = (getattr(tokenizer, "response_template", None) or {}).get("fields", {})
+    marks = [(fields[name].get("open"), fields[name].get("close")) for name in _REASONING if name in fields]
+    return *(Marks((one,), (other,)) for one, other in marks if isinstance(one, str) and isinstance(other, str)), *MARKS
 
 
 class ResponseTokens:
@@ -19,6 +28,7 @@ class ResponseTokens:
         """`marks` are those that the model thinks between; None if it doesn't think."""
         self._tokenizer = tokenizer
         self._marks = marks
+        self._known = known_marks(tokenizer)
 
     @cached_property
     def special(self) -> frozenset[int]:
@@ -29,7 +39,7 @@ class ResponseTokens:
     @cached_property
     def marking(self) -> frozenset[int]:
         """Special tokens that thoughts are marked with: they stay in texts, for thought and answer to be told apart."""
-        spellings = [spelling for marks in MARKS for spelling in (marks.opening, marks.closing)]
+        spellings = [spelling for marks in self._known for spelling in (marks.opening, marks.closing)]
         texts = {token: str(self._tokenizer.convert_ids_to_tokens(token)) for token in self.special}
         return frozenset(token for token, text in texts.items() if any(text in spelling for spelling in spellings))
 
@@ -39,7 +49,11 @@ class ResponseTokens:
 
     def opening(self, prompt: Sequence[int]) -> str:
         """The opening mark that a prompt ends with; empty where it doesn't end inside the model's thought."""
-        return opening_at_end(self._text(prompt[-TAIL:])) if self._marks else ""
+        return opening_at_end(self._text(prompt[-TAIL:]), self._known) if self._marks else ""
+
+    def stream(self, prompt: Sequence[int]) -> ReasoningStream:
+        """What tells thought and answer apart while the text behind a prompt is written."""
+        return ReasoningStream(opened=bool(self.opening(prompt)), known=self._known)
 
     def text(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
         """The text behind a prompt, without special tokens but with the marks of its thought.
@@ -76,9 +90,9 @@ class ResponseTokens:
         if marks is None:
             return prompt_length - 1
         prompt, written = self._text(ids[max(0, prompt_length - TAIL) : prompt_length]), ids[prompt_length:]
-        if is_closed_at_end(prompt):
+        if is_closed_at_end(prompt, self._known):
             return prompt_length - 1
-        if not opening_at_end(prompt):
+        if not opening_at_end(prompt, self._known):
             known = marks.openings + marks.closings
             for number in range(1, len(written) + 1):
                 begun = self._text(written[:number]).lstrip()
@@ -106,7 +120,7 @@ class ResponseTokens:
             message = self._tokenizer.parse_response(list(ids[: max(ends, default=0)]), prefix=list(prompt))
         except ValueError:  # a field that the template requires is missing
             return None
-        thought = message.get("reasoning_content") or message.get("thinking")
+        thought = next((message[name] for name in _REASONING if message.get(name)), None)
         if not thought or "tool_calls" in message:
             return None
         answer = message.get("content")

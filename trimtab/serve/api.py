@@ -106,7 +106,7 @@ class Api:
         self._watchers.add(watcher)  # the loop itself keeps only weak references
         watcher.add_done_callback(self._watchers.discard)
         reply = Reply(self._name, steering, len(prompt))
-        written = _responses(pieces, ReasoningStream(opened=bool(self._worker.lm.response_tokens.opening(prompt))))
+        written = _responses(pieces, self._worker.lm.response_tokens.stream(prompt))
         if asked.stream:
             with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
             events = _events(reply, answer, written, with_usage)

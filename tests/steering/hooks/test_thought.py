@@ -134,6 +134,44 @@ def test_generating_with_and_without_a_cache_agrees(template: str, tokens: str, 
     assert "prepare_inputs_for_generation" not in vars(lm.model)
 
 
+class Favours(LogitsProcessor):
+    """Makes some tokens likelier, at any step."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self._tokens = tokens
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return scores.index_add(1, torch.tensor(self._tokens), torch.full((len(scores), len(self._tokens)), 4.0))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("tokens", CHOICES[:3])
+@pytest.mark.parametrize("seed", range(4))
+def test_caches_agree_wherever_beams_and_samples_write_their_marks(template: str, tokens: str, seed: int) -> None:
+    lm = thinking_lm(template)
+    marks = lm.tokenizer.convert_tokens_to_ids(["<think>", "</think>"])
+    ids, mask = pad([lm.tokenize(prompt).ids for prompt in PROMPTS], 0, "cpu", side="left")
+
+    def new(beams: int, use_cache: bool) -> Tensor:
+        torch.manual_seed(seed)
+        processor = LogitsProcessorList([Favours(marks)])
+        options = {"num_beams": beams, "do_sample": beams == 1, "pad_token_id": 0, "eos_token_id": None}
+        return lm.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=12,
+            logits_processor=processor,
+            use_cache=use_cache,
+            **options,
+        )
+
+    with Sliders(a=random_vector(seed)).attach(lm, tokens=tokens) as dial:
+        dial.set(a=[1.0, -1.0, 2.0])
+        for beams in (1, 3):
+            assert torch.equal(new(beams, True), new(beams, False))
+
+
 @torch.inference_mode()
 def test_a_loop_with_a_cache_of_the_users_own_moves_the_same_tokens() -> None:
     lm = thinking_lm()

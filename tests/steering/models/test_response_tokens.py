@@ -7,12 +7,22 @@ from steering import LanguageModel
 from steering.models.reasoning import MARKS, Response, split_reasoning
 from steering.models.response_tokens import ResponseTokens
 from tests.helpers.tiny import CHAT_TEMPLATE, OPENED_TEMPLATE, THINKING_TEMPLATE, thinking_lm, tiny_lm, tiny_tokenizer
+from trimtab.serve.answer_text import AnswerText
 
 HARMONY = ("<|start|>", "<|channel|>", "<|message|>", "<|return|>")
 HARMONY_TEMPLATE = (
     "{% for m in messages %}<|start|>{{ m['role'] }}<|message|>{{ m['content'] }}<|end|>{% endfor %}"
     "{% if false %}<|channel|>analysis<|message|>…<|channel|>final<|message|>{% endif %}<|start|>assistant"
 )
+MUSE = {
+    "defaults": {"role": "assistant"},
+    "start_anchor": "<|assistant|>",
+    "fields": {
+        "reasoning_content": {"open": "<muse>", "close": "</muse>", "content": "text"},
+        "content": {"close": "<|end|>", "content": "text"},
+    },
+}
+"""A response template with marks that nobody else has."""
 
 
 def with_specials(*tokens: str, template: str = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
@@ -52,18 +62,35 @@ def test_a_thought_that_the_prompt_opened_has_its_mark() -> None:
 
 def test_the_tokenizers_own_response_template_comes_first() -> None:
     tokenizer = with_specials("<muse>", "</muse>")
-    tokenizer.response_template = {
-        "defaults": {"role": "assistant"},
-        "start_anchor": "<|assistant|>",
-        "fields": {
-            "reasoning_content": {"open": "<muse>", "close": "</muse>", "content": "text"},
-            "content": {"close": "<|end|>", "content": "text"},
-        },
-    }
+    tokenizer.response_template = MUSE
     assert split_reasoning(decoded(tokenizer, "<muse>Hm.</muse>No.<|end|><|pad|>")) == Response("Hm.", "No.")
     assert split_reasoning(decoded(tokenizer, "Hm.</muse>No.", "<|assistant|><muse>")) == Response("Hm.", "No.")
     assert split_reasoning(decoded(tokenizer, "<muse>Hm.")) == Response("Hm.", "", closed=False)
     assert decoded(tokenizer, "No.<|end|>") == "No."
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_marks_of_a_response_template_are_known_everywhere(opens: bool) -> None:
+    template = CHAT_TEMPLATE.replace("<|assistant|>{% endif %}", "<|assistant|><muse>\n{% endif %}")
+    tokenizer = with_specials("<muse>", "</muse>", template=template if opens else CHAT_TEMPLATE)
+    tokenizer.response_template = MUSE
+    lm = LanguageModel(tiny_lm().model, tokenizer)
+    assert lm.marks is not None
+    assert lm.marks.closing == "</muse>"
+    prompt = lm.tokenize("Hi").ids
+    before, after = ("" if opens else "<muse>") + "Hm.</muse>", "No."
+    thought, answer = (tokenizer(part, add_special_tokens=False).input_ids for part in (before, after))
+    start = lm.response_tokens.answer_start([*prompt, *thought, *answer], len(prompt))
+    assert start == len(prompt) + len(thought) - 1
+    stream, text = lm.response_tokens.stream(prompt), AnswerText(tokenizer)
+    pieces = [
+        *(stream.add(text.add(token)) for token in [*thought, *answer]),
+        stream.add(text.finish()),
+        stream.finish(),
+    ]
+    assert ("".join(one.reasoning for one in pieces), "".join(one.answer for one in pieces)) == ("Hm.", "No.")
+    direct = lm.without_thought().tokenize("Hi")
+    assert direct.answer_start == direct.prompt_length - 1
 
 
 @pytest.mark.parametrize("text", [" Yes, é. ", "a<|user|>b<|end|><|pad|>", "<think>", ""])
