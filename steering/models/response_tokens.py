@@ -95,7 +95,7 @@ class ResponseTokens:
         if not opening_at_end(prompt, self._known):
             known = marks.openings + marks.closings
             for number in range(1, len(written) + 1):
-                begun = self._text(written[:number]).lstrip()
+                begun = self._text(written[:number]).lstrip().rstrip("\N{REPLACEMENT CHARACTER}")
                 if begun.startswith(known):
                     break
                 if not any(mark.startswith(begun) for mark in known):

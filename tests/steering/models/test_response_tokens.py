@@ -152,3 +152,15 @@ def test_channels_start_the_answer_with_the_final_one() -> None:
     direct = lm.without_thought().tokenize("Hi")
     assert lm.tokenizer.decode(direct.ids).endswith("<|start|>assistant<|channel|>final<|message|>")
     assert direct.answer_start == direct.prompt_length - 1
+
+
+def test_a_mark_of_several_tokens_is_told_from_its_first_byte() -> None:
+    lm = LanguageModel(tiny_lm().model, tiny_tokenizer(CHAT_TEMPLATE + "{# ◁think▷ ◁/think▷ #}"))
+    assert lm.marks is not None
+    prompt = lm.tokenize("Hi").ids
+    before, after = (lm.tokenizer(part, add_special_tokens=False).input_ids for part in ("◁think▷é◁/think▷", "é."))
+    found = [
+        lm.response_tokens.answer_start([*prompt, *(before + after)[:n]], len(prompt)) for n in range(len(before) + 3)
+    ]
+    start = len(prompt) + len(before) - 1
+    assert found == [min(len(prompt) + n, start) for n in range(len(before) + 3)]
