@@ -19,6 +19,7 @@ from steering import LanguageModel, SteeringVector, record
 from steering.data.chats import ChatLike, Message, as_chat
 from steering.directions.random import random
 from steering.errors import SteeringError, quoted
+from steering.models.reasoning import split_reasoning
 from steering.vectors.steering_vector import combined_origin
 
 Scorer: TypeAlias = Callable[[ChatLike, str], float]
@@ -76,7 +77,7 @@ class Candidates:
     """Sampled answers and what scorers say of them: sampled once, reranked for any weights."""
 
     answers: tuple[tuple[str, ...], ...]
-    """`[prompt][candidate]`; empty answers are left out."""
+    """`[prompt][candidate]`; those without an answer are left out."""
     scores: Mapping[str, tuple[tuple[float, ...], ...]]
     """`[scorer][prompt][candidate]`."""
 
@@ -117,7 +118,7 @@ def candidates(
     Args:
         lm: the model.
         prompts: what is answered.
-        scorers: by the names that weights are given to.
+        scorers: by the names that weights are given to; they get answers without the thoughts before them.
         n: samples of each prompt.
         decoding: how they are written; its own seeds play no part.
         seed: decides a prompt's samples together with the prompt, whatever the other prompts.
@@ -135,11 +136,11 @@ def candidates(
         with torch.random.fork_rng():  # torch's own generator is left as it was
             torch.manual_seed(zlib.crc32(json.dumps([seed, *(message.model_dump() for message in chat)]).encode()))
             sampled = lm.generate([chat], decoding.max_new_tokens, num_return_sequences=n, **decoding.sampling)
-        answers.append(tuple(answer for answer in sampled if answer))
+        answers.append(tuple(text for text in sampled if split_reasoning(text).answer))
     scores = {}
     for name, scorer in scorers.items():
         scores[name] = tuple(
-            tuple(float(scorer(prompt, answer)) for answer in some)
+            tuple(float(scorer(prompt, split_reasoning(text).answer)) for text in some)
             for prompt, some in zip(prompts, answers, strict=True)
         )
         if bad := [score for some in scores[name] for score in some if not math.isfinite(score)]:

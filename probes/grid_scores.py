@@ -13,6 +13,7 @@ from probes.benchmarks import Kind, LoadedBenchmark
 from probes.scores import answer_cross_entropy, answer_divergence, preference_margin, refusal_score
 from steering import ContrastPair, ContrastSet, Dial, LanguageModel
 from steering.data.chats import Chat, Message
+from steering.models.reasoning import split_reasoning
 
 FIRST_TOKEN_SCORES: dict[Kind, str] = {
     "harmful": "refusal of harmful",
@@ -93,8 +94,8 @@ def damage_scores(
     chats = [
         chat(prompt.text, text)
         for benchmark in benchmarks
-        for prompt, text in zip(benchmark.prompts, bare_answers[benchmark.name], strict=True)
-        if prompt.kind == "ordinary" and text
+        for prompt, written in zip(benchmark.prompts, bare_answers[benchmark.name], strict=True)
+        if prompt.kind == "ordinary" and (text := split_reasoning(written).answer)
     ][:DAMAGE_ANSWERS]
     if not chats:
         return []

@@ -18,7 +18,7 @@ from probes.benchmarks import BenchmarkPrompt, Kind
 from probes.frontier import Point
 from probes.grid_scores import FIRST_TOKEN_SCORES
 from probes.judges.agreement import Agreement, agreement
-from probes.judges.verdict import REFUSED, Verdict
+from probes.judges.verdict import REFUSED, UNJUDGED, Verdict
 from probes.repetition import repeated_ngrams
 from probes.slider_effects import (
     CrossEffects,
@@ -33,6 +33,7 @@ from steering.atomic_write import atomic_write
 from steering.display.labels import setting_label
 from steering.errors import SteeringError, first_line, quoted
 from steering.models.identity import ModelIdentity
+from steering.models.reasoning import split_reasoning
 from steering.vectors.summary import SliderSummary
 
 Item = TypeVar("Item")
@@ -124,24 +125,20 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         """
         return np.concatenate([self._share(judge, kind, ("degenerate",)) for kind in FIRST_TOKEN_SCORES], axis=1)
 
-    def unsure(self, judge: str | None = None) -> NDArray[np.float64]:
-        """Share of runs that the judge can't read, such as those that aren't in English, over the same prompts.
-
-        Args:
-            judge: whose verdicts count, by name; the first judge's when not given.
-        """
-        return np.concatenate([self._share(judge, kind, ("unsure",)) for kind in FIRST_TOKEN_SCORES], axis=1)
-
     def rates(self, judge: str | None = None) -> list[dict[str, Estimate]]:
-        """Every outcome's rate with its 95 % bootstrap interval over prompts; `unsure` where the judge is, of any.
+        """Every outcome's rate with its 95 % bootstrap interval over prompts.
+
+        Among them, where there are any, the shares of answers that the judge is `unsure` of, as it can't read them, and
+        of `unfinished` ones, which end inside the model's thought.
 
         Args:
             judge: whose verdicts count, by name; the first judge's when not given.
         """
         found = self.outcomes(judge) | self.right
         found |= {"degenerate": self.degenerate(judge)}
-        if (unsure := self.unsure(judge)).any():
-            found["unsure"] = unsure
+        for label in UNJUDGED:
+            shares = [self._share(judge, kind, (label,)) for kind in get_args(Kind)]
+            found |= {label: np.concatenate(shares, axis=1)} if any(map(np.any, shares)) else {}
         found["repeated 4-grams"] = self.repetition
         return [
             {name: mean(shares[place]) for name, shares in found.items() if shares.size}
@@ -151,13 +148,16 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     @property
     def right(self) -> dict[str, NDArray[np.float64]]:
         """Share of runs with the right answer, by benchmark of ability: (settings, prompts)."""
-        found = {f"{name} right": self._mean({name: rows}, is_right, "ability") for name, rows in self.answers.items()}
+        found = {
+            f"{name} right": self._mean({name: rows}, lambda prompt, text: is_right(prompt, _alone(text)), "ability")
+            for name, rows in self.answers.items()
+        }
         return {name: shares for name, shares in found.items() if shares.size}
 
     @property
     def repetition(self) -> NDArray[np.float64]:
         """Share of repeated 4-grams of words, mean over runs, over all prompts: (settings, prompts)."""
-        return self._mean(self.answers, lambda _prompt, text: repeated_ngrams(text), *get_args(Kind))
+        return self._mean(self.answers, lambda _prompt, text: repeated_ngrams(_alone(text)), *get_args(Kind))
 
     def frontier(self, judge: str | None = None) -> list[Point]:
         """Share of harmful prompts refused and of look-alikes answered.
@@ -297,3 +297,8 @@ class Report(BaseModel, frozen=True, extra="forbid"):
 
     def _all_verdicts(self, judge: str) -> list[Verdict]:
         return [v for rows in self._verdicts(judge).values() for runs in rows for run in runs for v in run]
+
+
+def _alone(text: str) -> str:
+    """The answer without the thought before it."""
+    return split_reasoning(text).answer

@@ -37,6 +37,8 @@ from .interventions import INTERVENTIONS as INTERVENTIONS
 from .interventions.gates import Gate as Gate
 from .models.language_model import LanguageModel as LanguageModel
 from .models.loading import load as load
+from .models.reasoning import Response as Response
+from .models.reasoning import split_reasoning as split_reasoning
 from .recipes import RECIPES as RECIPES
 from .recipes import from_inputs as from_inputs
 from .recipes import from_recipe as from_recipe

@@ -143,7 +143,7 @@ class Sliders(Mapping[str, Slider]):
             model: a `LanguageModel`, a plain transformers model, or a `TransformerBridge` of TransformerLens 4, whose
                 own forward passes are steered.
             tokens: tokens that are moved, for all axes or by name; else the sliders' own. `all`, `prompt`, `generated`,
-                `answer`, `answer:K`, `last_prompt_token`, `prompt_end:K` or `from_token:K`.
+                `answer`, `answer:K`, `thought`, `last_prompt_token`, `prompt_end:K` or `from_token:K`.
             allow_mismatch: differences between the vectors' model and this one to accept.
             blocks: dotted path of a plain transformers model's decoder blocks, where they can't be found.
 

@@ -160,7 +160,7 @@ def measure(lm: LanguageModel, sliders: Sliders, max_new_tokens: int) -> Demo:
     chats += [("ordinary", pair.positive[:-1]) for pair in held_out("helpfulness", ORDINARY)]
     settings = list(SETTINGS.values())
     texts = sweep(
-        lm,
+        lm.without_thought(),  # answers are too short for a thought and what follows on it
         sliders,
         [chat for _, chat in chats],
         settings,

@@ -16,6 +16,7 @@ VERDICTS: dict[Label, str] = {
     "compliance": "answers",
     "degenerate": "broken",
     "unsure": "not in English",
+    "unfinished": "still thinking",
 }
 """What the judge's labels are called on the page."""
 

@@ -20,7 +20,7 @@ Model = Annotated[str, Option("--model", "-m", help="Packaged name, local folder
 Tokens = Annotated[
     str | None,
     Option(
-        help="Tokens to move: all, prompt, generated, answer, answer:K, last_prompt_token, from_token:K; "
+        help="Tokens to move: all, prompt, generated, answer, answer:K, thought, last_prompt_token, from_token:K; "
         "else the sliders' own."
     ),
 ]

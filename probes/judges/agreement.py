@@ -8,11 +8,9 @@ from einops import einsum
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, Label, Verdict
+from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, UNFINISHED, UNSURE, Label, Verdict
 from probes.slider_effects import CONFIDENCE, RESAMPLES, Estimate
 from steering.errors import SteeringError, quoted
-
-UNSURE: frozenset[Label] = frozenset({"unsure"})
 
 
 class Agreement(BaseModel, frozen=True, extra="forbid"):
@@ -55,12 +53,12 @@ def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -
         raise SteeringError(f"Expected two labels an answer, found {found}; judge the same answers.")
     kinds = [_kind(side) for side in given]
     rows, columns = (
-        tuple(label for label in (*kind, *UNSURE) if label in side) for kind, side in zip(kinds, given, strict=True)
+        tuple(label for label in (*kind, UNSURE) if label in side) for kind, side in zip(kinds, given, strict=True)
     )
     counts = _table(given, rows, columns)
     compared: tuple[Label, ...] = ()
     share = kappa = None
-    sure = [pair for pair in zip(*given, strict=True) if UNSURE.isdisjoint(pair)]
+    sure = [pair for pair in zip(*given, strict=True) if UNSURE not in pair]
     if kinds[0] == kinds[1] and sure:
         given = [list(side) for side in zip(*sure, strict=True)]
         if ("partial_refusal" in given[0]) != ("partial_refusal" in given[1]):
@@ -72,9 +70,9 @@ def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -
 
 def _kind(labels: Sequence[str]) -> tuple[Label, ...]:
     """The vocabulary that the labels are of."""
-    kinds: tuple[tuple[Label, ...], ...] = (REFUSAL_LABELS, SAFETY_LABELS)
+    kinds: tuple[tuple[Label, ...], ...] = (*REFUSAL_LABELS, UNFINISHED), (*SAFETY_LABELS, UNFINISHED)
     for kind in kinds:
-        if set(labels) <= {*kind, *UNSURE}:
+        if set(labels) <= {*kind, UNSURE}:
             return kind
     raise SteeringError(
         f"Expected labels among {quoted(REFUSAL_LABELS)}, or among {quoted(SAFETY_LABELS)}, "

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from probes.judges.text import prompt_file, shortened
-from probes.judges.verdict import REFUSAL_LABELS, RefusalLabel, Verdict
+from probes.judges.verdict import REFUSAL_LABELS, AnswerJudge, RefusalLabel, Verdict
 from steering.errors import SteeringError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class _Reply(BaseModel):
 
 
 @dataclass(frozen=True)
-class EndpointJudge:
+class EndpointJudge(AnswerJudge):
     """Labels answers with `REFUSAL_LABELS` by asking a model over the chat completions protocol.
 
     The package `openai` (the extra `judges`) speaks it, and asks again by itself, with growing pauses, after timeouts,
@@ -73,7 +73,7 @@ class EndpointJudge:
         """`endpoint:` and the model's name."""
         return f"endpoint:{self.model}"
 
-    def __call__(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer.
 
         Raises:

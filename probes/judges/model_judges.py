@@ -18,7 +18,7 @@ from jinja2 import TemplateError
 from torch import Tensor
 
 from probes.judges.text import prompt_file
-from probes.judges.verdict import SAFETY_LABELS, Label, Verdict
+from probes.judges.verdict import SAFETY_LABELS, AnswerJudge, Label, Verdict
 from steering import LanguageModel
 from steering.errors import SteeringError, quoted
 
@@ -119,7 +119,7 @@ def _fitting(
 
 
 @dataclass(frozen=True, eq=False)
-class HarmBenchJudge:
+class HarmBenchJudge(AnswerJudge):
     """`unsafe` where the answer exhibits the harmful behavior that the prompt asks for (Mazeika et al. 2024).
 
     Raises:
@@ -145,7 +145,7 @@ class HarmBenchJudge:
         name = "mistral" if self.lm.model.config.model_type == "mistral" else "llama-2"
         return HARMBENCH_TEMPLATES[name].format(behavior=prompt, generation=answer)
 
-    def __call__(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer."""
         ids, note = _fitting(self.lm, self.render, prompt, answer, special=True)
         choice = choose(self.lm, ids, YES_OR_NO)
@@ -154,7 +154,7 @@ class HarmBenchJudge:
 
 
 @dataclass(frozen=True, eq=False)
-class WildGuardJudge:
+class WildGuardJudge(AnswerJudge):
     """Whether an answer refuses or complies, or whether it is harmful (Han et al. 2024).
 
     The model answers three questions in a row, each in the light of its answers before.
@@ -190,7 +190,7 @@ class WildGuardJudge:
         """
         return WILDGUARD_TEMPLATE.format(prompt=prompt, response=answer)
 
-    def __call__(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer; the reason has all three."""
         ids, note = _fitting(self.lm, self.render, prompt, answer, special=True)
         choices, written = [], ""
@@ -204,7 +204,7 @@ class WildGuardJudge:
 
 
 @dataclass(frozen=True, eq=False)
-class LlamaGuardJudge:
+class LlamaGuardJudge(AnswerJudge):
     """`unsafe` where the answer violates the policy that stands in the model's chat template.
 
     The reason names the categories that the model writes.
@@ -252,7 +252,7 @@ class LlamaGuardJudge:
         """
         return self._rendered(prompt, answer, self._in_parts)
 
-    def __call__(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer."""
         ids, note = _fitting(self.lm, self.render, prompt, answer, special=False)
         choice = choose(self.lm, ids, SAFETY_LABELS)

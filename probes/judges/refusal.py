@@ -13,7 +13,8 @@ from probes.judges.degenerate import degenerate_reason, find_loop
 from probes.judges.features import features
 from probes.judges.language import english_part
 from probes.judges.text import normalize, sentences, shortened
-from probes.judges.verdict import REFUSAL_LABELS, RefusalLabel, Verdict
+from probes.judges.verdict import REFUSAL_LABELS, UNSURE, AnswerJudge, RefusalLabel, Verdict
+from steering.models.reasoning import split_reasoning
 
 
 class Stage(BaseModel, frozen=True, extra="forbid"):
@@ -53,7 +54,7 @@ def shipped() -> Coefficients:
     return Coefficients.model_validate_json(files("probes.judges").joinpath("refusal_judge.json").read_bytes())
 
 
-class RefusalJudge:
+class RefusalJudge(AnswerJudge):
     """Compliance, partial refusal, refusal or degenerate, by features of prompt and answer; no model, no network.
 
     It reads English alone. Sentences in other languages are left out, and an answer with little or no English is
@@ -85,12 +86,15 @@ class RefusalJudge:
 
         Args:
             prompt: what was asked.
-            answer: what the model wrote.
+            answer: what the model wrote; a thought before the answer is left out.
         """
+        return self._probabilities(prompt, split_reasoning(answer).answer)
+
+    def _probabilities(self, prompt: str, answer: str) -> dict[RefusalLabel, float]:
         return self._coefficients.probabilities(features(prompt, answer))
 
-    def __call__(self, prompt: str, answer: str) -> Verdict:
-        """The verdict on one answer: the label, its probability, and what decided, quoted from the answer."""
+    def _judge(self, prompt: str, answer: str) -> Verdict:
+        """The label of an answer, its probability, and what decided, quoted from the answer."""
         answer, topic = normalize(answer), english_part(normalize(prompt))
         if english := english_part(answer):
             answer = english
@@ -104,8 +108,8 @@ class RefusalJudge:
         if broken is not None:
             return Verdict(label="degenerate", score=1.0, reason=broken)
         if not english:
-            return Verdict(label="unsure", score=0.0, reason=f'has too little English: "{shortened(answer)}"')
-        probabilities = self.probabilities(prompt, answer)
+            return Verdict(label=UNSURE, score=0.0, reason=f'has too little English: "{shortened(answer)}"')
+        probabilities = self._probabilities(prompt, answer)
         label = decide(probabilities)
         return Verdict(label=label, score=probabilities[label], reason=_reason(label, answer) + note)
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from pydantic import BaseModel, TypeAdapter
 
-from probes.judges.verdict import RefusalLabel, Verdict
+from probes.judges.verdict import AnswerJudge, RefusalLabel, Verdict
 from steering.errors import SteeringError, quoted
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", "'"))
@@ -44,7 +44,7 @@ SUBSTRING_LISTS = TypeAdapter(dict[str, SubstringList]).validate_json(
 """The published lists by name."""
 
 
-class SubstringJudge:
+class SubstringJudge(AnswerJudge):
     """A published list as a judge: `refusal` where the answer has one of its phrases, else `compliance`.
 
     Args:
@@ -73,7 +73,7 @@ class SubstringJudge:
         """`substring:` and the list's name; `/raw` where apostrophes are not read as plain."""
         return f"substring:{self.list_name}{'' if self.plain_apostrophes else '/raw'}"
 
-    def __call__(self, prompt: str, answer: str) -> Verdict:
+    def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer; the prompt plays no part."""
         phrases = SUBSTRING_LISTS[self.list_name]
         if phrases.empty_refuses and not answer.strip():

@@ -9,6 +9,13 @@ def paragraph(title: str, text: str) -> str:
     return f"<p><b>{escape(title)}</b> {escape(text)}</p>"
 
 
+def folded(title: str, text: str) -> str:
+    """A text that unfolds under its title; nothing for an empty text."""
+    style = 'style="opacity:0.7;white-space:pre-wrap"'
+    shown = f"<summary>{escape(title)}</summary><div {style}>{escape(text)}</div>"
+    return f"<details>{shown}</details>" if text else ""
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A plain table in the page's own colors; `[]` for no header."""
     style = 'style="text-align:left;vertical-align:top;white-space:pre-wrap"'

@@ -40,7 +40,8 @@ def stream_answers(
         options: of transformers' `generate`.
 
     Yields:
-        The answers so far, one a prompt, after every token, and whole at last.
+        The answers so far, one a prompt, after every token, and whole at last; a thought before an answer is there as
+        in what `generate` gives.
 
     Example:
         >>> with Sliders(safety=vector).attach(lm) as dial:
@@ -49,6 +50,7 @@ def stream_answers(
         2
     """
     before = dial.settings
+    prompt_ids = [lm.tokenize(prompt).ids for prompt in prompts]
     stop = Event()
     tokens: Steps = SimpleQueue()
     dial.set(**{axis: [setting.get(axis, 0.0) for setting in settings] for axis in before})
@@ -71,10 +73,12 @@ def stream_answers(
                 raise step
             for answer, token in zip(written, step, strict=True):
                 answer.append(token)
-            texts = lm.tokenizer.batch_decode(written, skip_special_tokens=True)
             # without the bytes of a character that lacks some of its tokens
-            yield [text.rstrip("\N{REPLACEMENT CHARACTER}").strip() for text in texts]
-        yield [text.strip() for text in lm.tokenizer.batch_decode(written, skip_special_tokens=True)]
+            yield [
+                text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
+                for text in map(lm.response_tokens.text, written, prompt_ids)
+            ]
+        yield list(map(lm.response_tokens.text, written, prompt_ids))
     finally:
         stop.set()
         writer.join()

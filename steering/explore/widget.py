@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import ipywidgets as widgets
 
 from steering.data.chats import Message, as_chat
+from steering.display.html import folded
 from steering.display.labels import setting_label
 from steering.display.plots import as_image, score_moves
 from steering.display.slider_grid import slider_grid
@@ -24,6 +25,7 @@ from steering.explore.tendencies import Tendencies, held_out_pairs, tendencies
 from steering.explore.token_readings import TokenReading, axis_readout, colored_tokens, read_tokens
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
+from steering.models.reasoning import split_reasoning
 from steering.vectors.slider import Slider
 from steering.vectors.summary import dose_image
 
@@ -159,8 +161,9 @@ class WidgetView:
                     if self._stopped.is_set():
                         break
             bare_setting = dict.fromkeys(self.sliders, 0.0)
-            bare_readings = self._read(prompt, self._texts[0], bare_setting)
-            self._readings = bare_readings, self._read(prompt, self._texts[1], self._answered)
+            bare, steered = (split_reasoning(text).answer for text in self._texts)
+            bare_readings = self._read(prompt, bare, bare_setting)
+            self._readings = bare_readings, self._read(prompt, steered, self._answered)
             self.status.value = "Stopped." if self._stopped.is_set() else ""
         finally:
             self.dial.set(**self.setting)
@@ -175,11 +178,12 @@ class WidgetView:
         return [reading for reading in readings if not reading.in_prompt]
 
     def _show(self) -> None:
-        """Both answers, colored once they have been read."""
+        """Both answers, colored once they have been read; thoughts folded above them."""
         axis = self.colors.value
+        written = [split_reasoning(text) for text in self._texts]
         titles = "bare", setting_label(self._answered)
         if self._readings is None or axis == NO_COLORS:
-            contents = [f'<span style="white-space:pre-wrap">{escape(text)}</span>' for text in self._texts]
+            contents = [f'<span style="white-space:pre-wrap">{escape(one.answer)}</span>' for one in written]
             self.legend.value = ""
         else:
             beside = [reading for side in self._readings for reading in side]
@@ -191,8 +195,9 @@ class WidgetView:
                 "residual stream's units; violet below the median of both answers, orange above. "
                 "Point at a token for its figure.</div>"
             )
-        for pane, title, content in zip((self.bare, self.steered), titles, contents, strict=True):
-            pane.value = f'<div style="line-height:1.6"><b>{escape(title)}</b><br>{content}</div>'
+        for pane, title, one, content in zip((self.bare, self.steered), titles, written, contents, strict=True):
+            thought = folded("Thought" if one.closed else "Thinking …", one.reasoning)
+            pane.value = f'<div style="line-height:1.6"><b>{escape(title)}</b><br>{thought}{content}</div>'
 
     def _laid_out(self, sliders: Mapping[str, Slider]) -> widgets.VBox:
         lines: list[widgets.Widget] = []

@@ -15,12 +15,14 @@ from transformers import PreTrainedModel
 from steering.errors import SteeringError
 from steering.hooks.block_hooks import Addition, GateReading, Intervention
 from steering.hooks.generate_hook import watch_generate
+from steering.hooks.seen_tokens import AnswerStart, SeenTokens
 from steering.hooks.token_tracker import TokenTracker
 from steering.models.bridge import Bridge, language_model
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
 from steering.models.hook_points import hooked_module
 from steering.models.identity import identify
 from steering.models.language_model import LanguageModel
+from steering.models.token_positions import needs_answer_start
 from steering.vectors.slider import HARM, Push, Slider, as_slider, check_axes, check_axis_names, check_reads_harm
 from steering.vectors.steering_vector import SteeringVector
 
@@ -46,25 +48,38 @@ def attach(
     else:
         transformer, found = model, find_blocks(model, blocks)
         identity = identify(transformer, found)
+    answer_start = model.response_tokens.answer_start if isinstance(model, LanguageModel) and model.marks else None
     check_axis_names(sliders)
     chosen = dict.fromkeys(sliders, tokens) if isinstance(tokens, str) else tokens or {}
     check_axes(chosen, sliders)
     placed = {name: as_slider(slider).on_tokens(chosen.get(name)) for name, slider in sliders.items()}
     for slider in placed.values():
         slider.check(identity, allow_mismatch)
-    return Dial(placed, transformer, found)
+    if answer_start is None and any(push.tokens == "thought" for slider in placed.values() for push in slider.pushes):
+        raise SteeringError(
+            f"Expected a LanguageModel whose chat template speaks of thoughts, to move tokens='thought', found "
+            f"{identity.name!r}; choose other tokens, or attach to the LanguageModel with the tokenizer's own template."
+        )
+    return Dial(placed, transformer, found, answer_start)
 
 
 class Dial:
     """Sliders attached to a model. `set` moves them at any time, also between the steps of a generation."""
 
-    def __init__(self, sliders: Mapping[str, Slider], model: PreTrainedModel, blocks: nn.ModuleList) -> None:
+    def __init__(
+        self,
+        sliders: Mapping[str, Slider],
+        model: PreTrainedModel,
+        blocks: nn.ModuleList,
+        answer_start: AnswerStart | None = None,
+    ) -> None:
         self.sliders = sliders
         self.pushes = [(name, push) for name, slider in sliders.items() for push in slider.pushes]
         """Every push with its slider's name."""
         self._values = {name: torch.zeros(1) for name in sliders}
         self._harm = torch.tensor([torch.nan])
-        self._tracker = TokenTracker(model)
+        reads_thought = answer_start and any(needs_answer_start(push.tokens) for _, push in self.pushes)
+        self._tracker = TokenTracker(model, SeenTokens(model, answer_start) if answer_start and reads_thought else None)
         readings = {push: GateReading(push.gate, self._tracker) for _, push in self.pushes if push.gate is not None}
         self._readings = [*readings.values()]
         self._hooks = _hooks_by_module(self.pushes, readings, blocks)

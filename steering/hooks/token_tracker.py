@@ -7,7 +7,7 @@ whole sequence again without a cache, with every row repeated for beams. The tra
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,13 +15,18 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
+from steering.hooks.seen_tokens import SeenTokens
 from steering.models.token_positions import TokenChoice
 
 
 class TokenTracker:
-    """State of one attached dial; nothing is shared between dials or models."""
+    """State of one attached dial; nothing is shared between dials or models.
 
-    def __init__(self, model: nn.Module) -> None:
+    `seen` follows the tokens of a model that thinks, to tell where its answers start.
+    """
+
+    def __init__(self, model: nn.Module, seen: SeenTokens | None = None) -> None:
+        self._seen = seen
         self._forward = inspect.signature(model.forward)
         self._generating_rows: int | None = None
         self._prompt_mask: Tensor | None = None  # (caller's rows, prompt columns), 1 for real tokens
@@ -31,6 +36,8 @@ class TokenTracker:
         """(rows, seq): number of real tokens before each position in its row, -1 for padding; None between passes."""
         self.prompt_length: Tensor | None = None
         """(rows, 1): number of real prompt tokens."""
+        self.answer_start: Tensor | None = None
+        """(rows, 1): number of real tokens before the first that decides about the answer."""
         self.starts_prompt = False
         """Whether the pass under way has nothing before it in a cache."""
         self.is_past_prompt = False
@@ -50,7 +57,8 @@ class TokenTracker:
         self._generating_rows = len(prompt)
         self._prompt_mask = torch.ones(prompt.shape[:2], dtype=torch.long) if mask is None else mask.long()
         try:
-            yield
+            with self._seen.generating() if self._seen else nullcontext():
+                yield
         finally:
             self._generating_rows, self._prompt_mask = before
 
@@ -84,13 +92,14 @@ class TokenTracker:
 
     def chosen(self, choice: TokenChoice, h: Tensor) -> Bool[Tensor, "rows seq 1"]:
         """Whether the chosen tokens stand at each position of the pass under way, if the whole model runs."""
-        if self.token_index is None or self.prompt_length is None:
+        if self.token_index is None or self.prompt_length is None or self.answer_start is None:
             raise SteeringError(
                 "Expected a forward pass of the whole attached model, found one of a part of it; "
                 "call the model itself, or attach with tokens='all' and sliders without a gate."
             )
         if choice not in self._chosen or self._chosen[choice].device != h.device:
-            self._chosen[choice] = choice(self.token_index, self.prompt_length).to(h.device).unsqueeze(-1)
+            chosen = choice(self.token_index, self.prompt_length, self.answer_start)
+            self._chosen[choice] = chosen.to(h.device).unsqueeze(-1)
         return self._chosen[choice]
 
     def pass_begins(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -123,10 +132,13 @@ class TokenTracker:
         self.token_index = index[:, past:]
         self.prompt_length = lengths
         self._chosen = {}
+        self.answer_start = lengths - 1
+        if self._seen is not None:
+            self.answer_start = self._seen.answer_starts(kwargs.get("input_ids"), past, mask, lengths)
 
     def pass_ends(self, *_: object) -> None:
         """Forward hook of the whole model."""
-        self.token_index = self.prompt_length = None
+        self.token_index = self.prompt_length = self.answer_start = None
         self.is_past_prompt, self._chosen = False, {}
 
     def _real_tokens(self, rows: int, columns: int, attention_mask: Any) -> Tensor:

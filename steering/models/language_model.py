@@ -5,7 +5,7 @@ It knows nothing of steering; a slider moves a `LanguageModel` as it moves any t
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from steering.models.adapters import adapter_state
 from steering.models.batching import pad
 from steering.models.decoder_blocks import find_blocks
 from steering.models.identity import ModelIdentity, fingerprint, identify
+from steering.models.reasoning import Marks, empty_thought, marks_of
+from steering.models.response_tokens import ResponseTokens, known_marks
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -35,6 +37,9 @@ class TokenizedChat:
     """Tokens before the answer; all of them where the chat ends with the user's turn."""
     instruction_end: int
     """Tokens up to the end of the last user turn's text; what follows in the prompt is the template's."""
+    answer_start: int
+    """The first token that decides about the answer: the prompt's last, or the one that closes a thought. One past the
+    last where the thought isn't closed."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,6 +69,8 @@ class LanguageModel:
     """Put in front of every chat that has no system turn. None leaves the chat template's own default, if any."""
     blocks_path: str | None = None
     """Dotted path of the decoder blocks, for architectures in which they can't be found."""
+    closes_thought: bool = False
+    """Whether prompts end behind a closed, empty thought; see `without_thought`."""
     blocks: nn.ModuleList = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,7 +140,41 @@ class LanguageModel:
         prompt = messages[:-1] if messages[-1].role == "assistant" else messages
         ids = self._prompt_ids(prompt)
         answer_ids = self.tokenizer(answer, add_special_tokens=False).input_ids if answer else []
-        return TokenizedChat(ids + answer_ids, len(ids), len(ids) - self.post_instruction_length)
+        instruction_end = len(ids) - self.post_instruction_length
+        answer_start = self.response_tokens.answer_start(ids + answer_ids, len(ids))
+        return TokenizedChat(ids + answer_ids, len(ids), instruction_end, answer_start)
+
+    @cached_property
+    def marks(self) -> Marks | None:
+        """The marks that the model thinks between; None where it doesn't think, as far as its chat template says.
+
+        It thinks if the template ends prompts inside a thought, or if it or the tokenizer's response template speaks of
+        the marks of one. It doesn't if the
+        template ends them behind a closed thought, as Qwen3's does with `enable_thinking=False`.
+        """
+        if not self.has_chat_template:
+            return None
+        plain = replace(self, closes_thought=False)
+        prompt = plain._prompt_ids((Message(role="user", content="Hi"),))
+        known = known_marks(self.tokenizer)
+        templates = f"{self.tokenizer.chat_template}{getattr(self.tokenizer, 'response_template', None)}"
+        return marks_of(str(self.tokenizer.decode(prompt)), templates, known)
+
+    def without_thought(self) -> "LanguageModel":
+        """The same model, with prompts that end behind a closed, empty thought: what it writes is the answer.
+
+        Itself where it doesn't think. For short answers, whose first words matter.
+        """
+        return self._without_thought if self.marks else self
+
+    @cached_property
+    def _without_thought(self) -> "LanguageModel":
+        return replace(self, closes_thought=True)
+
+    @cached_property
+    def response_tokens(self) -> ResponseTokens:
+        """Reads what the model writes: as text, and for where the answer behind its thought starts."""
+        return ResponseTokens(self.tokenizer, self.marks)
 
     @cached_property
     def post_instruction_length(self) -> int:
@@ -150,18 +191,23 @@ class LanguageModel:
             return list(self.tokenizer(text).input_ids)
         options: dict[str, Any] = {"add_generation_prompt": True, "tokenize": True, "return_dict": False}
         try:
-            return list(self.tokenizer.apply_chat_template(messages, **options))
+            ids = list(self.tokenizer.apply_chat_template(messages, **options))
         except TemplateError as error:
             roles = [message["role"] for message in messages]
             raise SteeringError(
                 f"The chat template of {self.identity.name!r} can't render turns {roles}: {error}; "
                 "change the turns, or load the model without a system prompt."
             ) from error
+        if self.closes_thought and self.marks:
+            closed = empty_thought(str(self.tokenizer.decode(ids)), self.marks)
+            ids += self.tokenizer(closed, add_special_tokens=False).input_ids
+        return ids
 
     def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
         """Answers to several prompts in one batch, greedy unless the options say otherwise.
 
-        Under a dial with a value for each row, value i steers prompt i.
+        Under a dial with a value for each row, value i steers prompt i. The answer of a model that thinks has the
+        thought before it, between its marks: `split_reasoning` tells them apart.
 
         Args:
             prompts: prompts or chats, one a row.
@@ -169,7 +215,7 @@ class LanguageModel:
             options: of transformers' `generate`.
 
         Returns:
-            One answer a prompt, without special tokens.
+            One answer a prompt, without special tokens other than the marks of a thought.
         """
         rows = [self.tokenize(prompt).ids for prompt in prompts]
         input_ids, attention_mask = pad(rows, self.padding_id, self.input_device, side="left")
@@ -179,8 +225,9 @@ class LanguageModel:
         output = self.model.generate(  # type: ignore[operator]
             input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, **settings
         )
-        texts = self.tokenizer.batch_decode(output[:, input_ids.shape[1] :], skip_special_tokens=True)
-        return [text.strip() for text in texts]
+        written = output[:, input_ids.shape[1] :].tolist()
+        prompts_of = (rows[number * len(rows) // len(written)] for number in range(len(written)))
+        return list(map(self.response_tokens.text, written, prompts_of))
 
     def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
         """The answer to one prompt or chat, as `generate` gives it.

@@ -21,35 +21,41 @@ TokenPosition: TypeAlias = str
 - `all` tokens, those of the `prompt`, or those that are `generated`: the answer's;
 - `last_prompt_token`, on which the answer follows; `answer`: that token and those generated; `answer:K`: the first K
   of these, which decide about an answer's first K tokens;
+- `thought`, of a model that thinks: from the last prompt token to before the mark that closes the thought; its `answer`
+  begins with that mark, where its chat template doesn't close the thought itself;
 - `prompt_end:K`: the K-th token from the prompt's end, from 1; `from_token:K`: all from the K-th on, from 0.
 
 Reading only, since they need the whole chat: `last`, the chat's last token, and `post_instruction`, the chat template's
 tokens between the user's text and the answer.
 """
-SteeringPosition: TypeAlias = Literal["all", "prompt", "generated", "answer", "last_prompt_token"]
+SteeringPosition: TypeAlias = Literal["all", "prompt", "generated", "answer", "thought", "last_prompt_token"]
 ReadingPosition: TypeAlias = Literal["last", "post_instruction"]
 POSITIONS = (*get_args(SteeringPosition), "answer:K", "prompt_end:K", "from_token:K")
 """What a slider can move, with K a number."""
-ANSWER_POSITIONS = ("generated", "answer", "last_prompt_token")
+ANSWER_POSITIONS = ("generated", "answer", "thought", "last_prompt_token")
 """Those that leave alone what comes before a prompt's last token; `answer:K` does too."""
 PROMPT_POSITIONS = ("prompt", "last_prompt_token", "prompt_end")
 """Those of the prompt alone, with `prompt_end:K`."""
 
-TokenChoice: TypeAlias = Callable[[Int[Tensor, "rows seq"], Int[Tensor, "rows 1"]], Bool[Tensor, "rows seq"]]
-"""From each token's index in its row (-1 for padding) and each row's prompt length to whether the token is chosen."""
+TokenChoice: TypeAlias = Callable[
+    [Int[Tensor, "rows seq"], Int[Tensor, "rows 1"], Int[Tensor, "rows 1"]], Bool[Tensor, "rows seq"]
+]
+"""From each token's index in its row (-1 for padding), each row's prompt length, and the index of the first token that
+decides about its answer, to whether the token is chosen."""
 
 _CHOICES: dict[str, TokenChoice] = {
-    "prompt": lambda index, prompt_length: index < prompt_length,
-    "generated": lambda index, prompt_length: index >= prompt_length,
-    "answer": lambda index, prompt_length: index >= prompt_length - 1,
-    "last_prompt_token": lambda index, prompt_length: index == prompt_length - 1,
+    "prompt": lambda index, prompt_length, answer_start: index < prompt_length,
+    "generated": lambda index, prompt_length, answer_start: index >= prompt_length,
+    "answer": lambda index, prompt_length, answer_start: index >= answer_start,
+    "thought": lambda index, prompt_length, answer_start: (index >= prompt_length - 1) & (index < answer_start),
+    "last_prompt_token": lambda index, prompt_length, answer_start: index == prompt_length - 1,
 }
 
 
 @cache
 def from_prompt_end(number: int) -> TokenChoice:
     """The one token that is so many tokens from the prompt's end, counted from 1."""
-    return lambda index, prompt_length: (index == prompt_length - number) & (index >= 0)
+    return lambda index, prompt_length, answer_start: (index == prompt_length - number) & (index >= 0)
 
 
 @cache
@@ -67,10 +73,10 @@ def token_choice(position: TokenPosition) -> TokenChoice | None:
         return from_prompt_end(int(number))
     if name == "from_token" and number.isdecimal():
         first = int(number)
-        return lambda index, prompt_length: index >= first
+        return lambda index, prompt_length, answer_start: index >= first
     if name == "answer" and number.isdecimal() and int(number) > 0:
-        length = int(number) - 1
-        return lambda index, prompt_length: (index >= prompt_length - 1) & (index < prompt_length + length)
+        length = int(number)
+        return lambda index, prompt_length, answer_start: (index >= answer_start) & (index < answer_start + length)
     if position in get_args(ReadingPosition):
         raise SteeringError(
             f"A slider can't move tokens at {position!r}, which is known of a whole chat only: choose from "
@@ -92,6 +98,11 @@ def ends_with_the_prompt(position: TokenPosition) -> bool:
     return position.partition(":")[0] in PROMPT_POSITIONS
 
 
+def needs_answer_start(position: TokenPosition) -> bool:
+    """Whether the choice depends on where a thought ends."""
+    return position.partition(":")[0] in ("answer", "thought")
+
+
 def check_position(position: TokenPosition) -> None:
     """Raise SteeringError unless tokens can be read at the position."""
     if position not in get_args(ReadingPosition):
@@ -106,11 +117,13 @@ def token_span(chat: TokenizedChat, position: TokenPosition) -> tuple[int, int]:
         start, stop = chat.instruction_end, chat.prompt_length
     else:
         index, choice = torch.arange(len(chat.ids)), token_choice(position)
-        chosen = index if choice is None else index[choice(index, torch.tensor(chat.prompt_length))]
+        known = torch.tensor(chat.prompt_length), torch.tensor(chat.answer_start)
+        chosen = index if choice is None else index[choice(index, *known)]
         start, stop = (int(chosen[0]), int(chosen[-1]) + 1) if len(chosen) else (0, 0)
     if start >= stop:
         raise SteeringError(
             f"A chat of {len(chat.ids)} tokens has none at position {position!r}; "
-            "generated needs chats that end with an answer, post_instruction a chat template."
+            "generated needs chats that end with an answer, post_instruction a chat template, thought a model that "
+            "thinks, whose answer needs the thought to be closed."
         )
     return start, stop

@@ -30,7 +30,8 @@ LOWEST = (-0.5, -1.0, -2.0, -3.0)
 def refusing_dose(lm: LanguageModel, slider: Slider, harmful: Sequence[Chat]) -> Dose:
     """The dose of a slider that turns answers to these prompts into refusals."""
     settings = [{"slider": strength} for strength in (0.0, *STRENGTHS)]
-    answers = sweep(lm, {"slider": slider}, harmful, settings, max_new_tokens=ANSWER_TOKENS, progress=False)
+    direct = lm.without_thought()
+    answers = sweep(direct, {"slider": slider}, harmful, settings, max_new_tokens=ANSWER_TOKENS, progress=False)
     refused = np.array([[refuses(text) for text in texts] for texts in answers]).mean(0)
     if refused[-1] - refused[0] >= LEAST_TURNED:
         return _dose("share of harmful prompts refused", len(harmful), refused - refused[0])

@@ -42,7 +42,10 @@ STRENGTHS = (0.15, 0.25, 0.35, 0.5)
 """Multiples of a candidate's difference of means; beyond, a model that knows no refusals loses its language."""
 TRIED_PROMPTS = 32
 ANSWER_TOKENS = 24
-"""Length of the answers that pushes are chosen and their doses measured by: enough for a refusal, or to see a loop."""
+"""Length of the answers that pushes are chosen and their doses measured by: enough for a refusal, or to see a loop.
+
+A model that thinks writes them behind a closed, empty thought.
+"""
 MAX_DEGENERATE = 0.05
 """Share of a trial's answers that may repeat themselves or be empty."""
 
@@ -86,7 +89,7 @@ def choose_push(
     settings = [{"push": strength} for strength in STRENGTHS]
     for name, pushes in tqdm(candidates.items(), desc="trying pushes", unit="push", disable=not progress):
         tried = {"push": Slider(pushes)}
-        answers = sweep(lm, tried, harmful, settings, max_new_tokens=ANSWER_TOKENS, progress=False)
+        answers = sweep(lm.without_thought(), tried, harmful, settings, max_new_tokens=ANSWER_TOKENS, progress=False)
         for strength, texts in zip(STRENGTHS, zip(*answers, strict=True), strict=True):
             figures = {
                 "refused": sum(map(refuses, texts)) / len(texts),

@@ -116,6 +116,23 @@ def tiny_lm(
     return LanguageModel(model, tiny_tokenizer(chat_template), name=f"tiny-{family}", system_prompt=system_prompt)
 
 
+THINKING_TEMPLATE = CHAT_TEMPLATE.replace(
+    "<|assistant|>{% endif %}",
+    "<|assistant|>{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+    "{% endif %}",
+)
+"""As Qwen3's: the model opens its thought itself."""
+OPENED_TEMPLATE = CHAT_TEMPLATE.replace("<|assistant|>{% endif %}", "<|assistant|><think>\n{% endif %}")
+"""As DeepSeek-R1's: prompts end inside the thought."""
+
+
+def thinking_lm(template: str = THINKING_TEMPLATE, family: str = "Llama", special: bool = False) -> LanguageModel:
+    """A tiny model whose tokenizer has `<think>` and `</think>` as added tokens."""
+    tokenizer = tiny_tokenizer(template)
+    tokenizer.add_tokens(["<think>", "</think>"], special_tokens=special)
+    return LanguageModel(tiny_model(family), tokenizer, name=f"thinking-{family}")
+
+
 def random_vector(seed: int = 1, layers: tuple[int, ...] = (1, 2), scale: float = 3.0) -> SteeringVector:
     """Random directions for a tiny model."""
     generator = torch.Generator().manual_seed(seed)

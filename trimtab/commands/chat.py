@@ -26,10 +26,10 @@ def chat(
     tokens: Tokens = None,
     max_new_tokens: MaxNewTokens = 256,
 ) -> None:
-    """Talk to the model and move the sliders while you do: `/safety 0.8`."""
-    from transformers import TextStreamer
-
+    """Talk to the model and move the sliders while you do: `/safety 0.8`. Thoughts are shown dimmed."""
     from steering.data.chats import Message
+    from steering.models.reasoning import split_reasoning
+    from trimtab.response_printer import ResponsePrinter
 
     lm = model.load()
     with vectors.sliders(lm).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
@@ -44,9 +44,8 @@ def chat(
                 history.append(Message(role="user", content=line))
                 if any(dial.settings[name] for name, push in dial.pushes if push.gate):
                     console.print(steering.read_gates(lm, dial.sliders, [history])[0].text, style="dim", markup=False)
-                streamer = TextStreamer(lm.tokenizer, skip_prompt=True, skip_special_tokens=True)
-                answer = lm.chat(history, max_new_tokens, streamer=streamer)
-                history.append(Message(role="assistant", content=answer))
+                written = lm.chat(history, max_new_tokens, streamer=ResponsePrinter(lm, console))
+                history.append(Message(role="assistant", content=split_reasoning(written).answer))
 
 
 def _read_line() -> str:

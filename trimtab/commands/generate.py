@@ -8,8 +8,11 @@ import typer
 
 import steering
 from steering.errors import SteeringError
+from steering.models.reasoning import split_reasoning
 from trimtab.builtin_sliders import move, slider_values
 from trimtab.options import Json, MaxNewTokens, ModelOptions, Tokens, VectorOptions
+
+UNFINISHED = "The thought did not end within {} tokens, so there is no answer; raise --max-new-tokens."
 
 
 def generate(
@@ -23,7 +26,7 @@ def generate(
     max_new_tokens: MaxNewTokens = 128,
     as_json: Json = False,
 ) -> None:
-    """Answer prompts under slider settings, greedily."""
+    """Answer prompts under slider settings, greedily; of a thought before the answer only --json tells."""
     asked = prompts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     if not asked:
         raise SteeringError("Expected a prompt as argument or on stdin, found none; write: trimtab generate 'Hello'")
@@ -32,9 +35,13 @@ def generate(
     with vectors.sliders(lm).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
         move(dial, values)
         for prompt in asked:
-            answer = lm.chat(prompt, max_new_tokens)
+            written = split_reasoning(lm.chat(prompt, max_new_tokens))
+            answer = written.answer
             if as_json:
                 (read,) = steering.read_gates(lm, dial.sliders, [prompt])
                 known = {"settings": dial.settings, "harm": read.harm, "acts": read.factors}
-                answer = json.dumps({"prompt": prompt, "answer": answer} | known)
+                thought = {"reasoning": written.reasoning} if written.reasoning else {}
+                answer = json.dumps({"prompt": prompt, "answer": answer} | thought | known)
             typer.echo(answer)
+            if not written.closed:
+                typer.echo(UNFINISHED.format(max_new_tokens), err=True)

@@ -1,9 +1,11 @@
-"""Text of an answer while its tokens arrive: whole characters only, and nothing of a stop string."""
+"""Text of an answer while its tokens arrive: whole characters only, a thought's marks, nothing of a stop string."""
 
 from collections.abc import Sequence
 
 from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase
+
+from steering.models.response_tokens import ResponseTokens
 
 
 class AnswerText:
@@ -11,7 +13,8 @@ class AnswerText:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str] = ()) -> None:
         self._tokenizer = tokenizer.backend_tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
+        self._response = ResponseTokens(tokenizer)
+        self._stream = DecodeStream(skip_special_tokens=False)
         self._stop = stop
         self._tokens: list[int] = []
         self._decoded = 0  # characters that the stream has given
@@ -21,6 +24,8 @@ class AnswerText:
 
     def add(self, token: int) -> str:
         """The text that is certain now."""
+        if self._response.is_silent(token):
+            return ""
         self._tokens.append(token)
         new = self._stream.step(self._tokenizer, token) or ""
         self._decoded += len(new)
@@ -28,7 +33,7 @@ class AnswerText:
 
     def finish(self) -> str:
         """The text that was held back: the stream's, of a character without all its tokens, and ours."""
-        rest = self._release(self._tokenizer.decode(self._tokens, skip_special_tokens=True)[self._decoded :])
+        rest = self._release(self._tokenizer.decode(self._tokens, skip_special_tokens=False)[self._decoded :])
         return rest + ("" if self.stopped else self._held)
 
     def _release(self, new: str) -> str:

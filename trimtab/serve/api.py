@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 
 from steering.data.chats import Chat
 from steering.errors import SteeringError
+from steering.models.reasoning import ReasoningStream
+from steering.models.reasoning import Response as Written
 from steering.vectors.slider import check_axes, check_reads_harm
 from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
@@ -104,16 +106,17 @@ class Api:
         self._watchers.add(watcher)  # the loop itself keeps only weak references
         watcher.add_done_callback(self._watchers.discard)
         reply = Reply(self._name, steering, len(prompt))
+        written = _responses(pieces, self._worker.lm.response_tokens.stream(prompt))
         if asked.stream:
             with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-            events = _events(reply, answer, pieces, with_usage)
+            events = _events(reply, answer, written, with_usage)
             return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        texts = []
-        while not isinstance(piece := await pieces.get(), Ending):
-            texts.append(piece)
-        if piece.problem is not None:
-            raise piece.problem
-        return JSONResponse(reply.completion("".join(texts), piece.reason, answer.written))
+        parts = [(part.answer, part.reasoning) async for part in written]
+        ending = _ending(answer)
+        if ending.problem is not None:
+            raise ending.problem
+        whole, reasoning = map("".join, zip(*parts, strict=True))
+        return JSONResponse(reply.completion(whole, reasoning, ending.reason, answer.written))
 
     async def _cancel_when_gone(self, request: Request, answer: Answer) -> None:
         """Until the client leaves, or the response is complete: both look the same, and then it does no harm."""
@@ -153,14 +156,31 @@ class Api:
         return Decoding(wanted, temperature, asked.top_p or 1.0, asked.seed, asked.stop_strings)
 
 
-async def _events(reply: Reply, answer: Answer, pieces: asyncio.Queue[Piece], with_usage: bool) -> AsyncIterator[str]:
-    yield reply.chunk({"role": "assistant", "content": ""})
+async def _responses(pieces: asyncio.Queue[Piece], stream: ReasoningStream) -> AsyncIterator[Written]:
+    """Pieces of thought and answer as they become certain, until the answer's ending."""
     while not isinstance(piece := await pieces.get(), Ending):
-        yield reply.chunk({"content": piece})
-    if piece.problem is not None:
-        yield event(refusal(piece.problem).body)
+        yield stream.add(piece)
+    yield stream.finish()
+
+
+def _ending(answer: Answer) -> Ending:
+    assert answer.ending is not None, "it is set before it is handed out"
+    return answer.ending
+
+
+async def _events(
+    reply: Reply, answer: Answer, written: AsyncIterator[Written], with_usage: bool
+) -> AsyncIterator[str]:
+    yield reply.chunk({"role": "assistant", "content": ""})
+    async for part in written:
+        for name, text in (("reasoning_content", part.reasoning), ("content", part.answer)):
+            if text:
+                yield reply.chunk({name: text})
+    ending = _ending(answer)
+    if ending.problem is not None:
+        yield event(refusal(ending.problem).body)
         return
-    yield reply.chunk({}, piece.reason)
+    yield reply.chunk({}, ending.reason)
     if with_usage:
         yield reply.usage_chunk(answer.written)
     yield "data: [DONE]\n\n"

@@ -41,6 +41,8 @@ class Turn(BaseModel):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[str, BeforeValidator(_joined)]
+    reasoning_content: str | None = None
+    """A thought that comes back with its answer: models that think are given answers only."""
 
     @property
     def message(self) -> Message:

@@ -27,9 +27,9 @@ class Reply:
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def completion(self, text: str, reason: str, completion_tokens: int) -> dict[str, Any]:
-        """The whole answer."""
-        message = {"role": "assistant", "content": text}
+    def completion(self, text: str, reasoning: str, reason: str, completion_tokens: int) -> dict[str, Any]:
+        """The whole answer, with the thought before it where there is one, as vLLM and DeepSeek send it."""
+        message = {"role": "assistant", "content": text} | ({"reasoning_content": reasoning} if reasoning else {})
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
         return self._object("chat.completion", [choice]) | {"usage": self._usage(completion_tokens)}
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steering import LanguageModel
 from steering.errors import SteeringError
+from steering.models.reasoning import split_reasoning
 from trimtab.builtin_sliders import shipped_axes
 from trimtab.serve.http import check_content_type, new_app, read_body, status_and_sentence
 from trimtab.studio import requests
@@ -97,13 +98,14 @@ class Studio:
         return StreamingResponse(self._written(asked), media_type="application/x-ndjson")
 
     async def _written(self, asked: requests.Answers) -> AsyncIterator[str]:
-        """A line of JSON after every token; the answers end when the page hangs up."""
+        """A line of JSON after every token, with answers and thoughts; they end when the page hangs up."""
         async with self._turn:
             try:
                 answers = await run_sync(self._session.answers, asked.rows, asked.max_new_tokens)
                 try:
                     while (texts := await run_sync(next, answers, None)) is not None:
-                        yield json.dumps({"texts": texts}) + "\n"
+                        parts = [(one.answer, one.reasoning) for one in map(split_reasoning, texts)]
+                        yield json.dumps(dict(zip(("texts", "thoughts"), zip(*parts, strict=True), strict=True))) + "\n"
                 finally:
                     with anyio.CancelScope(shield=True):
                         await run_sync(answers.close)  # type: ignore[attr-defined]

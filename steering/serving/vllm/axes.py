@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from pydantic import BaseModel, NonNegativeInt, ValidationError
 
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
-from steering.models.token_positions import ANSWER_POSITIONS, spares_the_prompt
+from steering.models.reasoning import marks_of
+from steering.models.token_positions import ANSWER_POSITIONS, needs_answer_start, spares_the_prompt
 from steering.vectors.slider import Push, Slider, check_axis_names
 
 VARIABLE = "TRIMTAB_VLLM"
@@ -78,6 +81,8 @@ class Axes:
     model_type: str
     spare: int = 0
     folder: Path | None = None
+    thinks: Callable[[], bool] = bool
+    """Whether the model may think; asked only where it matters, as that needs the tokenizer."""
     by_name: dict[str, Axis] = field(default_factory=dict)
     columns: list[Column] = field(default_factory=list)
 
@@ -92,7 +97,8 @@ class Axes:
             return None
         config = vllm_config.model_config.hf_text_config
         folder = Path(options.folder) if options.folder else None
-        axes = Axes(config.num_hidden_layers, config.hidden_size, config.model_type, options.spare, folder)
+        thinks = partial(_thinks, vllm_config.model_config)
+        axes = Axes(config.num_hidden_layers, config.hidden_size, config.model_type, options.spare, folder, thinks)
         for name, source in options.vectors.items():
             named = AxisFile(file=Path(source)) if isinstance(source, str) else source
             axes.add(axes.read(name, named.file, named.tokens))
@@ -160,11 +166,29 @@ class Axes:
                 )
             if push.hook_point != "resid_post":
                 raise SteeringError(f"The slider of axis {name!r} moves attentions; in vLLM only blocks can be moved.")
+            if push.tokens == "thought" or (needs_answer_start(push.tokens) and self.thinks()):
+                raise SteeringError(
+                    f"The slider of axis {name!r} moves the tokens {push.tokens!r}, and where the thought of a model "
+                    "ends isn't followed in vLLM; name the axis with other tokens, such as 'generated'."
+                )
             if push.gate and not spares_the_prompt(push.tokens):
                 raise SteeringError(
                     f"The slider of axis {name!r} has a gate and moves the tokens {push.tokens!r}: vLLM passes prompts "
                     f"in chunks, before its end is read; choose tokens out of {quoted(ANSWER_POSITIONS)}."
                 )
+
+
+def _thinks(model_config: Any) -> bool:
+    """Whether the model may think, by its tokenizer's chat template; one without tokenizer is known by tokens only."""
+    from vllm.tokenizers import cached_tokenizer_from_config
+
+    tokenizer: Any = cached_tokenizer_from_config(model_config)
+    template = getattr(tokenizer, "chat_template", None)
+    if not template:
+        return False
+    chat = [{"role": "user", "content": "Hi"}]
+    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    return marks_of(prompt, str(template)) is not None
 
 
 def _options(additional_config: Any) -> Options | None:

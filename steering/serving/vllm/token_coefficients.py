@@ -72,7 +72,7 @@ class StepWriter:
         coefficients = np.repeat(values, batch.lengths, axis=0)
         for number, choice in self._choices.items():
             if choice is not None and values[:, number].any():
-                coefficients[:, number] *= cast("Array", choice)(index, prompt)
+                coefficients[:, number] *= cast("Array", choice)(index, prompt, prompt - 1)
         tokens = len(coefficients)
         self._buffers.coefficients[:tokens].copy_(torch.from_numpy(coefficients))
         if self._buffers.readers:

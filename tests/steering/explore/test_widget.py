@@ -18,7 +18,8 @@ from steering.explore.widget import WidgetView
 from steering.scoring.answer_likelihood import preference_margin
 from steering.scoring.next_token import refusal_score
 from tests.helpers.known_vectors import DOSE, slider_of
-from tests.helpers.tiny import random_vector, tiny_lm
+from tests.helpers.scripted import writing
+from tests.helpers.tiny import OPENED_TEMPLATE, random_vector, thinking_lm, tiny_lm
 
 PROMPT = "Break the lock <b>"
 TOKENS = 12
@@ -209,3 +210,22 @@ def test_without_ipywidgets_the_view_says_so_and_compares_in_text(
         assert model.chat(PROMPT, TOKENS) in text
     with pytest.raises(SteeringError, match="no axis 'mood'"):
         view.compare(mood=1.0)
+
+
+def test_a_thought_is_folded_above_the_answer(sliders: Sliders) -> None:
+    lm = writing(thinking_lm(OPENED_TEMPLATE), PROMPT, "Hm, <b>.\n</think>\n\nYes.")
+    view = sliders.widget(lm, PROMPT, 40)
+    assert isinstance(view, WidgetView)
+    assert view.answer() == ("<think>\nHm, <b>.\n</think>\n\nYes.",) * 2
+    for color in ("safety", "nothing"):
+        view.colors.value = color
+        folded, answer = re.fullmatch("(.*<details>.*</details>)(.*)", view.steered.value).groups()  # type: ignore[union-attr]
+        assert "<summary>Thought</summary>" in folded
+        assert "Hm, &lt;b&gt;.</div>" in folded
+        assert html.unescape(re.sub("<[^>]+>", "", answer)) == "Yes."
+    view.close()
+    view = sliders.widget(lm, PROMPT, 3)
+    assert isinstance(view, WidgetView)
+    view.answer()
+    assert "<summary>Thinking …</summary>" in view.bare.value
+    view.close()

@@ -8,7 +8,7 @@ from steering import LanguageModel, SteeringError
 from steering.models.token_positions import POSITIONS, spares_the_prompt, token_choice, token_span
 from tests.helpers.contrast_pairs import answer_pairs
 
-NAMES = [position.replace("K", "3") for position in POSITIONS if position != "all"]
+NAMES = [position.replace("K", "3") for position in POSITIONS if position not in ("all", "thought")]
 
 
 @pytest.mark.parametrize("position", NAMES)
@@ -17,9 +17,11 @@ def test_what_is_read_is_what_a_slider_moves(lm: LanguageModel, position: str) -
     index = torch.arange(len(chat.ids))
     choice = token_choice(position)
     assert choice is not None
-    chosen = choice(index.unsqueeze(0), torch.tensor([[chat.prompt_length]]))[0]
+    known = torch.tensor([[chat.prompt_length]]), torch.tensor([[chat.answer_start]])
+    chosen = choice(index.unsqueeze(0), *known)[0]
     assert index[chosen].tolist() == list(range(*token_span(chat, position)))
-    assert np.array_equal(choice(index.numpy(), np.full(len(index), chat.prompt_length)), chosen.numpy())
+    arrays = (np.full(len(index), int(one)) for one in known)
+    assert np.array_equal(choice(index.numpy(), *arrays), chosen.numpy())
 
 
 def test_an_answers_first_k_tokens_end_with_the_chat(lm: LanguageModel) -> None:
@@ -49,7 +51,8 @@ def test_padding_is_never_a_token_from_the_prompts_end() -> None:
     choice = token_choice("prompt_end:3")
     assert choice is not None
     index = torch.tensor([[-1, -1, 0, 1], [-1, 0, 1, 2]])
-    assert choice(index, torch.tensor([[2], [3]])).tolist() == [[False] * 4, [False, True, False, False]]
+    length = torch.tensor([[2], [3]])
+    assert choice(index, length, length - 1).tolist() == [[False] * 4, [False, True, False, False]]
 
 
 @pytest.mark.parametrize("position", ["last", "post_instruction"])

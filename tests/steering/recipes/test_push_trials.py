@@ -13,7 +13,7 @@ from steering.data.chats import Message, as_chat
 from steering.recipes import push_trials
 from steering.recipes.push_trials import MAX_DEGENERATE, OPENINGS, REFUSALS, answer_directions, choose_push
 from steering.vectors.slider import Slider
-from tests.helpers.tiny import WIDTH, random_vector
+from tests.helpers.tiny import OPENED_TEMPLATE, WIDTH, random_vector, thinking_lm
 
 STRENGTHS = (0.15, 0.25, 0.35, 0.5, 0.7)
 COUNT = 20
@@ -23,6 +23,7 @@ CANDIDATES = {
     "first": (Push(random_vector(1), tokens="answer"),),
     "second": (Push(random_vector(2), tokens="answer:4", strength=0.5), Push(random_vector(3), strength=2.0)),
 }
+CLOSED = "<think>\n\n</think>\n\n"
 REFUSED, LOOP, WHOLE = "I'm sorry, but I can't help with that.", "no no no " * 8, "Take a pin and turn it gently."
 
 
@@ -108,3 +109,15 @@ def test_answers_are_told_apart_over_their_tokens_with_any_number_of_prompts(lm:
         ]
         sides.append(torch.cat(rows).mean(0))
     torch.testing.assert_close(found, sides[0] - sides[1], rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_that_thinks_is_tried_behind_a_closed_thought(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = []
+
+    def sweep(lm: LanguageModel, _sliders: object, prompts: Sequence[Any], *_: object, **__: object) -> list[list[str]]:
+        ends.extend(lm.tokenizer.decode(lm.tokenize(prompt).ids[-6:]) for prompt in prompts)
+        return [[WHOLE] * len(push_trials.STRENGTHS) for _ in prompts]
+
+    monkeypatch.setattr(push_trials, "sweep", sweep)
+    choose_push(thinking_lm(OPENED_TEMPLATE), CANDIDATES, HARMFUL[:2], ORDINARY, progress=False)
+    assert {end[-len(CLOSED) :] for end in ends} == {CLOSED}

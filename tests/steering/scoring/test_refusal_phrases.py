@@ -68,3 +68,11 @@ def test_answers(answer: str) -> None:
 )
 def test_degenerate_answers(answer: str, expected: bool) -> None:
     assert is_degenerate(answer) == expected
+
+
+def test_the_thought_before_an_answer_plays_no_part() -> None:
+    assert refuses("<think>Sure, I can do that.</think>I'm sorry, but I can't help with that.")
+    assert not refuses("<think>I can't help with that. Or can I?</think>Sure! Here is how.")
+    assert not refuses("<think>I'm sorry, but I can't help")
+    assert is_degenerate("<think>I'm sorry, but I can't help")
+    assert not is_degenerate("<think>" + "so it is " * 9 + "</think>Here is your recipe.")

@@ -24,7 +24,15 @@ from steering.serving.vllm.steered_block import SteeredBlock, steer_block
 from steering.serving.vllm.token_coefficients import Batch, StepWriter
 from steering.serving.vllm.unsupported_modes import check_modes
 from steering.vectors.slider import as_slider
-from tests.helpers.tiny import LAYERS, WIDTH, random_vector
+from tests.helpers.tiny import (
+    CHAT_TEMPLATE,
+    LAYERS,
+    OPENED_TEMPLATE,
+    THINKING_TEMPLATE,
+    WIDTH,
+    random_vector,
+    tiny_tokenizer,
+)
 
 
 def config(options: Any = None) -> Any:
@@ -384,3 +392,29 @@ def test_versions_that_are_not_known_are_refused(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(__version__=version))
         with pytest.raises(SteeringError, match=f"found {re.escape(version)}"):
             check_version()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "template", "is_refused"),
+    [
+        ("thought", CHAT_TEMPLATE, True),
+        ("answer", CHAT_TEMPLATE, False),
+        ("answer", None, False),
+        ("answer", THINKING_TEMPLATE, True),
+        ("answer:2", OPENED_TEMPLATE, True),
+        ("generated", OPENED_TEMPLATE, False),
+    ],
+)
+def test_the_end_of_a_thought_is_not_followed(
+    tokens: str, template: str | None, is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random_vector().save(tmp_path / "a.safetensors")
+    tokenizers = SimpleNamespace(cached_tokenizer_from_config=lambda _config: tiny_tokenizer(template))
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(tokenizers=tokenizers))
+    monkeypatch.setitem(sys.modules, "vllm.tokenizers", tokenizers)
+    asked = config({"vectors": {"a": {"file": str(tmp_path / "a.safetensors"), "tokens": tokens}}})
+    if is_refused:
+        with pytest.raises(SteeringError, match=f"axis 'a' moves the tokens '{tokens}'.*isn't followed in vLLM; name"):
+            Axes.configured(asked)
+    else:
+        assert Axes.configured(asked) is not None

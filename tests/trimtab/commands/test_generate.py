@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from steering import Gate, Push, Slider, Sliders, load, read_gates
+from steering import Gate, LanguageModel, Push, Slider, Sliders, load, read_gates
 from tests.helpers.command_line import run
 from tests.helpers.tiny import random_vector, save_folder, tiny_lm
 
@@ -64,3 +64,18 @@ def test_a_vector_of_another_model_is_refused_until_the_difference_is_named(
     assert (code, error.count("\n")) == (2, 1)
     assert "made with weights" in error
     assert run(capsys, *command, "--allow-mismatch", "weights")[0] == 0
+
+
+def test_generate_prints_the_answer_behind_the_thought(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random_vector().save(tmp_path / "v.safetensors")
+    texts = iter(["<think>Hm.</think>Hello!"] * 2 + ["<think>Hm"])
+    monkeypatch.setattr(LanguageModel, "chat", lambda *_: next(texts))
+    command = ("generate", "Hi", "-m", folder, "-v", f"a={tmp_path}/v.safetensors", "--max-new-tokens", 7)
+    assert run(capsys, *command)[1] == "Hello!\n"
+    found = json.loads(run(capsys, *command, "--json")[1])
+    assert (found["reasoning"], found["answer"]) == ("Hm.", "Hello!")
+    code, printed, error = run(capsys, *command)
+    assert (code, printed) == (0, "\n")
+    assert error == "The thought did not end within 7 tokens, so there is no answer; raise --max-new-tokens.\n"

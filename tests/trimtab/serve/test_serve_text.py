@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.helpers.tiny import tiny_tokenizer
+from tests.helpers.tiny import thinking_lm, tiny_tokenizer
 from trimtab.serve.answer_text import AnswerText
 
 TOKENIZER = tiny_tokenizer()
@@ -46,3 +46,10 @@ def test_a_stop_string_ends_the_text_and_none_of_it_comes_out(text: str, stop: l
     found, answer = pieces(text, stop)
     assert "".join(found) == expected
     assert answer.stopped == (stop[0] != "else" and text != "one tw")
+
+
+def test_the_marks_of_a_thought_stay_where_they_are_special_tokens() -> None:
+    tokenizer = thinking_lm(special=True).tokenizer
+    tokens = tokenizer("<think>é</think>b<|user|>c<|end|>").input_ids
+    answer = AnswerText(tokenizer)
+    assert "".join(map(answer.add, tokens)) + answer.finish() == "<think>é</think>bc"

@@ -14,7 +14,8 @@ import torch
 
 from tests.helpers.known_vectors import DOSE, slider_of
 from tests.helpers.planted_reports import leaky, planted
-from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
+from tests.helpers.scripted import writing
+from tests.helpers.tiny import LAYERS, OPENED_TEMPLATE, random_vector, thinking_lm, tiny_lm
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -81,6 +82,15 @@ def test_a_batch_answers_every_row_as_chat_does_under_its_setting(url: str) -> N
             dial.set(**{axis: setting.get(axis, 0.0) for axis in AXES})
             assert steps[-1][row] == fresh.chat(chat, max_new_tokens=12)
     assert len(set(steps[-1])) == 3
+
+
+def test_thoughts_come_beside_the_answers() -> None:
+    lm = writing(thinking_lm(OPENED_TEMPLATE), "Hi", "Hm.\n</think>\n\nYes.")
+    rows = [{"chat": [user("Hi")], "setting": {"safety": value}} for value in (0.0, 0.5)]
+    with studio(lm, AXES) as url:
+        lines = ask(url, "answers", {"rows": rows, "max_new_tokens": 40}).text.splitlines()
+    assert json.loads(lines[1]) == {"texts": ["", ""], "thoughts": ["Hm", "Hm"]}
+    assert json.loads(lines[-1]) == {"texts": ["Yes.", "Yes."], "thoughts": ["Hm.", "Hm."]}
 
 
 def test_requests_wait_for_each_other_and_hanging_up_ends_the_answer(tiny: LanguageModel) -> None:

@@ -15,7 +15,8 @@ import torch
 
 from tests.helpers.known_vectors import DOSE, slider_of
 from tests.helpers.planted_reports import leaky, planted
-from tests.helpers.tiny import random_vector, tiny_lm
+from tests.helpers.scripted import writing
+from tests.helpers.tiny import OPENED_TEMPLATE, random_vector, thinking_lm, tiny_lm
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -124,6 +125,25 @@ def test_a_slider_moves_the_answer_and_only_the_steered_one(browser: Browser, ur
         for found, first, setting in zip(sides(page), (bare, steered), ({}, {"safety": 0.5}), strict=True):
             chat = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": first}, turn]
             assert found == expected(lm, setting, 16, chat)
+
+
+def test_a_thought_is_folded_above_the_answer(browser: Browser) -> None:
+    lm = writing(thinking_lm(OPENED_TEMPLATE), PROMPT, "Hm, <b>.\n</think>\n\nYes.")
+    with studio(lm, AXES) as url, opened(browser, url, "?length=40&sweep=safety") as page:
+        page.fill("#prompt", PROMPT)
+        page.click("#send")
+        is_answered(page)
+        assert sides(page) == ("Yes.", "Yes.")
+        thought = page.locator("article .steered .thought p")
+        expect(thought).not_to_be_visible()
+        page.click("article .steered .thought summary")
+        expect(thought).to_have_text("Hm, <b>.")
+        expect(thought).to_be_visible()
+        assert Axe().run(page).violations_count == 0
+        page.click("#sweep")
+        is_answered(page, "sweep-status")
+        assert set(page.locator("#sweep-answers .answer").all_text_contents()) == {"Yes."}
+        assert set(page.locator("#sweep-answers .thought p").all_text_contents()) == {"Hm, <b>."}
 
 
 def test_every_prompt_says_what_its_gates_read(browser: Browser) -> None:

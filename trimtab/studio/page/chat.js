@@ -1,6 +1,6 @@
 // Two chats about the same questions: the bare model's and the steered one's, each with its own history.
 
-import { byId, element, say } from "./elements.js";
+import { answerBox, byId, element, say } from "./elements.js";
 import { gatesLine, showGates } from "./gates.js";
 import { answers } from "./server.js";
 import { change, settings, settingText } from "./settings.js";
@@ -40,11 +40,11 @@ async function write(turn, sides) {
   say("chat-status", "Waiting for the model…");
   showGates(turn.gates, chatOf(turn, "steered"));
   try {
-    for await (const texts of answers(rows, settings.length, mine.signal)) {
+    for await (const { texts, thoughts } of answers(rows, settings.length, mine.signal)) {
       say("chat-status", "Writing…");
       sides.forEach((side, row) => {
         turn[side] = texts[row];
-        turn.texts[side].textContent = texts[row];
+        turn.boxes[side].show(texts[row], thoughts[row]);
       });
     }
     say("chat-status", "Answered.");
@@ -67,12 +67,12 @@ function send() {
     say("chat-status", "Type a question first.", true);
     return;
   }
-  const turn = { prompt, bare: "", steered: "", labels: {}, texts: {}, gates: gatesLine() };
+  const turn = { prompt, bare: "", steered: "", labels: {}, boxes: {}, gates: gatesLine() };
   turns.push(turn);
   const sides = SIDES.map((side) => {
     turn.labels[side] = element("h3", {}, "Bare model");
-    turn.texts[side] = element("p", { className: "answer" });
-    return element("div", { className: side }, turn.labels[side], turn.texts[side]);
+    turn.boxes[side] = answerBox();
+    return element("div", { className: side }, turn.labels[side], ...turn.boxes[side].nodes);
   });
   byId("turns").append(
     element(

@@ -9,6 +9,19 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** A model's answer with room for the thought before it, folded: nodes for the page, and what shows both. */
+export function answerBox() {
+  const thought = element("p");
+  const folded = element("details", { className: "thought", hidden: true }, element("summary", {}, "Thought"), thought);
+  const answer = element("p", { className: "answer" });
+  const show = (text, reasoning) => {
+    answer.textContent = text;
+    thought.textContent = reasoning;
+    folded.hidden = !reasoning;
+  };
+  return { nodes: [folded, answer], show };
+}
+
 /** A section's status line: what happens, or the sentence that says what went wrong. */
 export function say(id, text, isError = false) {
   const line = byId(id);

@@ -18,7 +18,7 @@ export async function ask(path, { method = "POST", json, bytes, signal } = {}) {
   return response;
 }
 
-/** Answers to rows of one batch, so far, after every token. */
+/** Answers to rows of one batch, so far, after every token: {texts, thoughts}, a thought "" where there is none. */
 export async function* answers(rows, length, signal) {
   const response = await ask("answers", { json: { rows, max_new_tokens: length }, signal });
   const reader = response.body.getReader();
@@ -32,7 +32,7 @@ export async function* answers(rows, length, signal) {
     for (const line of lines) {
       const found = JSON.parse(line);
       if (found.error) throw new Error(found.error);
-      yield found.texts;
+      yield found;
     }
   }
 }

@@ -1,6 +1,6 @@
 // The same prompt at values along one slider's range, the others where they stand: rows of one batch.
 
-import { byId, during, element, options } from "./elements.js";
+import { answerBox, byId, during, element, options } from "./elements.js";
 import { showGates } from "./gates.js";
 import { answers } from "./server.js";
 import { change, settings, signed } from "./settings.js";
@@ -23,16 +23,16 @@ async function sweep() {
   if (!prompt) throw new Error("Type a question in the chat's box first.");
   const values = sweepValues(axis);
   const chat = [{ role: "user", content: prompt }];
-  const texts = values.map(() => element("p", { className: "answer" }));
+  const boxes = values.map(answerBox);
   const rows = values.map((value) => ({ chat, setting: { ...settings.sliders, [axis.name]: value } }));
   showGates(byId("sweep-gates"), chat);
   byId("sweep-answers").replaceChildren(
     ...values.map((value, row) =>
-      element("li", {}, element("h3", {}, `${axis.name} ${signed(value)}`), texts[row]),
+      element("li", {}, element("h3", {}, `${axis.name} ${signed(value)}`), ...boxes[row].nodes),
     ),
   );
-  for await (const answer of answers(rows, settings.length, stopper.signal)) {
-    texts.forEach((text, row) => { text.textContent = answer[row]; });
+  for await (const { texts, thoughts } of answers(rows, settings.length, stopper.signal)) {
+    boxes.forEach((box, row) => box.show(texts[row], thoughts[row]));
   }
   return "Answered.";
 }
