@@ -1,0 +1,119 @@
+"""What one forward pass of the whole model brings: tokens, the cache before them, and which of them are padding."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers import Cache
+
+from steering.errors import SteeringError
+
+_OTHER_CACHES = ("cache_params", "state", "mems", "past_buckets_states")
+"""Caches that don't say how many tokens they hold."""
+_PACKED = ("cu_seq_lens_q", "cu_seq_lens_k", "seq_idx")
+"""Arguments of passes whose rows hold several sequences, one behind the other: continuous batching, packed training."""
+
+
+@dataclass(frozen=True, eq=False)
+class ForwardPass:
+    """The arguments of a model's forward that say where its tokens stand."""
+
+    tokens: Tensor
+    """Ids (rows, seq), or embeddings (rows, seq, d_model)."""
+    cache: Any
+    past: int
+    """Columns before the first token: those that the cache holds."""
+    attention_mask: Any
+    position_ids: Any
+
+    @staticmethod
+    def of(forward: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "ForwardPass | None":
+        """Read the arguments of a call; None where it brings no tokens.
+
+        Raises SteeringError for rows of packed sequences, and for a cache that doesn't say its length.
+        """
+        given = forward.bind_partial(*args, **kwargs).arguments
+        given |= given.get("kwargs", {})
+        tokens = first_given(given, "input_ids", "inputs_embeds")
+        if tokens is None:
+            return None
+        if first_given(given, *_PACKED) is not None:
+            raise packed_rows()
+        cache = given.get("past_key_values")
+        if first_given(given, *_OTHER_CACHES) is not None or not (cache is None or hasattr(cache, "get_seq_length")):
+            raise SteeringError(
+                "Expected a cache that says how many tokens it holds, found another kind; generate with "
+                "use_cache=False, or attach with tokens='all' and sliders without a gate."
+            )
+        past = 0 if cache is None else int(cache.get_seq_length())
+        return ForwardPass(tokens, cache, past, given.get("attention_mask"), given.get("position_ids"))
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.tokens)
+
+    @property
+    def columns(self) -> int:
+        """Columns up to the pass's last token, those in the cache included."""
+        return self.past + self.tokens.shape[1]
+
+    def real_tokens(self) -> Int[Tensor, "rows columns"] | None:
+        """1 for real tokens and 0 for padding, cached ones included; None where the pass has no such mask.
+
+        Raises SteeringError for a mask that is too short.
+        """
+        mask = self.attention_mask
+        if not isinstance(mask, Tensor) or mask.ndim != 2:
+            return None
+        if mask.shape[1] < self.columns:
+            raise SteeringError(
+                f"Expected an attention mask over all {self.columns} tokens so far, those in the cache included, found "
+                f"one over {mask.shape[1]}; make it longer, or leave it out where nothing is padded."
+            )
+        return mask[:, : self.columns].long()
+
+    def counts_every_column(self) -> bool:
+        """Whether the position ids leave no column out, as they would padding on the left."""
+        positions = self.position_ids
+        return isinstance(positions, Tensor) and positions.ndim == 2 and bool((positions[:, -1] >= self.columns - 1).all())
+
+    def check_positions(self, index: Int[Tensor, "rows seq"]) -> None:
+        """Raise SteeringError where the position ids say that the tokens stand elsewhere.
+
+        A token's position is the number of real tokens before it, or of columns; some families count from 1.
+
+        Args:
+            index: the number of real tokens before each of the pass's tokens, -1 for padding.
+        """
+        positions = self.position_ids
+        if not isinstance(positions, Tensor) or positions.ndim != 2:
+            return
+        column = torch.arange(self.past, self.columns, device=index.device)
+        positions = positions.to(index.device)
+        if (((positions < index) | (positions > column + 1)) & (index >= 0)).any():
+            raise packed_rows()
+
+
+def packed_rows() -> SteeringError:
+    """The error for rows in which a token's place isn't its column's."""
+    return SteeringError(
+        "Expected one sequence in each row, found rows that hold several, or position ids that contradict the "
+        "attention mask and the cache; pass a row for each prompt, or attach with tokens='all' and sliders without a "
+        "gate."
+    )
+
+
+def returned_caches(output: object) -> Iterable[Cache]:
+    """The caches in what a model's forward returned."""
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple) else ()
+    return (part for part in parts if isinstance(part, Cache))
+
+
+def first_given(arguments: Mapping[str, Any], *names: str) -> Any:
+    """The first of the named arguments that isn't None, if any."""
+    return next((arguments[name] for name in names if arguments.get(name) is not None), None)
