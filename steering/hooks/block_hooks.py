@@ -61,7 +61,7 @@ class Addition:
 
 
 class GateReading:
-    """Reads one push's gate at each batch row's prompt, or takes what is given; one a dial, shared by the push's blocks."""
+    """Reads one push's gate in each row's prompt, or takes what is given; one a dial, shared by the push's blocks."""
 
     def __init__(self, gate: Gate, tracker: TokenTracker) -> None:
         self._gate = gate

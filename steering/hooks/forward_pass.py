@@ -80,7 +80,9 @@ class ForwardPass:
     def counts_every_column(self) -> bool:
         """Whether the position ids leave no column out, as they would padding on the left."""
         positions = self.position_ids
-        return isinstance(positions, Tensor) and positions.ndim == 2 and bool((positions[:, -1] >= self.columns - 1).all())
+        return (
+            isinstance(positions, Tensor) and positions.ndim == 2 and bool((positions[:, -1] >= self.columns - 1).all())
+        )
 
     def check_positions(self, index: Int[Tensor, "rows seq"]) -> None:
         """Raise SteeringError where the position ids say that the tokens stand elsewhere.

@@ -93,7 +93,6 @@ class TokenTracker:
             )
         return choice(self.token_index, self.prompt_length).to(h.device).unsqueeze(-1)
 
-    @torch.compiler.disable(reason="Places tokens for a slider's token choice or gate; compile without fullgraph=True.")
     def pass_begins(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the whole model: place the pass's positions."""
         self.prompts = self.token_index = self.prompt_length = None
@@ -109,7 +108,6 @@ class TokenTracker:
         lengths = self._lengths(passed, prompts).to(passed.tokens.device)
         self.prompts, self.token_index, self.prompt_length = prompts, index, lengths
 
-    @torch.compiler.disable
     def pass_ends(self, _model: nn.Module, _args: object, output: object) -> None:
         """Forward hook of the whole model."""
         if self.prompts is not None:
@@ -161,7 +159,7 @@ def _continued(passed: ForwardPass, known: Prompts | None) -> Prompts:
         )
     if passed.tokens.shape[1] > 1:
         raise SteeringError(
-            f"Expected one new token a row behind the prompts in the cache, found {passed.tokens.shape[1]}, which may be "
-            "the prompts' or the answers'; pass them inside dial.prompt_lengths(lengths)."
+            f"Expected one new token a row behind the prompts in the cache, found {passed.tokens.shape[1]}, which may "
+            "be the prompts' or the answers'; pass them inside dial.prompt_lengths(lengths)."
         )
     return known

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering.data.chats import Chat, ChatLike, Message, as_chat
@@ -19,6 +19,7 @@ from steering.errors import SteeringError
 from steering.models.batching import pad
 from steering.models.decoder_blocks import find_blocks
 from steering.models.identity import ModelIdentity, fingerprint, identify
+from steering.models.wrappers import unwrapped
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -40,7 +41,7 @@ class LanguageModel:
     """A causal language model that `load()` loaded, or that the user wraps: `LanguageModel(model, tokenizer)`.
 
     Raises:
-        SteeringError: when the decoder blocks can't be found.
+        SteeringError: when the decoder blocks can't be found, or a wrapper holds no transformers model, or several.
 
     Example:
         >>> lm.n_layers, lm.d_model
@@ -54,6 +55,7 @@ class LanguageModel:
     """
 
     model: PreTrainedModel
+    """A wrapper, such as a PeftModel or a compiled model, becomes the transformers model inside it."""
     tokenizer: PreTrainedTokenizerBase
     name: str = ""
     """Hub id, folder or file; the model's own name when empty."""
@@ -65,6 +67,7 @@ class LanguageModel:
     blocks: nn.ModuleList = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "model", unwrapped(self.model))
         object.__setattr__(self, "blocks", find_blocks(self.model, self.blocks_path))
 
     @property
@@ -147,8 +150,10 @@ class LanguageModel:
             options: of transformers' `generate`.
 
         Returns:
-            One answer a prompt, without special tokens.
+            One answer a prompt, without special tokens; texts also where the options ask for a dictionary.
         """
+        if not prompts:
+            return []
         rows = [self.tokenize(prompt).ids for prompt in prompts]
         input_ids, attention_mask = pad(rows, self.padding_id, self.model.device, side="left")
         settings: dict[str, Any] = {"do_sample": False, "pad_token_id": self.padding_id} | options
@@ -157,7 +162,8 @@ class LanguageModel:
         output = self.model.generate(  # type: ignore[operator]
             input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, **settings
         )
-        texts = self.tokenizer.batch_decode(output[:, input_ids.shape[1] :], skip_special_tokens=True)
+        sequences = output if isinstance(output, Tensor) else output.sequences
+        texts = self.tokenizer.batch_decode(sequences[:, input_ids.shape[1] :], skip_special_tokens=True)
         return [text.strip() for text in texts]
 
     def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
