@@ -22,6 +22,7 @@ from steering.models.decoder_blocks import block_output, find_blocks, with_block
 from steering.models.hook_points import hooked_module
 from steering.models.identity import identify
 from steering.models.language_model import LanguageModel
+from steering.models.token_positions import TokenChoice, from_prompt_end, token_choice
 from steering.models.wrappers import unwrapped
 from steering.vectors.slider import HARM, Push, Slider, as_slider, check_axes, check_axis_names, check_reads_harm
 from steering.vectors.steering_vector import SteeringVector
@@ -68,7 +69,8 @@ class Dial:
         self._values = {name: torch.zeros(1) for name in sliders}
         self._harm = torch.tensor([torch.nan])
         self._adapters = adapter_state(model)
-        self._tracker = TokenTracker(model)
+        self._choices = _choices(push for _, push in self.pushes)
+        self._tracker = TokenTracker(model, self._choices)
         readings = {push: GateReading(push.gate, self._tracker) for _, push in self.pushes if push.gate is not None}
         self._readings = [*readings.values()]
         self._hooks = _hooks_by_module(self.pushes, readings, blocks)
@@ -81,7 +83,7 @@ class Dial:
             for module, hooks in self._hooks.items():
                 undo.callback(module.register_forward_hook(partial(self._steer, hooks)).remove)
             undo.callback(model.register_forward_pre_hook(self._check_adapters).remove)
-            if self._tells_tokens:
+            if self._choices:
                 begins, ends = (_uncompiled(hook) for hook in (self._tracker.pass_begins, self._tracker.pass_ends))
                 undo.callback(model.register_forward_pre_hook(begins, with_kwargs=True).remove)
                 undo.callback(model.register_forward_hook(ends, always_call=True).remove)
@@ -167,16 +169,11 @@ class Dial:
     def __exit__(self, *_: object) -> None:
         self.detach()
 
-    @property
-    def _tells_tokens(self) -> bool:
-        """Whether it matters which token of which prompt stands where."""
-        return bool(self._readings) or any(push.tokens != "all" for _, push in self.pushes)
-
     @contextmanager
     def _check_packed(self, *_args: object, **_kwargs: object) -> Iterator[None]:
         """Around the start of continuous batching, which packs all prompts into one row."""
         settings = [*self._values.values(), self._harm]
-        if self._tells_tokens or any(len(values) > 1 for values in settings):
+        if self._choices or any(len(values) > 1 for values in settings):
             raise SteeringError(
                 "Expected sliders that move all tokens of all prompts alike for generate_batch, which packs prompts "
                 "into one row, found a choice of tokens, a gate, or a value for each row; call generate, or attach "
@@ -200,6 +197,16 @@ class Dial:
         for hook in hooks:
             h = hook.apply(h, self._tracker)
         return with_block_output(output, h)
+
+
+def _choices(pushes: Iterable[Push]) -> list[TokenChoice]:
+    """All tokens that pushes move or their gates read, where it matters which they are."""
+    found: list[TokenChoice] = []
+    for push in pushes:
+        choice = token_choice(push.tokens)
+        found += [] if choice is None else [choice]
+        found += [] if push.gate is None else map(from_prompt_end, push.gate.tokens)
+    return found
 
 
 def _uncompiled(hook: Callable[..., None]) -> Callable[..., None]:

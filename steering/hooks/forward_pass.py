@@ -42,7 +42,7 @@ class ForwardPass:
         if tokens is None:
             return None
         if first_given(given, *_PACKED) is not None:
-            raise packed_rows()
+            raise _packed_rows()
         cache = given.get("past_key_values")
         if first_given(given, *_OTHER_CACHES) is not None or not (cache is None or hasattr(cache, "get_seq_length")):
             raise SteeringError(
@@ -77,11 +77,26 @@ class ForwardPass:
             )
         return mask[:, : self.columns].long()
 
-    def counts_every_column(self) -> bool:
+    def whole_mask(self) -> Int[Tensor, "rows columns"]:
+        """1 for real tokens and 0 for padding. Raises SteeringError where the pass doesn't say which are padding."""
+        mask = self.real_tokens()
+        if mask is None and self.attention_mask is not None and not self._counts_every_column():
+            raise self.unknown_padding()
+        ones = torch.ones(self.rows, self.columns, dtype=torch.long, device=self.tokens.device)
+        return ones if mask is None else mask
+
+    def _counts_every_column(self) -> bool:
         """Whether the position ids leave no column out, as they would padding on the left."""
         positions = self.position_ids
-        return (
-            isinstance(positions, Tensor) and positions.ndim == 2 and bool((positions[:, -1] >= self.columns - 1).all())
+        last = positions[:, -1] if isinstance(positions, Tensor) and positions.ndim == 2 else torch.tensor(-1)
+        return bool((last >= self.columns - 1).all())
+
+    @staticmethod
+    def unknown_padding() -> SteeringError:
+        """The error for a pass whose padding isn't known."""
+        return SteeringError(
+            "Expected an attention mask of shape (rows, tokens), which says what is padding, found none that shows it; "
+            "pass such a mask to generate or the model, or attach with tokens='all' and sliders without a gate."
         )
 
     def check_positions(self, index: Int[Tensor, "rows seq"]) -> None:
@@ -98,10 +113,10 @@ class ForwardPass:
         column = torch.arange(self.past, self.columns, device=index.device)
         positions = positions.to(index.device)
         if (((positions < index) | (positions > column + 1)) & (index >= 0)).any():
-            raise packed_rows()
+            raise _packed_rows()
 
 
-def packed_rows() -> SteeringError:
+def _packed_rows() -> SteeringError:
     """The error for rows in which a token's place isn't its column's."""
     return SteeringError(
         "Expected one sequence in each row, found rows that hold several, or position ids that contradict the "

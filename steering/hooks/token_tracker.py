@@ -7,29 +7,34 @@ placed, it is refused.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from transformers import Cache
 
 from steering.errors import SteeringError
+from steering.hooks.cache_notes import CacheNotes
 from steering.hooks.forward_pass import ForwardPass, returned_caches
 from steering.hooks.prompts import Prompts
 from steering.models.token_positions import TokenChoice
 
 
 class TokenTracker:
-    """State of one attached dial; nothing is shared between dials or models."""
+    """State of one attached dial; nothing is shared between dials or models.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: the model whose passes are watched.
+        choices: all tokens that the dial's sliders move, or that their gates read.
+    """
+
+    def __init__(self, model: nn.Module, choices: Sequence[TokenChoice]) -> None:
+        self._choices = choices
         self._forward = inspect.signature(model.forward)
         self._announced: Prompts | None = None  # by the `generate` under way
-        self._in_cache: WeakKeyDictionary[Cache, Prompts] = WeakKeyDictionary()
+        self._notes = CacheNotes()
         self._last: Prompts | None = None  # of a plain pass, as a loop without a cache would grow them
         self._given_lengths: Tensor | None = None
         self._spreading = False
@@ -49,9 +54,9 @@ class TokenTracker:
     def generating(self, *args: Any, **kwargs: Any) -> Iterator[None]:
         """Around one call of the model's `generate`, with the call's own arguments."""
         before, self._announced = self._announced, Prompts.of_generate(args, kwargs)
-        if self._announced is not None:
-            self._keep(kwargs.get("past_key_values"), self._announced)
         try:
+            if self._announced is not None:
+                self._take_over(kwargs.get("past_key_values"), self._announced, kwargs.get("generation_config"))
             yield
         finally:
             self._announced = before
@@ -100,25 +105,34 @@ class TokenTracker:
         if passed is None:
             return
         prompts = self._prompts_of(passed)
-        self._keep(passed.cache, prompts)
+        self._notes.write(passed.cache, prompts)
         real = prompts.real_tokens(passed).to(passed.tokens.device)
         index = torch.where(real.bool(), real.cumsum(1) - 1, -1)[:, passed.past :]
         if prompts is not self._announced:
             passed.check_positions(index)
-        lengths = self._lengths(passed, prompts).to(passed.tokens.device)
+        if self._given_lengths is not None:
+            prompts.declare(self._given_lengths, passed.rows)
+        lengths = prompts.lengths(passed.rows).to(passed.tokens.device)
         self.prompts, self.token_index, self.prompt_length = prompts, index, lengths
 
     def pass_ends(self, _model: nn.Module, _args: object, output: object) -> None:
         """Forward hook of the whole model."""
         if self.prompts is not None:
             for cache in returned_caches(output):
-                self._keep(cache, self.prompts)
+                self._notes.write(cache, self.prompts)
         self.prompts = self.token_index = self.prompt_length = None
+
+    def _take_over(self, cache: Any, prompts: Prompts, config: Any) -> None:
+        """A cache that is handed to `generate` holds its prompts from now on."""
+        earlier = self._notes.read(cache)
+        if earlier is not None and not getattr(config, "is_assistant", False):  # drafts are checked by another pass
+            prompts.check_continues(earlier, int(cache.get_seq_length()), self._choices)
+        self._notes.write(cache, prompts)
 
     def _prompts_of(self, passed: ForwardPass) -> Prompts:
         """Whose prompts a pass brings or goes on from: `generate`'s, those in its cache, or its own."""
         announced = self._announced
-        known = self._in_cache.get(passed.cache) if passed.past > 0 and isinstance(passed.cache, Cache) else None
+        known = self._notes.read(passed.cache) if passed.past > 0 else None
         if announced is not None and (known is announced or (known is None and announced.begin(passed))):
             return announced
         if self._given_lengths is not None:
@@ -133,21 +147,6 @@ class TokenTracker:
             )
         self._last = prompts
         return prompts
-
-    def _lengths(self, passed: ForwardPass, prompts: Prompts) -> Tensor:
-        """(rows, 1): the number of real prompt tokens, as given or as known."""
-        if self._given_lengths is None:
-            return prompts.lengths(passed.rows)
-        if self._given_lengths.numel() not in (1, passed.rows):
-            raise SteeringError(
-                f"Expected a prompt length for each of the pass' {passed.rows} rows, found "
-                f"{self._given_lengths.numel()}."
-            )
-        return self._given_lengths.reshape(-1, 1).expand(passed.rows, 1)
-
-    def _keep(self, cache: object, prompts: Prompts) -> None:
-        if isinstance(cache, Cache):
-            self._in_cache[cache] = prompts
 
 
 def _continued(passed: ForwardPass, known: Prompts | None) -> Prompts:
