@@ -21,7 +21,7 @@ from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError
 from steering.models.batching import like_lengths
-from steering.models.hook_points import HookPoint, hooked_module, projection_weight, reading_hook, temporary_hooks
+from steering.models.hook_points import HookPoint, heads_width, hooked_module, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenPosition, token_span
 
@@ -199,7 +199,7 @@ def check_layers(lm: LanguageModel, layers: Sequence[int] | None) -> list[int]:
 
 def _width(lm: LanguageModel, hook_point: HookPoint) -> int:
     module = hooked_module(lm.blocks[0], hook_point)
-    return projection_weight(module).shape[1] if hook_point == "z" else lm.d_model
+    return heads_width(module) if hook_point == "z" else lm.d_model
 
 
 @torch.inference_mode()

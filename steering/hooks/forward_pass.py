@@ -13,7 +13,7 @@ from transformers import Cache
 from steering.errors import SteeringError
 
 _OTHER_CACHES = ("cache_params", "state", "mems", "past_buckets_states")
-"""Caches that don't say how many tokens they hold."""
+"""What some families call their cache."""
 _PACKED = ("cu_seq_lens_q", "cu_seq_lens_k", "seq_idx")
 """Arguments of passes whose rows hold several sequences, one behind the other: continuous batching, packed training."""
 
@@ -43,13 +43,8 @@ class ForwardPass:
             return None
         if first_given(given, *_PACKED) is not None:
             raise _packed_rows()
-        cache = given.get("past_key_values")
-        if first_given(given, *_OTHER_CACHES) is not None or not (cache is None or hasattr(cache, "get_seq_length")):
-            raise SteeringError(
-                "Expected a cache that says how many tokens it holds, found another kind; generate with "
-                "use_cache=False, or attach with tokens='all' and sliders without a gate."
-            )
-        past = 0 if cache is None else int(cache.get_seq_length())
+        cache = first_given(given, "past_key_values", *_OTHER_CACHES)
+        past = 0 if cache is None else _cached_columns(cache)
         return ForwardPass(tokens, cache, past, given.get("attention_mask"), given.get("position_ids"))
 
     @property
@@ -114,6 +109,17 @@ class ForwardPass:
         positions = positions.to(index.device)
         if (((positions < index) | (positions > column + 1)) & (index >= 0)).any():
             raise _packed_rows()
+
+
+def _cached_columns(cache: Any) -> int:
+    """How many tokens of each row a cache holds. Raises SteeringError for a kind that can't say."""
+    try:
+        return int(cache.get_seq_length())
+    except (AttributeError, ValueError) as error:
+        raise SteeringError(
+            f"Expected a cache that says how many tokens it holds, found {type(cache).__name__!r}; generate with "
+            "use_cache=False, or attach with tokens='all' and sliders without a gate."
+        ) from error
 
 
 def _packed_rows() -> SteeringError:

@@ -158,10 +158,6 @@ def pipeline(call: Call) -> Written:
     return Written([answer[0]["generated_token_ids"][-STEPS:] for answer in answers])
 
 
-def compiled(call: Call) -> Written:
-    return loop(call, torch.compile(call.model, backend="eager"))
-
-
 def compiled_generate(call: Call) -> Written:
     return generate(call, torch.compile(call.model, backend="eager"))
 
@@ -174,11 +170,3 @@ def with_adapter(model: PreTrainedModel) -> nn.Module:
     settings = {"target_modules": "all-linear", "exclude_modules": ["out_proj", "conv1d"]}  # Mamba's can't have any
     config = LoraConfig(task_type="CAUSAL_LM", r=2, init_lora_weights=False, **settings)
     return get_peft_model(copy.deepcopy(model), config).eval()
-
-
-def continuous_batching(call: Call) -> Written:
-    from transformers import GenerationConfig
-
-    config = GenerationConfig(max_new_tokens=STEPS, do_sample=False, eos_token_id=-1, pad_token_id=0)
-    outputs = call.model.generate_batch(call.rows, generation_config=config)
-    return Written([output.generated_tokens for output in outputs.values()])

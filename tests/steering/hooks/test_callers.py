@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import accelerate
@@ -11,9 +12,13 @@ from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_mo
 from torch import Tensor, nn
 from transformers import ContinuousBatchingConfig, DynamicCache, GenerationConfig, StaticCache
 
-from steering import LanguageModel, Sliders, SteeringError
+from steering import LanguageModel, Sliders, SteeringError, extract, record
+from steering.formats.baked import to_baked
+from steering.formats.peft import to_peft
 from steering.hooks.dial import Dial
+from steering.models.hook_points import output_projection, projection_weight
 from tests.helpers.callers import STEPS, Call, Written, generate, loop
+from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.forward_passes import IDS
 from tests.helpers.slow_steering import Steering, answer_logits
 from tests.helpers.tiny import random_vector, tiny_lm, tiny_model, tiny_tokenizer
@@ -83,6 +88,11 @@ def test_a_language_model_of_a_wrapper_is_one_of_what_it_wraps(make: Callable[[]
     assert lm.generate(["Hi"], 4) == LanguageModel(inner(wrapper), tiny_tokenizer()).generate(["Hi"], 4)
 
 
+def test_a_model_without_its_tokenizer_is_not_read() -> None:
+    with pytest.raises(SteeringError, match=r"found 'PeftModelForCausalLM'; wrap the model with its tokenizer"):
+        extract(adapted(), prompt_pairs(20))
+
+
 def test_a_wrapper_without_a_transformers_model_or_with_two_is_refused() -> None:
     sliders = Sliders(a=random_vector())
     with pytest.raises(SteeringError, match="one transformers model in 'Linear', found none"):
@@ -150,6 +160,24 @@ def test_an_adapter_that_comes_after_attaching_is_noticed_and_one_that_is_back_i
         with wrapper.disable_adapter(), pytest.raises(SteeringError, match="found 'active: none, merged: none'"):
             wrapper(input_ids=IDS)
         assert torch.equal(wrapper(input_ids=IDS).logits, steered)
+
+
+@pytest.mark.parametrize("export", [to_baked, to_peft])
+def test_a_model_with_an_adapter_is_not_exported_without_it(export: Callable[..., None], tmp_path: Path) -> None:
+    lm = LanguageModel(adapted(), tiny_tokenizer())
+    with pytest.raises(SteeringError, match="without PEFT adapters beside them"):
+        export(Sliders(a=random_vector()).axes["a"], tmp_path / "model", lm)
+
+
+def test_heads_are_read_through_an_adapter_and_its_matrix_alone_is_refused() -> None:
+    model = adapted()
+    lm = LanguageModel(model, tiny_tokenizer())
+    merged = LanguageModel(copy.deepcopy(model).merge_and_unload(), tiny_tokenizer())
+    texts = ["Hi", "What is the tide?"]
+    found, expected = (record(each, texts, hook_point="z") for each in (lm, merged))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(SteeringError, match="without PEFT adapters beside them"):
+        projection_weight(output_projection(lm.blocks[0]))
 
 
 # Continuous batching.
@@ -228,6 +256,16 @@ def test_a_cache_that_was_filled_elsewhere_is_refused() -> None:
             model(input_ids=IDS[:, :1], past_key_values=cache)
         with dial.prompt_lengths([12]):
             model(input_ids=IDS[:, :1], past_key_values=cache)
+
+
+@torch.inference_mode()
+def test_a_cache_that_cannot_say_its_length_is_refused() -> None:
+    model = tiny_model()
+    with (
+        Sliders(a=ANSWER.slider()).attach(model),
+        pytest.raises(SteeringError, match="a cache that says how many tokens it holds, found 'tuple'"),
+    ):
+        model(input_ids=IDS, past_key_values=((IDS, IDS),))
 
 
 @torch.inference_mode()
