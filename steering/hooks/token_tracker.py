@@ -19,6 +19,7 @@ from steering.errors import SteeringError
 from steering.hooks.cache_notes import CacheNotes
 from steering.hooks.forward_pass import ForwardPass, returned_caches
 from steering.hooks.prompts import Prompts
+from steering.models.declared_prompts import declared_lengths
 from steering.models.token_positions import TokenChoice
 
 
@@ -44,6 +45,10 @@ class TokenTracker:
         """(rows, seq): number of real tokens before each position in its row, -1 for padding; None between passes."""
         self.prompt_length: Tensor | None = None
         """(rows, 1): number of real prompt tokens."""
+
+    @property
+    def _lengths_given(self) -> Tensor | None:
+        return declared_lengths() if self._given_lengths is None else self._given_lengths
 
     @property
     def readings(self) -> dict[object, Tensor]:
@@ -110,8 +115,8 @@ class TokenTracker:
         index = torch.where(real.bool(), real.cumsum(1) - 1, -1)[:, passed.past :]
         if prompts is not self._announced:
             passed.check_positions(index)
-        if self._given_lengths is not None:
-            prompts.declare(self._given_lengths, passed.rows)
+        if (given := self._lengths_given) is not None:
+            prompts.declare(given, passed.rows)
         lengths = prompts.lengths(passed.rows).to(passed.tokens.device)
         self.prompts, self.token_index, self.prompt_length = prompts, index, lengths
 
@@ -135,7 +140,7 @@ class TokenTracker:
         known = self._notes.read(passed.cache) if passed.past > 0 else None
         if announced is not None and (known is announced or (known is None and announced.begin(passed))):
             return announced
-        if self._given_lengths is not None:
+        if self._lengths_given is not None:
             return known or Prompts.of_pass(passed)
         if passed.past > 0:
             return _continued(passed, known)

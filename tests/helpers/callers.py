@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel, StaticCache, TextGenerationPipeline
 
 from steering.hooks.dial import Dial
+from tests.helpers.slow_steering import Steering, answer_logits
 from tests.helpers.tiny import tiny_model, tiny_tokenizer
 
 STEPS = 4
@@ -170,3 +171,15 @@ def with_adapter(model: PreTrainedModel) -> nn.Module:
     settings = {"target_modules": "all-linear", "exclude_modules": ["out_proj", "conv1d"]}  # Mamba's can't have any
     config = LoraConfig(task_type="CAUSAL_LM", r=2, init_lora_weights=False, **settings)
     return get_peft_model(copy.deepcopy(model), config).eval()
+
+
+ROWS = [[10, 20, 30, 40, 50], [7, 8, 9, 10, 11, 12, 13, 14]]
+
+
+def assert_right(model: PreTrainedModel, written: Written, steering: Steering) -> None:
+    """The answers to `ROWS` at slider value 1: equal to slow passes, each token moved by hand, and unlike bare ones."""
+    assert written.logits is not None
+    for prompt, answer, logits in zip(ROWS, written.tokens, written.logits, strict=True):
+        slow = answer_logits(model, steering, 1.0, prompt, answer)
+        torch.testing.assert_close(logits, slow, rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(slow, answer_logits(model, steering, 0.0, prompt, answer), atol=1e-2)

@@ -1,218 +1,23 @@
-"""Callers other than `generate` of the plain model: wrappers, other loops, other caches. Right, or refused."""
+"""Callers other than `generate` of the plain model: other loops, other caches. Right, or refused."""
 
 import copy
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import accelerate
 import pytest
 import torch
-from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
-from torch import Tensor, nn
-from transformers import ContinuousBatchingConfig, DynamicCache, GenerationConfig, StaticCache
+from tokenizers import normalizers
+from torch import Tensor
+from transformers import DynamicCache, StaticCache
 
-from steering import LanguageModel, Sliders, SteeringError, extract, record
-from steering.formats.baked import to_baked
-from steering.formats.peft import to_peft
-from steering.hooks.dial import Dial
-from steering.models.hook_points import output_projection, projection_weight
-from tests.helpers.callers import STEPS, Call, Written, generate, loop
-from tests.helpers.contrast_pairs import prompt_pairs
+from steering import Sliders, SteeringError, record
+from steering.scoring.next_token import next_token_log_probabilities
+from tests.helpers.callers import ROWS, STEPS, Call, Written, assert_right
 from tests.helpers.forward_passes import IDS
 from tests.helpers.slow_steering import Steering, answer_logits
-from tests.helpers.tiny import random_vector, tiny_lm, tiny_model, tiny_tokenizer
+from tests.helpers.tiny import tiny_lm, tiny_model
 
-ROWS = [[10, 20, 30, 40, 50], [7, 8, 9, 10, 11, 12, 13, 14]]
 ANSWER = Steering("answer", gated=False)
 GATED = Steering("generated", gated=True)
-LORA = LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj", "o_proj"], r=2, init_lora_weights=False)
-
-
-def written_under(attached: Any, call: Callable[[Dial], Written], steering: Steering = ANSWER) -> Written:
-    with Sliders(a=steering.slider()).attach(attached) as dial:
-        dial.set(a=1.0)
-        return call(dial)
-
-
-def assert_right(model: nn.Module, written: Written, steering: Steering = ANSWER) -> None:
-    """Equal to slow passes, each token moved by hand, and unlike bare ones."""
-    assert written.logits is not None
-    for prompt, answer, logits in zip(ROWS, written.tokens, written.logits, strict=True):
-        slow = answer_logits(model, steering, 1.0, prompt, answer)
-        torch.testing.assert_close(logits, slow, rtol=1e-4, atol=1e-4)
-        assert not torch.allclose(slow, answer_logits(model, steering, 0.0, prompt, answer), atol=1e-2)
-
-
-# Wrappers.
-
-
-def adapted() -> Any:
-    return get_peft_model(tiny_model(), LORA).eval()
-
-
-WRAPPERS: dict[str, Callable[[], nn.Module]] = {
-    "PeftModel": adapted,
-    "DataParallel": lambda: nn.DataParallel(tiny_model()),
-    "dispatched": lambda: accelerate.dispatch_model(tiny_model(), {"": "cpu"}),
-    "offloaded": lambda: accelerate.cpu_offload(tiny_model(), execution_device=torch.device("cpu")),
-    "a wrapper of a wrapper": lambda: nn.DataParallel(adapted()),
-}
-
-
-def inner(wrapper: Any) -> Any:
-    while hasattr(wrapper, "module") or hasattr(wrapper, "get_base_model"):
-        wrapper = wrapper.module if hasattr(wrapper, "module") else wrapper.get_base_model()
-    return wrapper
-
-
-@pytest.mark.parametrize("steering", [ANSWER, GATED])
-@pytest.mark.parametrize("name", WRAPPERS)
-def test_a_wrapper_that_sliders_are_attached_to_is_steered_whichever_is_called(name: str, steering: Steering) -> None:
-    wrapper = WRAPPERS[name]()
-    model = inner(wrapper)
-    with Sliders(a=steering.slider()).attach(wrapper) as dial:
-        dial.set(a=1.0)
-        for called in (wrapper, model):
-            found = [loop(Call(model, ROWS, "left", "dynamic", 0, dial), called)]
-            found += [generate(Call(called, ROWS, "left", "dynamic", 0))] if hasattr(called, "generate") else []
-            for written in found:
-                assert_right(model, written, steering)
-
-
-@pytest.mark.parametrize("make", [adapted, lambda: nn.DataParallel(tiny_model())])
-def test_a_language_model_of_a_wrapper_is_one_of_what_it_wraps(make: Callable[[], nn.Module]) -> None:
-    wrapper = make()
-    lm = LanguageModel(wrapper, tiny_tokenizer())  # type: ignore[arg-type]
-    assert lm.model is inner(wrapper)
-    assert lm.generate(["Hi"], 4) == LanguageModel(inner(wrapper), tiny_tokenizer()).generate(["Hi"], 4)
-
-
-def test_a_model_without_its_tokenizer_is_not_read() -> None:
-    with pytest.raises(SteeringError, match=r"found 'PeftModelForCausalLM'; wrap the model with its tokenizer"):
-        extract(adapted(), prompt_pairs(20))
-
-
-def test_a_wrapper_without_a_transformers_model_or_with_two_is_refused() -> None:
-    sliders = Sliders(a=random_vector())
-    with pytest.raises(SteeringError, match="one transformers model in 'Linear', found none"):
-        sliders.attach(nn.Linear(2, 2))
-    with pytest.raises(SteeringError, match="one transformers model in 'ModuleList', found '0', '1'"):
-        sliders.attach(nn.ModuleList([tiny_model(), tiny_model()]))
-    with pytest.raises(SteeringError, match="or a wrapper of one, found 'str'"):
-        sliders.attach("gpt2")  # type: ignore[arg-type]
-
-
-def test_data_parallel_on_several_devices_is_refused() -> None:
-    wrapper = nn.DataParallel(tiny_model())
-    wrapper.device_ids = [0, 1]
-    with pytest.raises(SteeringError, match="found DataParallel on 2 devices"):
-        Sliders(a=random_vector()).attach(wrapper)
-
-
-@pytest.mark.parametrize("config", [PromptTuningConfig, PrefixTuningConfig])
-def test_virtual_tokens_are_refused(config: Any) -> None:
-    wrapper = get_peft_model(tiny_model(), config(task_type="CAUSAL_LM", num_virtual_tokens=3))
-    with pytest.raises(SteeringError, match="found prompt learning 'default'"):
-        Sliders(a=random_vector()).attach(wrapper)
-
-
-# Adapters that change.
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda model: model.set_adapter("other"),
-        lambda model: model.merge_adapter(),
-        lambda model: model.merge_and_unload(),
-        lambda model: model.unload(),
-        lambda model: model.base_model.disable_adapter_layers(),
-        lambda model: (
-            model.base_model.scale_layer("default", 2.0)
-            if hasattr(model.base_model, "scale_layer")
-            else [part.scale_layer(2.0) for part in model.modules() if hasattr(part, "scale_layer")]
-        ),
-    ],
-)
-@torch.inference_mode()
-def test_adapters_that_are_switched_or_merged_after_attaching_are_noticed(change: Callable[[Any], object]) -> None:
-    model = adapted()
-    model.add_adapter("other", LORA)
-    with Sliders(a=random_vector()).attach(model):
-        model(input_ids=IDS)
-        change(model)
-        with pytest.raises(
-            SteeringError, match=r"adapters as they were .* 'active: default \(scaling 4\), merged: none'"
-        ):
-            inner(model)(input_ids=IDS)
-
-
-@torch.inference_mode()
-def test_an_adapter_that_comes_after_attaching_is_noticed_and_one_that_is_back_is_fine() -> None:
-    model = tiny_model()
-    with Sliders(a=random_vector()).attach(model), pytest.raises(SteeringError, match="PEFT adapters as they were"):
-        get_peft_model(model, LORA)(input_ids=IDS)
-    wrapper = adapted()
-    with Sliders(a=random_vector()).attach(wrapper) as dial:
-        dial.set(a=1.0)
-        steered = wrapper(input_ids=IDS).logits
-        with wrapper.disable_adapter(), pytest.raises(SteeringError, match="found 'active: none, merged: none'"):
-            wrapper(input_ids=IDS)
-        assert torch.equal(wrapper(input_ids=IDS).logits, steered)
-
-
-@pytest.mark.parametrize("export", [to_baked, to_peft])
-def test_a_model_with_an_adapter_is_not_exported_without_it(export: Callable[..., None], tmp_path: Path) -> None:
-    lm = LanguageModel(adapted(), tiny_tokenizer())
-    with pytest.raises(SteeringError, match="without PEFT adapters beside them"):
-        export(Sliders(a=random_vector()).axes["a"], tmp_path / "model", lm)
-
-
-def test_heads_are_read_through_an_adapter_and_its_matrix_alone_is_refused() -> None:
-    model = adapted()
-    lm = LanguageModel(model, tiny_tokenizer())
-    merged = LanguageModel(copy.deepcopy(model).merge_and_unload(), tiny_tokenizer())
-    texts = ["Hi", "What is the tide?"]
-    found, expected = (record(each, texts, hook_point="z") for each in (lm, merged))
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    with pytest.raises(SteeringError, match="without PEFT adapters beside them"):
-        projection_weight(output_projection(lm.blocks[0]))
-
-
-# Continuous batching.
-
-SMALL = ContinuousBatchingConfig(page_size=16, num_blocks=16, max_batch_tokens=64)
-
-
-def batched(model: Any) -> Written:
-    config = GenerationConfig(max_new_tokens=STEPS, do_sample=False, eos_token_id=-1, pad_token_id=0)
-    outputs = model.generate_batch(ROWS, generation_config=config, continuous_batching_config=SMALL)
-    return Written([output.generated_tokens for output in outputs.values()])
-
-
-def test_continuous_batching_of_sliders_on_all_tokens_writes_what_generate_writes() -> None:
-    model = tiny_model()
-    with Sliders(a=random_vector()).attach(model) as dial:
-        dial.set(a=1.0)
-        expected = generate(Call(model, ROWS, "left", "dynamic", 0))
-        assert batched(model).tokens == expected.tokens
-    assert batched(model).tokens != expected.tokens
-    assert "init_continuous_batching" not in vars(model)
-
-
-@pytest.mark.parametrize("steering", [ANSWER, Steering("all", gated=True)])
-def test_continuous_batching_is_refused_where_tokens_or_prompts_differ(steering: Steering) -> None:
-    model = tiny_model()
-    with pytest.raises(SteeringError, match="packs prompts into one row, found a choice of tokens, a gate"):
-        written_under(model, lambda dial: batched(model), steering)
-    with Sliders(a=random_vector()).attach(model) as dial:
-        dial.set(a=[1.0, 2.0])
-        with pytest.raises(SteeringError, match="or a value for each row"):
-            batched(model)
-
-
-# Loops and caches.
 
 
 @torch.inference_mode()
@@ -229,7 +34,7 @@ def test_two_caches_in_turn_keep_their_prompts_apart() -> None:
                 step = logits[-1].argmax(-1, keepdim=True)
                 logits.append(model(input_ids=step, past_key_values=cache, use_cache=True).logits[:, -1])
     tokens = [[int(one.argmax()) for one in logits] for logits in found]
-    assert_right(model, Written(tokens, torch.stack([torch.cat(logits) for logits in found])))
+    assert_right(model, Written(tokens, torch.stack([torch.cat(logits) for logits in found])), ANSWER)
 
 
 @torch.inference_mode()
@@ -426,3 +231,35 @@ def test_a_dictionary_gives_the_same_texts() -> None:
     lm = tiny_lm()
     expected = lm.generate(["Hi", "What is the tide?"], 6)
     assert lm.generate(["Hi", "What is the tide?"], 6, return_dict_in_generate=True) == expected
+
+
+# Our own passes over whole chats.
+
+
+def test_steered_answers_that_are_recorded_are_moved_as_answers() -> None:
+    lm = tiny_lm()
+    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "the tide"}]
+    tokenized = lm.tokenize(chat)
+    prompt, answer = tokenized.ids[: tokenized.prompt_length], tokenized.ids[tokenized.prompt_length :]
+    states: list[Tensor] = []
+    with Sliders(a=ANSWER.slider()).attach(lm) as dial:
+        dial.set(a=1.0)
+        found = record(lm, [chat, chat], layers=[3], position="last")
+    handle = lm.blocks[3].register_forward_hook(lambda _m, _i, output: states.append(output))
+    answer_logits(lm.model, ANSWER, 1.0, prompt, answer)
+    handle.remove()
+    torch.testing.assert_close(found[:, 0], states[0][0, -1:].expand(2, -1), rtol=1e-4, atol=1e-4)
+
+
+def test_prompts_that_grow_by_a_token_are_scored_each_as_a_prompt() -> None:
+    lm = tiny_lm(chat_template=None)
+    prompts = ["a" * length for length in (5, 6, 7)]
+    lm.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\n", "")
+    rows = [lm.tokenize(prompt).ids for prompt in prompts]
+    assert [len(row) for row in rows] == [5, 6, 7]
+    with Sliders(a=ANSWER.slider()).attach(lm) as dial:
+        dial.set(a=1.0)
+        found = [next_token_log_probabilities(lm, [prompt])[0] for prompt in prompts]
+    for row, likely in zip(rows, found, strict=True):
+        slow = answer_logits(lm.model, ANSWER, 1.0, row, [0])[0].log_softmax(-1)
+        torch.testing.assert_close(likely, slow, rtol=1e-4, atol=1e-4)
