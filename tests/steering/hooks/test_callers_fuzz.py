@@ -23,7 +23,7 @@ from tests.helpers.callers import STEPS, Call, Written
 from tests.helpers.slow_steering import Steering, answer_logits
 from tests.helpers.tiny import _SIZES, _spread_weights, tiny_model
 
-DRAWS = int(os.environ.get("TRIMTAB_CALLER_DRAWS", "120"))
+DRAWS = int(os.environ.get("TRIMTAB_CALLER_DRAWS", "200"))
 CAUSAL = ("Llama", "Qwen3Moe", "GPT2", "Bloom", "Gemma3", "GptOss")
 HYBRIDS = {
     "Lfm2": {
