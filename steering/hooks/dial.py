@@ -140,6 +140,9 @@ class Dial:
     def prompt_lengths(self, lengths: Sequence[int] | Tensor) -> AbstractContextManager[None]:
         """Say, for the plain forward passes inside, where each row's prompt ends. `generate` needs no such help.
 
+        Nor does a loop that passes whole prompts and then a token a row, with a cache. A loop without a cache does, and
+        one that passes prompts in parts or several tokens at once.
+
         Args:
             lengths: number of real tokens of each row that are the prompt; the rest count as generated.
         """
