@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transformers import PreTrainedModel
+from torch import nn
 
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError
@@ -129,7 +129,7 @@ class Sliders(Mapping[str, Slider]):
 
     def attach(
         self,
-        model: LanguageModel | PreTrainedModel | Bridge,
+        model: LanguageModel | nn.Module | Bridge,
         *,
         tokens: str | Mapping[str, str] | None = None,
         allow_mismatch: Iterable[str] = (),
@@ -140,8 +140,9 @@ class Sliders(Mapping[str, Slider]):
         Use the dial as a context manager, or call its `detach()`.
 
         Args:
-            model: a `LanguageModel`, a plain transformers model, or a `TransformerBridge` of TransformerLens 4, whose
-                own forward passes are steered.
+            model: a `LanguageModel`, a plain transformers model, a wrapper of one (a PeftModel, what `torch.compile`
+                returns, `DataParallel` on one device), or a `TransformerBridge` of TransformerLens 4. Whether the
+                wrapper is called or what it wraps, the same passes are steered.
             tokens: tokens that are moved, for all axes or by name; else the sliders' own. `all`, `prompt`, `generated`,
                 `answer`, `answer:K`, `thought`, `last_prompt_token`, `prompt_end:K` or `from_token:K`.
             allow_mismatch: differences between the vectors' model and this one to accept.

@@ -21,7 +21,8 @@ from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError
 from steering.models.batching import like_lengths
-from steering.models.hook_points import HookPoint, hooked_module, projection_weight, reading_hook, temporary_hooks
+from steering.models.declared_prompts import declared_prompts
+from steering.models.hook_points import HookPoint, heads_width, hooked_module, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenPosition, token_span
 
@@ -121,9 +122,10 @@ def record_positions(
     tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.input_device.type == "cpu" else 8)
     for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch)):
         rows, places = [tokenized[index].ids for index in batch], [spans[index] for index in batch]
-        activations[:, batch], logits = _read_batch(
-            lm, rows, places, prefix, layers, hook_point, next_token is not None
-        )
+        with declared_prompts([tokenized[index].prompt_length for index in batch]):
+            activations[:, batch], logits = _read_batch(
+                lm, rows, places, prefix, layers, hook_point, next_token is not None
+            )
         if next_token is not None and logits is not None:
             next_token(batch, logits)
         unread -= len(batch)
@@ -199,7 +201,7 @@ def check_layers(lm: LanguageModel, layers: Sequence[int] | None) -> list[int]:
 
 def _width(lm: LanguageModel, hook_point: HookPoint) -> int:
     module = hooked_module(lm.blocks[0], hook_point)
-    return projection_weight(module).shape[1] if hook_point == "z" else lm.d_model
+    return heads_width(module) if hook_point == "z" else lm.d_model
 
 
 @torch.inference_mode()

@@ -16,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.hooks.dial import attach
+from steering.models.adapters import check_without_adapters
 from steering.models.language_model import LanguageModel
 from steering.vectors.steering_vector import SteeringVector
 
@@ -47,6 +48,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 def additions_for(exportable: Exportable, lm: LanguageModel, consumer: str) -> dict[int, Tensor]:
     """What is added at each block's output of this model, in its dtype. Raises SteeringError where it doesn't fit."""
+    check_without_adapters(lm.model)
     additions = file_additions(exportable, consumer)
     as_fixed(exportable).check(lm.identity)
     return {layer: push.to(lm.model.dtype) for layer, push in additions.items()}

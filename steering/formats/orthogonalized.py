@@ -22,6 +22,7 @@ from steering.formats.model_folder import (
     random_ids,
     write_model,
 )
+from steering.models.adapters import check_without_adapters
 from steering.models.decoder_blocks import find_blocks
 from steering.models.hook_points import output_projection, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
@@ -37,6 +38,7 @@ def to_orthogonalized(exportable: Exportable, path: str | Path, lm: LanguageMode
     Raises SteeringError for anything else, for a vector of another model, and for a model whose residual stream still
     has a part along the direction, such as Gemma-2, where norms stand between the matrices and the stream.
     """
+    check_without_adapters(lm.model)
     fixed = as_fixed(exportable)
     fixed.check(lm.identity)
     direction = ablated_direction(fixed, lm.n_layers)

@@ -62,13 +62,12 @@ class Addition:
 
 
 class GateReading:
-    """What one push's gate found in each batch row's prompt, or was given; one a dial, shared by the push's blocks."""
+    """Reads one push's gate in each row's prompt, or takes what is given; one a dial, shared by the push's blocks."""
 
     def __init__(self, gate: Gate, tracker: TokenTracker) -> None:
         self._gate = gate
         self._tracker = tracker
         self._choices = [from_prompt_end(token) for token in gate.tokens]
-        self._factors = torch.empty(0)
         self._given = torch.tensor([torch.nan])
         self._is_given = False
         self._has_to_read = True
@@ -86,11 +85,9 @@ class GateReading:
 
     def read(self, _block: nn.Module, _inputs: object, output: object) -> None:
         """Forward hook: read the gate where the pass holds the rows' tokens that it reads, else keep what was read."""
-        h = block_output(output)
-        if self._tracker.starts_prompt or not self._has_to_read:
-            self._factors = torch.empty(0)
         if not self._has_to_read or self._tracker.is_past_prompt:
             return
+        h = block_output(output)
         chosen = [self._tracker.chosen(choice, h) for choice in self._choices]
         here = torch.stack(chosen, dim=1)  # (rows, tokens, seq, 1)
         seen = here.any(2).squeeze(-1)  # (rows, tokens)
@@ -102,8 +99,9 @@ class GateReading:
             )
         if whole.any():
             found = self._gate.factors(torch.where(here, h.unsqueeze(1), 0).sum(2))
-            known = self._factors if len(self._factors) == len(h) else torch.zeros_like(found)
-            self._factors = torch.where(whole, found, known.to(found.device))
+            known = self._tracker.readings.get(self, torch.empty(0))
+            known = known if len(known) == len(h) else torch.zeros_like(found)
+            self._tracker.readings[self] = torch.where(whole, found, known.to(found.device))
 
     def factors(self, h: Tensor) -> Float[Tensor, "rows 1 1"]:
         """The factors of the rows under way, given or read; each prompt's repeated for its beams."""
@@ -115,13 +113,14 @@ class GateReading:
         return factors.reshape(-1, 1, 1)
 
     def _read_factors(self, h: Tensor) -> Float[Tensor, " rows"]:
-        read = len(self._factors)
+        factors = self._tracker.readings.get(self, torch.empty(0))
+        read = len(factors)
         if not read or len(h) % read:
             raise SteeringError(
                 f"Expected to have read the prompts of {len(h)} rows, found {read}; "
                 "pass whole prompts through the attached model at once (no chunked prefill) before you decode on."
             )
-        return self._factors.to(h.device).repeat_interleave(len(h) // read)
+        return factors.to(h.device).repeat_interleave(len(h) // read)
 
 
 class Intervention:

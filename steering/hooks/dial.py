@@ -2,8 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from types import EllipsisType
 from typing import TypeAlias
@@ -12,17 +12,19 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from steering.errors import SteeringError
+from steering.errors import SteeringError, quoted
 from steering.hooks.block_hooks import Addition, GateReading, Intervention
-from steering.hooks.generate_hook import watch_generate
+from steering.hooks.method_hook import watch
 from steering.hooks.seen_tokens import AnswerStart, SeenTokens
 from steering.hooks.token_tracker import TokenTracker
+from steering.models.adapters import adapter_state
 from steering.models.bridge import Bridge, language_model
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
 from steering.models.hook_points import hooked_module
 from steering.models.identity import identify
 from steering.models.language_model import LanguageModel
-from steering.models.token_positions import needs_answer_start
+from steering.models.token_positions import TokenChoice, from_prompt_end, needs_answer_start, token_choice
+from steering.models.wrappers import unwrapped
 from steering.vectors.slider import HARM, Push, Slider, as_slider, check_axes, check_axis_names, check_reads_harm
 from steering.vectors.steering_vector import SteeringVector
 
@@ -34,7 +36,7 @@ HarmScore: TypeAlias = float | Sequence[float | None] | Tensor
 
 def attach(
     sliders: Mapping[str, Slider | SteeringVector],
-    model: LanguageModel | PreTrainedModel | Bridge,
+    model: LanguageModel | nn.Module | Bridge,
     *,
     tokens: str | Mapping[str, str] | None = None,
     allow_mismatch: Iterable[str] = (),
@@ -46,7 +48,8 @@ def attach(
     if isinstance(model, LanguageModel):
         transformer, found, identity = model.model, model.blocks, model.identity
     else:
-        transformer, found = model, find_blocks(model, blocks)
+        transformer = unwrapped(model)
+        found = find_blocks(transformer, blocks)
         identity = identify(transformer, found)
     answer_start = model.response_tokens.answer_start if isinstance(model, LanguageModel) and model.marks else None
     check_axis_names(sliders)
@@ -78,8 +81,11 @@ class Dial:
         """Every push with its slider's name."""
         self._values = {name: torch.zeros(1) for name in sliders}
         self._harm = torch.tensor([torch.nan])
+        self._adapters = adapter_state(model)
+        self._choices = _choices(push for _, push in self.pushes)
         reads_thought = answer_start and any(needs_answer_start(push.tokens) for _, push in self.pushes)
-        self._tracker = TokenTracker(model, SeenTokens(model, answer_start) if answer_start and reads_thought else None)
+        seen = SeenTokens(model, answer_start) if answer_start and reads_thought else None
+        self._tracker = TokenTracker(model, self._choices, seen)
         readings = {push: GateReading(push.gate, self._tracker) for _, push in self.pushes if push.gate is not None}
         self._readings = [*readings.values()]
         self._hooks = _hooks_by_module(self.pushes, readings, blocks)
@@ -91,10 +97,13 @@ class Dial:
                 undo.callback(blocks[push.gate.layer].register_forward_hook(reading.read).remove)
             for module, hooks in self._hooks.items():
                 undo.callback(module.register_forward_hook(partial(self._steer, hooks)).remove)
-            if readings or any(push.tokens != "all" for _, push in self.pushes):
-                undo.callback(model.register_forward_pre_hook(self._tracker.pass_begins, with_kwargs=True).remove)
-                undo.callback(model.register_forward_hook(self._tracker.pass_ends, always_call=True).remove)
-            undo.callback(watch_generate(model, self._tracker.generating))
+            undo.callback(model.register_forward_pre_hook(self._check_adapters).remove)
+            if self._choices:
+                begins, ends = (_uncompiled(hook) for hook in (self._tracker.pass_begins, self._tracker.pass_ends))
+                undo.callback(model.register_forward_pre_hook(begins, with_kwargs=True).remove)
+                undo.callback(model.register_forward_hook(ends, always_call=True).remove)
+            undo.callback(watch(model, "generate", self._tracker.generating))
+            undo.callback(watch(model, "init_continuous_batching", self._check_packed))
             self._undo = undo.pop_all()
 
     def set(self, /, *, harm: HarmScore | EllipsisType | None = ..., **values: SliderValue) -> None:
@@ -146,6 +155,9 @@ class Dial:
     def prompt_lengths(self, lengths: Sequence[int] | Tensor) -> AbstractContextManager[None]:
         """Say, for the plain forward passes inside, where each row's prompt ends. `generate` needs no such help.
 
+        Nor does a loop that passes whole prompts and then a token a row, with a cache. A loop without a cache does, and
+        one that passes prompts in parts or several tokens at once.
+
         Args:
             lengths: number of real tokens of each row that are the prompt; the rest count as generated.
         """
@@ -175,6 +187,27 @@ class Dial:
     def __exit__(self, *_: object) -> None:
         self.detach()
 
+    @contextmanager
+    def _check_packed(self, *_args: object, **_kwargs: object) -> Iterator[None]:
+        """Around the start of continuous batching, which packs all prompts into one row."""
+        settings = [*self._values.values(), self._harm]
+        if self._choices or any(len(values) > 1 for values in settings):
+            raise SteeringError(
+                "Expected sliders that move all tokens of all prompts alike for generate_batch, which packs prompts "
+                "into one row, found a choice of tokens, a gate, or a value for each row; call generate, or attach "
+                "with tokens='all' and sliders without a gate."
+            )
+        yield
+
+    def _check_adapters(self, model: nn.Module, _inputs: object) -> None:
+        """Forward pre-hook of the whole model: the vectors were checked against the adapters that were active then."""
+        found = adapter_state(model)
+        if found != self._adapters:
+            raise SteeringError(
+                f"Expected the PEFT adapters as they were when the sliders were attached, {quoted(self._adapters)}, "
+                f"found {quoted(found)}; put them back, or detach and attach again."
+            )
+
     def _steer(
         self, hooks: list[Addition | Intervention], _block: nn.Module, _inputs: object, output: object
     ) -> object:
@@ -182,6 +215,22 @@ class Dial:
         for hook in hooks:
             h = hook.apply(h, self._tracker)
         return with_block_output(output, h)
+
+
+def _choices(pushes: Iterable[Push]) -> list[TokenChoice]:
+    """All tokens that pushes move or their gates read, where it matters which they are."""
+    found: list[TokenChoice] = []
+    for push in pushes:
+        choice = token_choice(push.tokens)
+        found += [] if choice is None else [choice]
+        found += [] if push.gate is None else map(from_prompt_end, push.gate.tokens)
+    return found
+
+
+def _uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
+    """The hook, run by Python also in a compiled model: what it does depends on what is in the tensors."""
+    disabled: Callable[..., None] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
+    return disabled
 
 
 def _hooks_by_module(

@@ -2,11 +2,12 @@
 
 A block's hook sees only `(rows, seq, d_model)`. Inside `generate` that may be a padded prompt, one cached step, or the
 whole sequence again without a cache, with every row repeated for beams. The tracker watches the model's forward and
-`generate` from outside and answers in terms of the caller's own batch rows and real tokens.
+`generate` from outside and answers in terms of the caller's own batch rows and real tokens. Where a pass can't be
+placed, it is refused.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -15,52 +16,64 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
+from steering.hooks.cache_notes import CacheNotes
+from steering.hooks.forward_pass import ForwardPass, returned_caches
+from steering.hooks.prompts import Prompts
 from steering.hooks.seen_tokens import SeenTokens
+from steering.models.declared_prompts import declared_lengths
 from steering.models.token_positions import TokenChoice
 
 
 class TokenTracker:
     """State of one attached dial; nothing is shared between dials or models.
 
-    `seen` follows the tokens of a model that thinks, to tell where its answers start.
+    Args:
+        model: the model whose passes are watched.
+        choices: all tokens that the dial's sliders move, or that their gates read.
+        seen: what follows the tokens of a model that thinks, to tell where its answers start.
     """
 
-    def __init__(self, model: nn.Module, seen: SeenTokens | None = None) -> None:
+    def __init__(self, model: nn.Module, choices: Sequence[TokenChoice], seen: SeenTokens | None = None) -> None:
+        self._choices = choices
         self._seen = seen
         self._forward = inspect.signature(model.forward)
-        self._generating_rows: int | None = None
-        self._prompt_mask: Tensor | None = None  # (caller's rows, prompt columns), 1 for real tokens
+        self._announced: Prompts | None = None  # by the `generate` under way
+        self._notes = CacheNotes()
+        self._last: Prompts | None = None  # of a plain pass, as a loop without a cache would grow them
         self._given_lengths: Tensor | None = None
         self._spreading = False
+        self.prompts: Prompts | None = None
+        """Whose answers the pass under way writes."""
         self.token_index: Tensor | None = None
         """(rows, seq): number of real tokens before each position in its row, -1 for padding; None between passes."""
         self.prompt_length: Tensor | None = None
         """(rows, 1): number of real prompt tokens."""
         self.answer_start: Tensor | None = None
         """(rows, 1): number of real tokens before the first that decides about the answer."""
-        self.starts_prompt = False
-        """Whether the pass under way has nothing before it in a cache."""
         self.is_past_prompt = False
         """Whether it holds nothing but generated tokens, as far as is known without asking the device."""
         self._chosen: dict[TokenChoice, Tensor] = {}
 
+    @property
+    def _lengths_given(self) -> Tensor | None:
+        return declared_lengths() if self._given_lengths is None else self._given_lengths
+
+    @property
+    def readings(self) -> dict[object, Tensor]:
+        """What gates have read of the prompts of the pass under way."""
+        return {} if self.prompts is None else self.prompts.readings
+
     @contextmanager
     def generating(self, *args: Any, **kwargs: Any) -> Iterator[None]:
         """Around one call of the model's `generate`, with the call's own arguments."""
-        prompt = _first_given(kwargs, "input_ids", "inputs", "inputs_embeds")
-        prompt = args[0] if prompt is None and args else prompt
-        if prompt is None:
-            yield
-            return
-        mask = kwargs.get("attention_mask")
-        before = self._generating_rows, self._prompt_mask
-        self._generating_rows = len(prompt)
-        self._prompt_mask = torch.ones(prompt.shape[:2], dtype=torch.long) if mask is None else mask.long()
+        before, self._announced = self._announced, Prompts.of_generate(args, kwargs)
         try:
+            if self._announced is not None:
+                self._take_over(kwargs.get("past_key_values"), self._announced, kwargs.get("generation_config"))
             with self._seen.generating() if self._seen else nullcontext():
                 yield
         finally:
-            self._generating_rows, self._prompt_mask = before
+            self._announced = before
 
     @contextmanager
     def prompts_of(self, lengths: Tensor, spreading: bool = False) -> Iterator[None]:
@@ -82,7 +95,7 @@ class TokenTracker:
         """
         if len(coefficients) == 1 or (self._spreading and rows == 1):
             return coefficients
-        caller_rows = rows if self._generating_rows is None else self._generating_rows
+        caller_rows = rows if self._announced is None else self._announced.rows
         if len(coefficients) != caller_rows or rows % caller_rows:
             raise SteeringError(
                 f"Expected one coefficient for each of the batch's {caller_rows} rows, found {len(coefficients)}; "
@@ -104,59 +117,73 @@ class TokenTracker:
 
     def pass_begins(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the whole model: place the pass's positions."""
-        kwargs = self._forward.bind_partial(*args, **kwargs).arguments
-        kwargs = kwargs | kwargs.get("kwargs", {})
-        tokens = _first_given(kwargs, "input_ids", "inputs_embeds")
-        if tokens is None:
+        self._forget_pass()
+        passed = ForwardPass.of(self._forward, args, kwargs)
+        if passed is None:
             return
-        rows, seq = tokens.shape[:2]
-        cache = kwargs.get("past_key_values")
-        past = 0 if cache is None else int(cache.get_seq_length())
-        self.starts_prompt = past == 0
-        if past == 0 and self._generating_rows is None:
-            self._prompt_mask = None  # a plain pass with an empty cache starts a new prompt
-        mask = self._real_tokens(rows, past + seq, kwargs.get("attention_mask")).to(tokens.device)
-        if self._prompt_mask is None:
-            self._prompt_mask = mask
-        prompt_columns = self._prompt_mask.shape[1]
-        self.is_past_prompt = past >= prompt_columns and self._given_lengths is None
-        index = torch.where(mask.bool(), mask.cumsum(1) - 1, -1)
-        lengths = (mask if mask.shape[1] >= prompt_columns else self._prompt_rows(rows)).to(tokens.device)
-        lengths = lengths[:, :prompt_columns].sum(1, keepdim=True)
-        if self._given_lengths is not None:
-            if self._given_lengths.numel() not in (1, rows):
-                raise SteeringError(
-                    f"Expected a prompt length for each of the pass' {rows} rows, found {self._given_lengths.numel()}."
-                )
-            lengths = self._given_lengths.to(tokens.device).reshape(-1, 1).expand(rows, 1)
-        self.token_index = index[:, past:]
-        self.prompt_length = lengths
-        self._chosen = {}
+        prompts = self._prompts_of(passed)
+        self._notes.write(passed.cache, prompts)
+        real = prompts.real_tokens(passed).to(passed.tokens.device)
+        index = torch.where(real.bool(), real.cumsum(1) - 1, -1)[:, passed.past :]
+        if prompts is not self._announced:
+            passed.check_positions(index)
+        if (given := self._lengths_given) is not None:
+            prompts.declare(given, passed.rows)
+        lengths = prompts.lengths(passed.rows).to(passed.tokens.device)
+        self.prompts, self.token_index, self.prompt_length = prompts, index, lengths
+        self.is_past_prompt = prompts.lie_before(passed)
         self.answer_start = lengths - 1
         if self._seen is not None:
-            self.answer_start = self._seen.answer_starts(kwargs.get("input_ids"), past, mask, lengths)
+            self.answer_start = self._seen.answer_starts(passed.ids, passed.past, real, lengths)
 
-    def pass_ends(self, *_: object) -> None:
+    def pass_ends(self, _model: nn.Module, _args: object, output: object) -> None:
         """Forward hook of the whole model."""
-        self.token_index = self.prompt_length = self.answer_start = None
+        if self.prompts is not None:
+            for cache in returned_caches(output):
+                self._notes.write(cache, self.prompts)
+        self._forget_pass()
+
+    def _forget_pass(self) -> None:
+        self.prompts = self.token_index = self.prompt_length = self.answer_start = None
         self.is_past_prompt, self._chosen = False, {}
 
-    def _real_tokens(self, rows: int, columns: int, attention_mask: Any) -> Tensor:
-        """(rows, columns) of 1 for real tokens and 0 for padding, over the cached positions and the new ones."""
-        if isinstance(attention_mask, Tensor) and attention_mask.ndim == 2:
-            return attention_mask[:, :columns].long()
-        real = torch.ones(rows, columns, dtype=torch.long)
-        if self._prompt_mask is not None:  # a static cache's mask is four-dimensional: padding is all in the prompt
-            prompt = self._prompt_rows(rows)[:, :columns]
-            real[:, : prompt.shape[1]] = prompt
-        return real
+    def _take_over(self, cache: Any, prompts: Prompts, config: Any) -> None:
+        """A cache that is handed to `generate` holds its prompts from now on."""
+        earlier = self._notes.read(cache)
+        if earlier is not None and not getattr(config, "is_assistant", False):  # drafts are checked by another pass
+            prompts.check_continues(earlier, int(cache.get_seq_length()), self._choices)
+        self._notes.write(cache, prompts)
 
-    def _prompt_rows(self, rows: int) -> Tensor:
-        """The prompt's mask with every row repeated for its beams."""
-        assert self._prompt_mask is not None
-        return self._prompt_mask.repeat_interleave(rows // len(self._prompt_mask), dim=0)
+    def _prompts_of(self, passed: ForwardPass) -> Prompts:
+        """Whose prompts a pass brings or goes on from: `generate`'s, those in its cache, or its own."""
+        announced = self._announced
+        known = self._notes.read(passed.cache) if passed.past > 0 else None
+        if announced is not None and (known is announced or (known is None and announced.begin(passed))):
+            return announced
+        if self._lengths_given is not None:
+            return known or Prompts.of_pass(passed)
+        if passed.past > 0:
+            return _continued(passed, known)
+        prompts = Prompts.of_pass(passed)
+        if self._last is not None and self._last.grow_into(prompts):
+            raise SteeringError(
+                "Expected a prompt, found the last pass's tokens with one more, which may be another prompt or an "
+                "answer's next token; run the loop with a cache, or inside dial.prompt_lengths(lengths)."
+            )
+        self._last = prompts
+        return prompts
 
 
-def _first_given(arguments: Mapping[str, Any], *names: str) -> Any:
-    """The first of the named arguments that isn't None, if any."""
-    return next((arguments[name] for name in names if arguments.get(name) is not None), None)
+def _continued(passed: ForwardPass, known: Prompts | None) -> Prompts:
+    """The prompts in a plain pass's cache, if the pass adds one token to each."""
+    if known is None:
+        raise SteeringError(
+            f"Expected a cache whose prompts passed through the attached model, found one of {passed.past} tokens that "
+            "didn't; run the prompts again, or decode inside dial.prompt_lengths(lengths)."
+        )
+    if passed.tokens.shape[1] > 1:
+        raise SteeringError(
+            f"Expected one new token a row behind the prompts in the cache, found {passed.tokens.shape[1]}, which may "
+            "be the prompts' or the answers'; pass them inside dial.prompt_lengths(lengths)."
+        )
+    return known

@@ -10,6 +10,7 @@ from typing import Protocol, TypeGuard
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from steering.errors import SteeringError
 from steering.models.weights_print import WeightsPrint, own_tensors, weights_print
 
 
@@ -47,13 +48,38 @@ def active_adapters(places: Iterable[nn.Module]) -> tuple[Adapter, ...]:
     return tuple(_adapter(name, layers) for name in names)
 
 
-def adapter_state(model: nn.Module) -> tuple[tuple[str, ...], ...]:
-    """Which adapters each layer has active, merged or disabled: another after any of them was switched."""
-    layers = [module for module in model.modules() if _has_adapters(module)]
-    return tuple(
-        (*layer.active_adapters, "merged", *layer.merged_adapters, "disabled" if layer.disable_adapters else "enabled")
-        for layer in layers
-    )
+def adapter_state(model: nn.Module) -> frozenset[str]:
+    """How the adapters in a model's layers stand. Two calls give the same unless adapters were switched or merged.
+
+    Args:
+        model: a transformers model.
+
+    Returns:
+        What every kind of adapter layer does, in words; empty without adapters.
+    """
+    if not hasattr(model, "peft_config"):
+        return frozenset()
+    return frozenset(_stand(module) for module in model.modules() if _has_adapters(module))
+
+
+def check_without_adapters(model: nn.Module) -> None:
+    """Raise SteeringError for a model, or a module of one, whose weights alone aren't what it does.
+
+    Args:
+        model: where adapters are looked for.
+    """
+    if any(map(_has_adapters, model.modules())):
+        raise SteeringError(
+            "Expected weights without PEFT adapters beside them, found a model with adapters; use the model that "
+            "merge_and_unload() returns."
+        )
+
+
+def _stand(layer: _AdapterLayer) -> str:
+    active = [] if layer.disable_adapters else layer.active_adapters
+    scaling = getattr(layer, "scaling", {})
+    acting = ", ".join(f"{name} (scaling {scaling[name]:g})" if name in scaling else name for name in active)
+    return f"active: {acting or 'none'}, merged: {', '.join(layer.merged_adapters) or 'none'}"
 
 
 def _adapter(name: str, places: list[list[_AdapterLayer]]) -> Adapter:

@@ -23,11 +23,16 @@ class Bridge(Protocol):
 def language_model(model: LanguageModel | Bridge) -> LanguageModel:
     """The model and tokenizer of a bridge; a `LanguageModel` as it is.
 
-    Raises SteeringError for a bridge in compatibility mode, which folds the norms into other weights: its residual
-    stream is another one.
+    Raises SteeringError for a model without its tokenizer, and for a bridge in compatibility mode, which folds the
+    norms into other weights: its residual stream is another one.
     """
     if isinstance(model, LanguageModel):
         return model
+    if not isinstance(model, Bridge):
+        raise SteeringError(
+            f"Expected a LanguageModel or a TransformerBridge, found {type(model).__name__!r}; wrap the model with its "
+            "tokenizer: LanguageModel(model, tokenizer)."
+        )
     if model.compatibility_mode:
         raise SteeringError(
             "Expected a TransformerBridge with the model's own weights, found one in compatibility mode; "

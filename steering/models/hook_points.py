@@ -6,8 +6,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from steering.errors import SteeringError, quoted
+from steering.models.adapters import check_without_adapters
 from steering.models.decoder_blocks import block_output
 
 HookPoint: TypeAlias = Literal["resid_post", "attn_out", "z"]
@@ -64,8 +66,17 @@ def output_projection(block: nn.Module) -> nn.Module:
 
 
 def projection_weight(projection: nn.Module) -> Float[Tensor, "d_model heads_width"]:
-    """Its matrix, in float32 on the CPU. (GPT-2's convolutions keep it transposed.)"""
+    """Its matrix, in float32 on the CPU. Raises SteeringError where an adapter adds to it."""
+    check_without_adapters(projection)
+    return _matrix(projection).detach().float().cpu()
+
+
+def heads_width(projection: nn.Module) -> int:
+    """Width of all heads' outputs together, which the projection takes."""
+    return _matrix(projection).shape[1]
+
+
+def _matrix(projection: nn.Module) -> Float[Tensor, "d_model heads_width"]:
     weight = projection.weight
     assert isinstance(weight, Tensor)
-    matrix = weight if isinstance(projection, nn.Linear) else weight.T
-    return matrix.detach().float().cpu()
+    return weight.T if isinstance(projection, Conv1D) else weight  # GPT-2's convolutions keep it transposed

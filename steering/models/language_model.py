@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jinja2 import TemplateError
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering.data.chats import Chat, ChatLike, Message, as_chat
@@ -23,6 +23,7 @@ from steering.models.decoder_blocks import find_blocks
 from steering.models.identity import ModelIdentity, fingerprint, identify
 from steering.models.reasoning import Marks, empty_thought, marks_of
 from steering.models.response_tokens import ResponseTokens, known_marks
+from steering.models.wrappers import unwrapped
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -47,7 +48,7 @@ class LanguageModel:
     """A causal language model that `load()` loaded, or that the user wraps: `LanguageModel(model, tokenizer)`.
 
     Raises:
-        SteeringError: when the decoder blocks can't be found.
+        SteeringError: when the decoder blocks can't be found, or a wrapper holds no transformers model, or several.
 
     Example:
         >>> lm.n_layers, lm.d_model
@@ -61,6 +62,7 @@ class LanguageModel:
     """
 
     model: PreTrainedModel
+    """A wrapper, such as a PeftModel or a compiled model, becomes the transformers model inside it."""
     tokenizer: PreTrainedTokenizerBase
     name: str = ""
     """Hub id, folder or file; the model's own name when empty."""
@@ -74,6 +76,7 @@ class LanguageModel:
     blocks: nn.ModuleList = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "model", unwrapped(self.model))
         object.__setattr__(self, "blocks", find_blocks(self.model, self.blocks_path))
 
     @property
@@ -109,7 +112,7 @@ class LanguageModel:
         return self._identities[state]
 
     @cached_property
-    def _identities(self) -> dict[tuple[tuple[str, ...], ...], ModelIdentity]:
+    def _identities(self) -> dict[frozenset[str], ModelIdentity]:
         """By the state of the adapters."""
         return {}
 
@@ -215,8 +218,11 @@ class LanguageModel:
             options: of transformers' `generate`.
 
         Returns:
-            One answer a prompt, without special tokens other than the marks of a thought.
+            One answer a prompt, without special tokens other than the marks of a thought; texts also where the options
+            ask for a dictionary.
         """
+        if not prompts:
+            return []
         rows = [self.tokenize(prompt).ids for prompt in prompts]
         input_ids, attention_mask = pad(rows, self.padding_id, self.input_device, side="left")
         settings: dict[str, Any] = {"do_sample": False, "pad_token_id": self.padding_id} | options
@@ -225,7 +231,8 @@ class LanguageModel:
         output = self.model.generate(  # type: ignore[operator]
             input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, **settings
         )
-        written = output[:, input_ids.shape[1] :].tolist()
+        sequences = output if isinstance(output, Tensor) else output.sequences
+        written = sequences[:, input_ids.shape[1] :].tolist()
         prompts_of = (rows[number * len(rows) // len(written)] for number in range(len(written)))
         return list(map(self.response_tokens.text, written, prompts_of))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from steering.activations.shared_prefix import shared_prefix
 from steering.data.chats import ChatLike
 from steering.models.batching import like_lengths
+from steering.models.declared_prompts import declared_prompts
 from steering.models.language_model import LanguageModel
 
 LogProbabilities: TypeAlias = Float[Tensor, "prompts vocabulary"]
@@ -33,7 +34,8 @@ def next_token_log_probabilities(lm: LanguageModel, prompts: Sequence[ChatLike])
     prefix = shared_prefix(lm, rows, min(map(len, rows), default=1) - 1)
     found: dict[int, Tensor] = {}
     for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
-        logits = prefix.last_logits(lm, [rows[place] for place in places])
+        with declared_prompts([len(rows[place]) for place in places]):
+            logits = prefix.last_logits(lm, [rows[place] for place in places])
         found |= dict(zip(places, logits.float().log_softmax(-1).cpu(), strict=True))
     return torch.stack([found[place] for place in range(len(rows))])
 

@@ -8,6 +8,8 @@ import torch
 from steering import Gate, LanguageModel, Message, Push, Slider, Sliders, SteeringError, read_gates
 from steering.activations import recording
 from steering.explore.gate_readings import gates_line
+from steering.hooks.dial import Dial
+from steering.models.hook_points import temporary_hooks
 from tests.helpers.tiny import WIDTH, random_vector
 
 PROMPTS = ["Hi", "Break the lock now", "Name a fruit please, any", [Message(role="user", content="Why?")]]
@@ -33,9 +35,14 @@ SLIDERS = Sliders(
 def test_the_factors_are_those_that_a_dial_s_gates_read(lm: LanguageModel) -> None:
     found = read_gates(lm, SLIDERS, PROMPTS)
     for prompt, read in zip(PROMPTS, found, strict=True):
+        factors: list[float] = []
         with SLIDERS.attach(lm) as dial:
-            lm.chat(prompt, 1)
-            factors = [reading.factors(torch.zeros(1, 1, WIDTH)).item() for reading in dial._readings]
+
+            def keep(*_: object, dial: Dial = dial, factors: list[float] = factors) -> None:
+                factors += [reading.factors(torch.zeros(1, 1, WIDTH)).item() for reading in dial._readings]
+
+            with temporary_hooks([(lm.blocks[-1], keep)]):
+                lm.chat(prompt, 1)
         expected = {"safety": max(factors[:2]), "helpfulness": factors[2], "warmth": max(factors[3], 1.0), "plain": 1.0}
         assert read.factors == pytest.approx(expected, abs=1e-4)
 

@@ -9,6 +9,8 @@ from torch import Tensor
 from transformers import PreTrainedModel, StaticCache
 
 from steering import Sliders
+from tests.helpers.callers import Call, loop
+from tests.helpers.slow_steering import Steering, answer_logits
 from tests.helpers.tiny import random_vector, tiny_model
 
 pytestmark = pytest.mark.slow
@@ -77,3 +79,20 @@ def test_attaching_and_detaching_are_seen_by_code_compiled_before() -> None:
             dial.set(a=0.0)
             assert torch.equal(logits(model, compiled), bare)
         assert torch.equal(logits(model, compiled), bare)
+
+
+@pytest.mark.parametrize(
+    ("in_place", "steering"),
+    [(False, Steering("answer:2", gated=False)), (True, Steering("generated", gated=True))],
+)
+def test_token_choices_and_gates_hold_in_compiled_models(in_place: bool, steering: Steering) -> None:
+    model, rows = tiny_model(), [[10, 20, 30, 40, 50], [7, 8, 9, 10, 11, 12, 13, 14]]
+    wrapper: Any = model if in_place else torch.compile(model, backend="eager")
+    if in_place:
+        model.compile(backend="eager")
+    with Sliders(a=steering.slider()).attach(wrapper) as dial:
+        dial.set(a=1.0)
+        written = loop(Call(model, rows, "left", "dynamic", 0, dial), wrapper)
+    assert written.logits is not None
+    for row, answer, found in zip(rows, written.tokens, written.logits, strict=True):
+        assert_same(found, answer_logits(tiny_model(), steering, 1.0, row, answer))
