@@ -16,7 +16,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from steering.activations.distributed import ALONE, Ranks
-from steering.activations.shared_prefix import Prefix, shared_prefix
+from steering.activations.prefix import Prefix
+from steering.activations.shared_prefix import shared_prefix
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError

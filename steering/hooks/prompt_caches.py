@@ -6,6 +6,7 @@ setting: the layers below have run once. A prompt that the sliders leave alone r
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,30 +16,49 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from steering.activations.recording import stopping_at
-from steering.activations.shared_prefix import common_prefix, run_into
+from steering.activations.prefix import run_into
+from steering.activations.shared_prefix import common_prefix, is_watched
+from steering.activations.trial_passes import goes_on_from_prefixes, spreads_rows
 from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import spares_the_prompt
 
 _CHOOSING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "eos_token_id", "pad_token_id")
 """Options of `generate` that choose the next token and leave its cache alone."""
-_ALIBI = ("bloom", "falcon", "mpt")
-"""Families that can't have more rows from some layer on: they work out positions for the rows that come in."""
+
+
+@dataclass(frozen=True)
+class Allows:
+    """Whether a model's passes can go on from prefixes, and whether a row can become several behind a block."""
+
+    prefixes: bool
+    spreading: bool
+
+    @classmethod
+    def of(cls, lm: LanguageModel) -> "Allows":
+        """What passes of the model as it stands allow; nothing where somebody else's hooks are to see whole prompts."""
+        if is_watched(lm) or not goes_on_from_prefixes(lm):
+            return cls(False, False)
+        return cls(True, spreads_rows(lm))
 
 
 class PromptCaches:
     """Makes caches of prompts under an attached dial, whose sliders it moves.
 
     Each prompt's last tokens, those that gates read or that sliders of the answer move, are left to `generate`.
+    `allows` is what the model's passes allow, found out before the dial was attached.
     """
 
-    def __init__(self, lm: LanguageModel, dial: Dial, rows: Sequence[list[int]], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, lm: LanguageModel, dial: Dial, allows: Allows, rows: Sequence[list[int]], options: Mapping[str, Any]
+    ) -> None:
         self._lm, self._dial, self._rows = lm, dial, rows
         self._moving = {name for name, push in dial.pushes if not spares_the_prompt(push.tokens)}
         self._tail = max([1, *(token for _, push in dial.pushes if push.gate for token in push.gate.tokens)])
         self.possible = (
             not any(push.gate for name, push in dial.pushes if name in self._moving)
-            and not (self._moving and lm.model.config.model_type in _ALIBI)
+            and allows.prefixes
+            and (allows.spreading or not self._moving)
             and {*options} <= {*_CHOOSING}
             and all(map(self._keeps_all, self._empty().layers))
             and min(map(len, rows), default=0) > self._tail

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError
 from steering.hooks.dial import attach
-from steering.hooks.prompt_caches import PromptCaches
+from steering.hooks.prompt_caches import Allows, PromptCaches
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider, SliderValues, check_axes
 
@@ -66,8 +66,9 @@ def sweep(
     by_length = sorted(range(len(prompts)), key=lambda number: -len(rows[number]))
     answers = [[""] * len(settings) for _ in prompts]
     total = len(prompts) * len(settings)
+    allows = Allows.of(lm)
     with attach(sliders, lm, tokens=tokens) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
-        caches = PromptCaches(lm, dial, rows, options)
+        caches = PromptCaches(lm, dial, allows, rows, options)
         for columns in _parts(range(len(settings)), rows_per_batch):
             values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders}
             if caches.possible:

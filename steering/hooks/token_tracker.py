@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
+from steering.hooks.past_tokens import PastTokens
 from steering.models.token_positions import TokenChoice
 
 
@@ -27,6 +28,7 @@ class TokenTracker:
         self._prompt_mask: Tensor | None = None  # (caller's rows, prompt columns), 1 for real tokens
         self._given_lengths: Tensor | None = None
         self._spreading = False
+        self._past = PastTokens()
         self.token_index: Tensor | None = None
         """(rows, seq): number of real tokens before each position in its row, -1 for padding; None between passes."""
         self.prompt_length: Tensor | None = None
@@ -96,8 +98,7 @@ class TokenTracker:
         if tokens is None:
             return
         rows, seq = tokens.shape[:2]
-        cache = kwargs.get("past_key_values")
-        past = 0 if cache is None else int(cache.get_seq_length())
+        past = self._past.pass_begins(kwargs, seq)
         self.starts_prompt = past == 0
         if past == 0 and self._generating_rows is None:
             self._prompt_mask = None  # a plain pass with an empty cache starts a new prompt
@@ -117,8 +118,9 @@ class TokenTracker:
         self.token_index = index[:, past:]
         self.prompt_length = lengths
 
-    def pass_ends(self, *_: object) -> None:
+    def pass_ends(self, _model: nn.Module, _args: object, output: object) -> None:
         """Forward hook of the whole model."""
+        self._past.pass_ends(output)
         self.token_index = self.prompt_length = None
 
     def _real_tokens(self, rows: int, columns: int, attention_mask: Any) -> Tensor:

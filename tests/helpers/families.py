@@ -1,0 +1,94 @@
+"""Tiny random models of every causal language model family of the installed transformers, built from configs.
+
+Sizes are set by the names that configs share; `OVERRIDES` has what single families ask for.
+"""
+
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedConfig
+from transformers import PreTrainedModel
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
+
+LAYERS, WIDTH, VOCABULARY = 4, 32, 272
+_HEADS = {"num_attention_heads": 4, "num_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+_EXPERTS = {"num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2,
+            "moe_intermediate_size": 24, "n_group": 1, "topk_group": 1}  # fmt: skip
+_LATENT = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8,
+           "index_n_heads": 2, "index_head_dim": 16}  # fmt: skip
+_STATES = {"mamba_d_state": 8, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_ssm": 64}
+_TEXT: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": WIDTH,
+    "intermediate_size": 48,
+    "num_hidden_layers": LAYERS,
+    "max_position_embeddings": 256,
+    "sliding_window": 16,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+    **_HEADS,
+    **_EXPERTS,
+    **_LATENT,
+    **_STATES,
+}
+_TOWER: dict[str, Any] = {
+    "num_hidden_layers": 2,
+    "encoder_layers": 2,
+    "depth": 2,
+    "hidden_size": WIDTH,
+    "embed_dim": WIDTH,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_heads": 4,
+    "image_size": 28,
+    "patch_size": 14,
+}
+OVERRIDES: dict[str, dict[str, Any]] = {
+    "mamba2": {"num_heads": 8},
+    "xlnet": {"d_head": 8},
+    "zaya": {"num_experts_per_tok": 1},
+    "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "reformer": {"is_decoder": True},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
+}
+
+
+def family_names() -> dict[str, str]:
+    """Model type by the model's class, of decoder-only language models and of text towers; each class once."""
+    names = {**MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES}
+    by_class: dict[str, str] = {}
+    for model_type, class_name in names.items():
+        by_class.setdefault(class_name, model_type)
+    return by_class
+
+
+def build(model_type: str) -> PreTrainedModel:
+    """A tiny random model in float32 and evaluation mode. Raises whatever a config or class that can't shrink raises."""
+    torch.manual_seed(0)
+    config = _shrunk(CONFIG_MAPPING[model_type](), _TEXT, OVERRIDES.get(model_type, {}))
+    causal = model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    model: PreTrainedModel = (AutoModelForCausalLM if causal else AutoModelForImageTextToText).from_config(config)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1 and parameter.is_floating_point():
+            nn.init.normal_(parameter, std=0.15)
+        elif name.endswith("bias"):
+            nn.init.normal_(parameter, std=0.02)
+    return model.eval()
+
+
+def _shrunk(config: PreTrainedConfig, sizes: dict[str, Any], overrides: dict[str, Any]) -> PreTrainedConfig:
+    """The config made again at the sizes that it has names for, and its parts in turn."""
+    kind = type(config)
+    names = {*config.to_dict(), *kind.attribute_map}
+    values = {name: size for name, size in sizes.items() if name in names}
+    for part in kind.sub_configs:
+        inner = getattr(config, part, None)
+        if isinstance(inner, PreTrainedConfig):
+            is_text = "text" in part or "decoder" in part
+            values[part] = _shrunk(inner, _TEXT if is_text else _TOWER, overrides.get(part, {})).to_dict()
+    return kind(**values | overrides)
