@@ -44,7 +44,8 @@ class PastTokens:
             self._counts[_counted(cache)] = self._behind
 
     def _length(self, cache: Any) -> int:
-        layers = cache.layers if isinstance(cache, Cache) else []
+        cache = getattr(cache, "self_attention_cache", cache)  # of a decoder that could read an encoder too
+        layers = getattr(cache, "layers", [])
         # The longest: layers without attention may stand in the list as empty ones.
         lengths = [int(layer.get_seq_length()) for layer in layers if isinstance(layer, CacheLayerMixin)]
         if lengths:

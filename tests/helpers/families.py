@@ -16,12 +16,14 @@ from transformers.models.auto.modeling_auto import (
 )
 
 LAYERS, WIDTH, VOCABULARY = 4, 32, 272
+LARGEST = 8_000_000
+"""Parameters of a model that is still tried."""
 _HEADS = {"num_attention_heads": 4, "num_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
 _EXPERTS = {"num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2,
             "moe_intermediate_size": 24, "n_group": 1, "topk_group": 1}  # fmt: skip
 _LATENT = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8,
            "index_n_heads": 2, "index_head_dim": 16}  # fmt: skip
-_STATES = {"mamba_d_state": 8, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_ssm": 64}
+_STATES = {"vocab_size_per_layer_input": VOCABULARY, "hidden_size_per_layer_input": 8, "mamba_d_state": 8, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_ssm": 64}
 _TEXT: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": WIDTH,
@@ -48,13 +50,33 @@ _TOWER: dict[str, Any] = {
     "image_size": 28,
     "patch_size": 14,
 }
+_MROPE = {"text_config": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}}}
+_MIXED = ["linear_attention", "full_attention"] * 2
+_ALL_HEADS = {"num_key_value_heads": 4}
 OVERRIDES: dict[str, dict[str, Any]] = {
-    "mamba2": {"num_heads": 8},
-    "xlnet": {"d_head": 8},
-    "zaya": {"num_experts_per_tok": 1},
+    "bailing_hybrid": {"layer_types": _MIXED, **_ALL_HEADS},
+    "bamba": {"attn_layer_indices": [1, 3]},
+    "codegen": {"rotary_dim": 4},
+    "dots1": {"n_shared_experts": 1, **_ALL_HEADS},
+    "falcon_h1": {"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8},
+    "gemma3n_text": {"layer_types": ["sliding_attention", "full_attention"] * 2, "num_kv_shared_layers": 2},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
-    "reformer": {"is_decoder": True},
+    "gptj": {"rotary_dim": 4},
+    "granitemoehybrid": {"layer_types": _MIXED},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "kimi_linear": {"layer_types": _MIXED, **_ALL_HEADS},
+    "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
+    "mamba2": {"num_heads": 8},
+    "minimax": {"layer_types": _MIXED},
+    "olmo_hybrid": {"layer_types": _MIXED},
+    "qwen2_5_vl": _MROPE,
+    "qwen2_vl": _MROPE,
+    "xlnet": {"d_head": 8},
+    "xlstm": {"hidden_size": 128},
+    "zamba": {"layers_block_type": ["mamba", "hybrid"] * 2},
+    "zamba2": {"layers_block_type": ["mamba", "hybrid"] * 2},
+    "zaya": {"num_experts_per_tok": 1},
 }
 
 
@@ -72,7 +94,12 @@ def build(model_type: str) -> PreTrainedModel:
     torch.manual_seed(0)
     config = _shrunk(CONFIG_MAPPING[model_type](), _TEXT, OVERRIDES.get(model_type, {}))
     causal = model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    model: PreTrainedModel = (AutoModelForCausalLM if causal else AutoModelForImageTextToText).from_config(config)
+    loader = AutoModelForCausalLM if causal else AutoModelForImageTextToText
+    with torch.device("meta"):
+        size = sum(weight.numel() for weight in loader.from_config(config).parameters())
+    if size > LARGEST:
+        raise ValueError(f"{size:,} parameters")
+    model: PreTrainedModel = loader.from_config(config)
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1 and parameter.is_floating_point():
             nn.init.normal_(parameter, std=0.15)
@@ -86,9 +113,11 @@ def _shrunk(config: PreTrainedConfig, sizes: dict[str, Any], overrides: dict[str
     kind = type(config)
     names = {*config.to_dict(), *kind.attribute_map}
     values = {name: size for name, size in sizes.items() if name in names}
+    if "kv_lora_rank" in values:
+        values["num_key_value_heads"] = values["num_attention_heads"]  # latent attention has as many
     for part in kind.sub_configs:
         inner = getattr(config, part, None)
         if isinstance(inner, PreTrainedConfig):
             is_text = "text" in part or "decoder" in part
             values[part] = _shrunk(inner, _TEXT if is_text else _TOWER, overrides.get(part, {})).to_dict()
-    return kind(**values | overrides)
+    return kind(**values | {name: value for name, value in overrides.items() if name not in kind.sub_configs})
