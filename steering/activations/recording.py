@@ -17,11 +17,13 @@ from tqdm.auto import tqdm
 
 from steering.activations.distributed import ALONE, Ranks
 from steering.activations.prefix import Prefix
-from steering.activations.shared_prefix import shared_prefix
+from steering.activations.shared_prefix import is_watched, shared_prefix
+from steering.activations.trial_passes import pads_right
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError
 from steering.models.batching import like_lengths
+from steering.models.decoder_blocks import check_places
 from steering.models.hook_points import HookPoint, hooked_module, projection_weight, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenPosition, token_span
@@ -120,7 +122,8 @@ def record_positions(
     activations = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, hook_point))
     unread = len(tokenized)
     tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.model.device.type == "cpu" else 8)
-    for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch)):
+    padded = is_watched(lm) or pads_right(lm)
+    for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch, padded)):
         rows, places = [tokenized[index].ids for index in batch], [spans[index] for index in batch]
         activations[:, batch], logits = _read_batch(
             lm, rows, places, prefix, layers, hook_point, next_token is not None
@@ -219,6 +222,7 @@ def _read_batch(
     found: list[Float[Tensor, "rows_positions d_model"]] = []  # of each layer in turn
 
     def read(activations: Float[Tensor, "rows seq d_model"]) -> None:
+        check_places(activations, (len(rows), max(map(len, rows)) - prefix.length))
         means = [
             row[start - prefix.length : stop - prefix.length].mean(0, dtype=torch.float32)
             for row, some in zip(activations, spans, strict=True)

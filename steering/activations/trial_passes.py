@@ -4,9 +4,9 @@ A trial compares the residual stream behind every block with that of one plain p
 that move it. A trial that fails, in whatever way, only means that rows run whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,8 +16,9 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from steering.activations.prefix import Prefix, run_into
+from steering.models.batching import pad
 from steering.models.decoder_blocks import block_output, with_block_output
-from steering.models.hook_points import reading_hook, temporary_hooks
+from steering.models.hook_points import ForwardHook, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 
 TRIED = "What does the tide do at the shore at night, and why?"
@@ -92,18 +93,62 @@ def spreads_rows(lm: LanguageModel) -> bool:
     return all(len(state) == 2 for state in spread) and _agree([state.expand(2, -1, -1) for state in alone], spread)
 
 
+@_tried_once
+def writes_on_from_caches(lm: LanguageModel) -> bool:
+    """Whether `generate` goes on from a prompt's keys and values as it does from the prompt."""
+    ids = _ids(lm)
+    cache = DynamicCache(config=lm.model.config)
+    run_into(lm, cache, ids[:-2])
+    return _agree([_written(lm, [ids])], [_written(lm, [ids], past_key_values=cache)])
+
+
+@_tried_once
+def pads_right(lm: LanguageModel) -> bool:
+    """Whether a row's states are the same with padding behind it: not where tokens see what is padded."""
+    ids = _ids(lm)
+    rows = [ids, ids[: len(ids) // 2]]
+    alone: list[States] = [[], []]
+    padded: States = []
+    for row, states in zip(rows, alone, strict=True):
+        with temporary_hooks(_reading(lm, states)):
+            Prefix(0, None).run(lm, [row])
+    with temporary_hooks(_reading(lm, padded)):
+        Prefix(0, None).run(lm, rows)
+    return all(
+        _agree([state[0] for state in states], [state[number, : len(row)] for state in padded])
+        for number, (row, states) in enumerate(zip(rows, alone, strict=True))
+    )
+
+
+@_tried_once
+def pads_left(lm: LanguageModel) -> bool:
+    """Whether `generate` writes the same with padding in front: not where padding enters a state, as in RWKV's."""
+    ids = _ids(lm)
+    rows = [ids, ids[: len(ids) // 2]]
+    return _agree([torch.cat([_written(lm, [row]) for row in rows])], [_written(lm, rows)])
+
+
 def _ids(lm: LanguageModel) -> list[int]:
     return list(lm.tokenizer(TRIED).input_ids)
 
 
-def _reading(lm: LanguageModel, states: States) -> list[tuple[nn.Module, Callable[..., object]]]:
+def _written(lm: LanguageModel, rows: list[list[int]], **options: Any) -> Float[Tensor, "rows tokens vocabulary"]:
+    """The logits of two new tokens for each row."""
+    input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device, side="left")
+    options |= {"max_new_tokens": 2, "do_sample": False, "output_logits": True, "return_dict_in_generate": True}
+    output = lm.model.generate(  # type: ignore[operator]
+        input_ids=input_ids, attention_mask=attention_mask, pad_token_id=lm.padding_id, eos_token_id=None, **options
+    )
+    return torch.stack(output.logits, dim=1)
+
+
+def _reading(lm: LanguageModel, states: States) -> list[tuple[nn.Module, ForwardHook]]:
     return [reading_hook(block, "resid_post", states.append) for block in lm.blocks]
 
 
-def _agree(expected: States, found: States) -> bool:
-    """Whether every token's states agree within what rounding does to a model's depth: the root of the dtype's step."""
-    errors = [
-        (one.float() - other.float()).norm(dim=-1) / one.float().norm(dim=-1)
-        for one, other in zip(expected, found, strict=True)
-    ]
-    return all(bool((error < torch.finfo(one.dtype).eps ** 0.5).all()) for error, one in zip(errors, expected, strict=True))
+def _agree(expected: Sequence[Tensor], found: Sequence[Tensor]) -> bool:
+    """Whether the last axes agree within what rounding does in a model's depth: the root of the dtype's step."""
+    return all(
+        bool(((a.float() - b.float()).norm(dim=-1) < torch.finfo(a.dtype).eps ** 0.5 * a.float().norm(dim=-1)).all())
+        for a, b in zip(expected, found, strict=True)
+    )

@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from steering.activations.recording import stopping_at
 from steering.activations.prefix import run_into
 from steering.activations.shared_prefix import common_prefix, is_watched
-from steering.activations.trial_passes import goes_on_from_prefixes, spreads_rows
+from steering.activations.trial_passes import goes_on_from_prefixes, pads_left, spreads_rows, writes_on_from_caches
 from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import spares_the_prompt
@@ -29,17 +29,22 @@ _CHOOSING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "eos_token_i
 
 @dataclass(frozen=True)
 class Allows:
-    """Whether a model's passes can go on from prefixes, and whether a row can become several behind a block."""
+    """What a model's passes allow."""
 
-    prefixes: bool
+    caches: bool
+    """Whether answers can be written behind caches of their prompts."""
     spreading: bool
+    """Whether a row can become several behind a block."""
+    padding: bool
+    """Whether prompts of different lengths can be answered in one batch."""
 
     @classmethod
     def of(cls, lm: LanguageModel) -> "Allows":
-        """What passes of the model as it stands allow; nothing where somebody else's hooks are to see whole prompts."""
-        if is_watched(lm) or not goes_on_from_prefixes(lm):
-            return cls(False, False)
-        return cls(True, spreads_rows(lm))
+        """Tried out without hooks; where somebody else's are on, they see whole prompts, padded as ever."""
+        if is_watched(lm):
+            return cls(caches=False, spreading=False, padding=True)
+        caches = goes_on_from_prefixes(lm) and writes_on_from_caches(lm)
+        return cls(caches, caches and spreads_rows(lm), pads_left(lm))
 
 
 class PromptCaches:
@@ -57,7 +62,7 @@ class PromptCaches:
         self._tail = max([1, *(token for _, push in dial.pushes if push.gate for token in push.gate.tokens)])
         self.possible = (
             not any(push.gate for name, push in dial.pushes if name in self._moving)
-            and allows.prefixes
+            and allows.caches
             and (allows.spreading or not self._moving)
             and {*options} <= {*_CHOOSING}
             and all(map(self._keeps_all, self._empty().layers))

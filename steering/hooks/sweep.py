@@ -1,6 +1,7 @@
 """Generating under many slider settings. (One prompt or batch: `LanguageModel.chat` and `generate`.)"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 from tqdm.auto import tqdm
@@ -67,13 +68,15 @@ def sweep(
     answers = [[""] * len(settings) for _ in prompts]
     total = len(prompts) * len(settings)
     allows = Allows.of(lm)
+    groups = [by_length] if allows.padding else [[*group] for _, group in groupby(by_length, lambda n: len(rows[n]))]
     with attach(sliders, lm, tokens=tokens) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
         caches = PromptCaches(lm, dial, allows, rows, options)
         for columns in _parts(range(len(settings)), rows_per_batch):
             values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders}
             if caches.possible:
                 caches.move(values)
-            for some in _parts(by_length, max(1, rows_per_batch // len(columns))):
+            size = max(1, rows_per_batch // len(columns))
+            for some in (part for group in groups for part in _parts(group, size)):
                 shared = {"past_key_values": caches.of(some)} if caches.possible else {}
                 cells = [(number, column) for number in some for column in columns]
                 at_rows = {axis: value * len(some) for axis, value in values.items()}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from steering.errors import SteeringError
 from steering.hooks.past_tokens import PastTokens
+from steering.models.decoder_blocks import check_places
 from steering.models.token_positions import TokenChoice
 
 
@@ -88,6 +89,8 @@ class TokenTracker:
                 "Expected a forward pass of the whole attached model, found one of a part of it; "
                 "call the model itself, or attach with tokens='all' and sliders without a gate."
             )
+        rows, seq = self.token_index.shape
+        check_places(h, (len(h) if self._spreading else rows, seq))
         return choice(self.token_index, self.prompt_length).to(h.device).unsqueeze(-1)
 
     def pass_begins(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
