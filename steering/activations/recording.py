@@ -238,6 +238,11 @@ def _read_batch(
         else:
             with stopping_at(lm, layers[-1]):
                 prefix.run(lm, rows)
+    if len(found) < len(layers):
+        raise SteeringError(
+            f"Expected all of the blocks {layers} to run, found {len(found)} that did; leave out those that text alone "
+            "doesn't reach, such as cross-attention to images."
+        )
     means = rearrange(found, "layers (rows positions) d_model -> positions rows layers d_model", rows=len(rows))
     return means, logits
 

@@ -121,6 +121,14 @@ def pads_right(lm: LanguageModel) -> bool:
 
 
 @_tried_once
+def writes_batches(lm: LanguageModel) -> bool:
+    """Whether `generate` writes for two rows of one length what it writes for each alone: RWKV's state can't."""
+    ids = _ids(lm)
+    rows = [ids, ids[::-1]]
+    return _agree([torch.cat([_written(lm, [row]) for row in rows])], [_written(lm, rows)])
+
+
+@_tried_once
 def pads_left(lm: LanguageModel) -> bool:
     """Whether `generate` writes the same with padding in front: not where padding enters a state, as in RWKV's."""
     ids = _ids(lm)

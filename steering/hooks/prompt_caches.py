@@ -18,7 +18,13 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from steering.activations.recording import stopping_at
 from steering.activations.prefix import run_into
 from steering.activations.shared_prefix import common_prefix, is_watched
-from steering.activations.trial_passes import goes_on_from_prefixes, pads_left, spreads_rows, writes_on_from_caches
+from steering.activations.trial_passes import (
+    goes_on_from_prefixes,
+    pads_left,
+    spreads_rows,
+    writes_batches,
+    writes_on_from_caches,
+)
 from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import spares_the_prompt
@@ -35,16 +41,18 @@ class Allows:
     """Whether answers can be written behind caches of their prompts."""
     spreading: bool
     """Whether a row can become several behind a block."""
+    batches: bool
+    """Whether several rows can be answered at once."""
     padding: bool
-    """Whether prompts of different lengths can be answered in one batch."""
+    """Whether these can be of different lengths."""
 
     @classmethod
     def of(cls, lm: LanguageModel) -> "Allows":
         """Tried out without hooks; where somebody else's are on, they see whole prompts, padded as ever."""
         if is_watched(lm):
-            return cls(caches=False, spreading=False, padding=True)
+            return cls(caches=False, spreading=False, batches=True, padding=True)
         caches = goes_on_from_prefixes(lm) and writes_on_from_caches(lm)
-        return cls(caches, caches and spreads_rows(lm), pads_left(lm))
+        return cls(caches, caches and spreads_rows(lm), writes_batches(lm), pads_left(lm))
 
 
 class PromptCaches:

@@ -68,6 +68,7 @@ def sweep(
     answers = [[""] * len(settings) for _ in prompts]
     total = len(prompts) * len(settings)
     allows = Allows.of(lm)
+    rows_per_batch = rows_per_batch if allows.batches else 1
     groups = [by_length] if allows.padding else [[*group] for _, group in groupby(by_length, lambda n: len(rows[n]))]
     with attach(sliders, lm, tokens=tokens) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
         caches = PromptCaches(lm, dial, allows, rows, options)

@@ -32,18 +32,32 @@ def vector_of(lm: LanguageModel, seed: int = 1) -> SteeringVector:
     return SteeringVector(directions, recommended_layers=LAYERS)
 
 
-@contextmanager
-def moved_by_hand(lm: LanguageModel, vector: SteeringVector, places: Places, strength: float) -> Iterator[None]:
-    """Passes of whole rows from their first token on, with a vector added at places by hooks of our own."""
+def stream(output: Any) -> Tensor:
+    """The residual stream in what a block returned."""
+    return output[0] if isinstance(output, (tuple, list)) else output
 
-    def push(layer: int, _block: nn.Module, _inputs: object, output: Any) -> Any:
-        hidden = (output[0] if isinstance(output, tuple) else output).clone()
-        for index in filter(places, range(hidden.shape[1])):
-            hidden[:, index] += strength * vector.directions[layer]
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+@contextmanager
+def moved_by_hand(
+    lm: LanguageModel, vector: SteeringVector, places: Places, strength: float, goes_on: bool = False
+) -> Iterator[None]:
+    """Passes of one row with a vector added at places by hooks of our own.
+
+    Each pass holds the row from its first token on or, where it `goes_on`, what follows the pass before.
+    """
+    counts = dict.fromkeys(LAYERS, 0)
+
+    def push(layer: int, output: Any) -> Any:
+        hidden = stream(output).clone()
+        for index in range(hidden.shape[1]):
+            if places(counts[layer] + index):
+                hidden[:, index] += strength * vector.directions[layer]
+        counts[layer] += hidden.shape[1] if goes_on else 0
+        return type(output)((hidden, *output[1:])) if isinstance(output, (tuple, list)) else hidden
 
     handles = [
-        lm.blocks[layer].register_forward_hook(lambda *args, layer=layer: push(layer, *args)) for layer in LAYERS
+        lm.blocks[layer].register_forward_hook(lambda _block, _inputs, output, layer=layer: push(layer, output))
+        for layer in LAYERS
     ]
     try:
         yield
@@ -53,20 +67,19 @@ def moved_by_hand(lm: LanguageModel, vector: SteeringVector, places: Places, str
 
 
 @torch.inference_mode()
-def plain_pass(lm: LanguageModel, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The states behind all blocks (layers, seq, d_model) and the logits (seq, vocabulary) of one row."""
+def plain_pass(lm: LanguageModel, ids: Sequence[int]) -> tuple[list[Tensor], Tensor]:
+    """The states behind all blocks, (seq, d_model) each, and the logits (seq, vocabulary) of one row."""
     states: list[Tensor] = []
-
-    def read(_block: nn.Module, _inputs: object, output: Any) -> None:
-        states.append((output[0] if isinstance(output, tuple) else output)[0].clone())
-
-    handles = [block.register_forward_hook(read) for block in lm.blocks]
+    handles = [
+        block.register_forward_hook(lambda _block, _inputs, output: states.append(stream(output)[0].clone()))
+        for block in lm.blocks
+    ]
     try:
         logits = lm.model(input_ids=torch.tensor([[*ids]]), use_cache=False).logits[0]
     finally:
         for handle in handles:
             handle.remove()
-    return torch.stack(states), logits
+    return states, logits
 
 
 def close(found: Tensor, expected: Tensor) -> bool:
@@ -95,8 +108,9 @@ def check_extract(lm: LanguageModel) -> None:
     """Recorded states and next-token scores are those of plain passes over each chat alone."""
     passes = [plain_pass(lm, lm.tokenize(prompt).ids) for prompt in PROMPTS]
     for position, place in (("last", -1), ("prompt_end:3", -3)):
-        expected = torch.stack([states[:, place] for states, _ in passes])
-        assert close(record(lm, PROMPTS, position=position), expected), f"states at {position}"
+        found = record(lm, PROMPTS, position=position)
+        expected = torch.stack([torch.stack([state[place] for state in states]) for states, _ in passes])
+        assert close(found, expected), f"states at {position}"
     expected = torch.stack([logits[-1].log_softmax(-1) for _, logits in passes])
     assert close(next_token_log_probabilities(lm, PROMPTS), expected), "next-token scores"
 
@@ -121,23 +135,28 @@ def check_tokens(lm: LanguageModel, choice: str, use_cache: bool, gate: Gate | N
     """While an answer is written, the chosen tokens are moved, by as much as a gate lets through, and no others."""
     ids = lm.tokenize(PROMPTS[1]).ids
     vector = vector_of(lm)
-    factor = 1.0
-    if gate is not None:
-        factor = float(gate.factors(plain_pass(lm, ids)[0][gate.layer, -1].reshape(1, 1, -1)))
-        assert 0.2 < factor < 0.8
     with Sliders(a=Slider((Push(vector, gate=gate),))).attach(lm, tokens=choice) as dial:
         dial.set(a=VALUE)
         answer, logits = written(lm, ids, use_cache)
-    with moved_by_hand(lm, vector, lambda index: CHOICES[choice](index, len(ids)), factor * VALUE):
-        expected = written_by_hand(lm, ids, answer)
+    factor = 1.0
+    if gate is not None:
+        factor = float(gate.factors(plain_pass(lm, ids)[0][gate.layer][-1].reshape(1, 1, -1)))
+        assert 0.2 < factor < 0.8
+    by_hand = writes_as_by_hand(lm, use_cache)
+    goes_on = use_cache and not by_hand
+    with moved_by_hand(lm, vector, lambda index: CHOICES[choice](index, len(ids)), factor * VALUE, goes_on):
+        expected = written_by_hand(lm, ids, answer) if by_hand else written(lm, ids, use_cache)[1]
     assert close(logits, expected), f"{choice} {'with' if use_cache else 'without'} a cache"
-    assert not close(logits, written_by_hand(lm, ids, answer)), f"{choice} moves nothing"
+    assert not close(logits, written(lm, ids, use_cache)[1]), f"{choice} moves nothing"
 
 
-def caches_alike(lm: LanguageModel) -> bool:
-    """Whether the bare model writes the same with its cache as without."""
+def writes_as_by_hand(lm: LanguageModel, use_cache: bool) -> bool:
+    """Whether the bare model's `generate` writes what passes by hand give.
+
+    Where it doesn't, the right value for steering is that of the same `generate` under hooks of our own.
+    """
     ids = lm.tokenize(PROMPTS[1]).ids
-    answer, logits = written(lm, ids, True)
+    answer, logits = written(lm, ids, use_cache)
     return close(logits, written_by_hand(lm, ids, answer))
 
 
@@ -145,7 +164,7 @@ def check_gate(lm: LanguageModel, use_cache: bool) -> None:
     """A gate is read at the prompt's end and holds while the answer is written."""
     states = plain_pass(lm, lm.tokenize(PROMPTS[1]).ids)[0]
     direction = torch.randn(lm.d_model, generator=torch.Generator().manual_seed(5))
-    direction = direction / (states[LAYERS[0], -1] @ direction).abs()  # a score of 1 or -1
+    direction = direction / (states[LAYERS[0]][-1] @ direction).abs()  # a score of 1 or -1
     check_tokens(lm, "generated", use_cache, Gate(LAYERS[0], direction, curve="probability"))
 
 
