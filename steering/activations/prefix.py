@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad as zeros_before
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -70,3 +71,20 @@ class _PassedBy(DynamicCache):
 def run_into(lm: LanguageModel, cache: DynamicCache, ids: list[int]) -> None:
     """Add the keys and values of one row's next tokens to its cache."""
     lm.model(input_ids=torch.tensor([ids], device=lm.model.device), past_key_values=cache, use_cache=True)
+
+
+def side_by_side(lm: LanguageModel, caches: Sequence[DynamicCache], lengths: Sequence[int], rows: int) -> DynamicCache:
+    """One cache of several prompts' caches, each in so many rows, padded on the left to one length."""
+    longest = max(lengths)
+
+    def joined(parts: Sequence[Tensor]) -> Tensor:
+        gaps = (longest - length for length in lengths)
+        spread = (part.expand(rows, -1, -1, -1) for part in parts)  # one row below the first move
+        return torch.cat([zeros_before(part, (0, 0, gap, 0)) for part, gap in zip(spread, gaps, strict=True)])
+
+    whole = DynamicCache(config=lm.model.config)
+    for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+        if layers[0].is_initialized:
+            keys, values = ([getattr(layer, kind) for layer in layers] for kind in ("keys", "values"))
+            whole.update(joined(keys), joined(values), number)
+    return whole

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from steering.activations.prefix import Prefix, run_into
+from steering.activations.prefix import Prefix, run_into, side_by_side
 from steering.models.batching import pad
 from steering.models.decoder_blocks import block_output, with_block_output
 from steering.models.hook_points import ForwardHook, reading_hook, temporary_hooks
@@ -51,9 +51,11 @@ def goes_on_from_prefixes(lm: LanguageModel) -> bool:
     """Whether passes can go on from the keys and values of what rows begin with.
 
     That takes a cache of keys and values by token and nothing else, and tokens that see none of those behind them.
-    State-space and hybrid models have other states; PaliGemma's prompts and BERT's texts look ahead.
+    State-space and hybrid models have other states; PaliGemma's prompts and BERT's texts look ahead; Qwen-VL keeps
+    something of the rows it last wrote for, and takes it up behind a cache.
     """
     ids = _ids(lm)
+    _written(lm, [ids] * 3)
     half = len(ids) // 2
     whole: States = []
     with temporary_hooks(_reading(lm, whole)):
@@ -95,11 +97,14 @@ def spreads_rows(lm: LanguageModel) -> bool:
 
 @_tried_once
 def writes_on_from_caches(lm: LanguageModel) -> bool:
-    """Whether `generate` goes on from a prompt's keys and values as it does from the prompt."""
+    """Whether `generate` goes on from the keys and values of several prompts as it does from the prompts."""
     ids = _ids(lm)
-    cache = DynamicCache(config=lm.model.config)
-    run_into(lm, cache, ids[:-2])
-    return _agree([_written(lm, [ids])], [_written(lm, [ids], past_key_values=cache)])
+    rows = [ids, ids[: len(ids) // 2]]
+    caches = [DynamicCache(config=lm.model.config) for _ in rows]
+    for row, cache in zip(rows, caches, strict=True):
+        run_into(lm, cache, row[:-2])
+    together = side_by_side(lm, caches, [len(row) for row in rows], rows=1)
+    return _agree([torch.cat([_written(lm, [row]) for row in rows])], [_written(lm, rows, past_key_values=together)])
 
 
 @_tried_once

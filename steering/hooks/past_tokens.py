@@ -52,14 +52,16 @@ class PastTokens:
             return max(lengths)
         if isinstance(cache, Cache) and not any(_is_filled(layer) for layer in layers):
             return 0
-        counted = self._counts.pop(_counted(cache), None)
-        if counted is None:
+        known = _counted(cache)
+        if known not in self._counts:
             raise SteeringError(
                 f"Expected a cache that says how many tokens it holds, or that the attached model has filled, found "
                 f"a {type(cache).__name__!r} filled elsewhere; run the whole prompt under the dial, or attach with "
                 "tokens='all' and sliders without a gate."
             )
-        return int(counted)
+        counted = int(self._counts[known])
+        del self._counts[known]  # so that a pass that breaks off leaves none
+        return counted
 
 
 def _cache_in(values: Mapping[str, Any]) -> Any:

@@ -9,14 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from steering.activations.prefix import run_into, side_by_side
 from steering.activations.recording import stopping_at
-from steering.activations.prefix import run_into
 from steering.activations.shared_prefix import common_prefix, is_watched
 from steering.activations.trial_passes import (
     goes_on_from_prefixes,
@@ -89,24 +86,12 @@ class PromptCaches:
     def of(self, prompts: Sequence[int]) -> DynamicCache:
         """The cache of prompts, by their numbers: each in a row a setting, padded on the left to one length."""
         rows = [self._rows[number] for number in prompts]
-        longest = max(map(len, rows))
         caches = []
         for row in rows:
             cache = copy.deepcopy(self._prefix)
             self._run(cache, row, self._common, len(row) - self._tail)
             caches.append(cache)
-        gaps = [longest - len(row) for row in rows]
-
-        def joined(parts: Sequence[Tensor]) -> Tensor:
-            spread = (part.expand(self._settings, -1, -1, -1) for part in parts)  # one row below the first move
-            return torch.cat([pad(part, (0, 0, gap, 0)) for part, gap in zip(spread, gaps, strict=True)])
-
-        whole = self._empty()
-        for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
-            if layers[0].is_initialized:
-                keys, values = ([getattr(layer, kind) for layer in layers] for kind in ("keys", "values"))
-                whole.update(joined(keys), joined(values), number)
-        return whole
+        return side_by_side(self._lm, caches, [len(row) for row in rows], self._settings)
 
     def _run(self, cache: DynamicCache, row: list[int], start: int, stop: int) -> None:
         if start < stop:

@@ -6,10 +6,14 @@ Sizes are set by the names that configs share; `OVERRIDES` has what single famil
 from typing import Any
 
 import torch
-import transformers
 from torch import nn
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedConfig
-from transformers import PreTrainedModel
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
@@ -23,7 +27,15 @@ _EXPERTS = {"num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "nu
             "moe_intermediate_size": 24, "n_group": 1, "topk_group": 1}  # fmt: skip
 _LATENT = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8,
            "index_n_heads": 2, "index_head_dim": 16}  # fmt: skip
-_STATES = {"vocab_size_per_layer_input": VOCABULARY, "hidden_size_per_layer_input": 8, "mamba_d_state": 8, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_ssm": 64}
+_STATES = {
+    "vocab_size_per_layer_input": VOCABULARY,
+    "hidden_size_per_layer_input": 8,
+    "mamba_d_state": 8,
+    "mamba_n_heads": 8,
+    "mamba_d_head": 8,
+    "mamba_n_groups": 1,
+    "mamba_d_ssm": 64,
+}
 _TEXT: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": WIDTH,
@@ -87,17 +99,32 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 }
 
 
-def family_names() -> dict[str, str]:
-    """Model type by the model's class, of decoder-only language models and of text towers; each class once."""
-    names = {**MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES}
+IMAGE_TEXT = (
+    "aya_vision", "cohere2_vision", "gemma3", "glm4v", "idefics2", "idefics3", "internvl", "kosmos-2", "lfm2_vl", "llama4",
+    "llava", "llava_next", "mistral3", "ovis2", "paligemma", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_vl",
+    "qwen3_vl_moe", "smolvlm",
+)  # fmt: skip
+"""Model types of image-text models whose text towers are tried too."""
+
+
+def family_names() -> list[str]:
+    """The model types of all causal language models, each class once, and of some image-text models."""
     by_class: dict[str, str] = {}
-    for model_type, class_name in names.items():
-        by_class.setdefault(class_name, model_type)
-    return by_class
+    for model_type, class_name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items():
+        own = class_name.lower().startswith(model_type.replace("_", "").replace("-", ""))
+        if own or class_name not in by_class:  # not an alias, where there is a name of its own
+            by_class[class_name] = model_type
+    return sorted({*by_class.values(), *IMAGE_TEXT})
+
+
+def class_name(model_type: str) -> str:
+    """The model's class."""
+    names = {**MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, **MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
+    return names[model_type]
 
 
 def build(model_type: str) -> PreTrainedModel:
-    """A tiny random model in float32 and evaluation mode. Raises whatever a config or class that can't shrink raises."""
+    """A tiny random model in float32 and evaluation mode; raises whatever a class that can't shrink raises."""
     torch.manual_seed(0)
     config = _shrunk(CONFIG_MAPPING[model_type](), _TEXT, OVERRIDES.get(model_type, {}))
     causal = model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
