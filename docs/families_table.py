@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from transformers.generation.utils import ALL_CACHE_NAMES
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -20,18 +21,19 @@ PAGE = ROOT / "docs" / "families.md"
 VLLM = {*(ROOT / "tests" / "helpers" / "vllm_architectures.txt").read_text(encoding="utf-8").split()}
 INTRODUCTION = """# Families
 
-What works in which family of transformers {version}, found out on a tiny random model of each: every value is compared with
-passes of the bare model, one row at a time, without padding or cache, under hooks written by hand. `python docs/families_table.py` makes this
-page, and a test makes it again.
+What works in which family of transformers {version}, found out on a tiny random model of each: every value is compared
+with passes of the bare model, one row at a time, without padding or cache, under hooks written by hand.
+`python docs/families_table.py` makes this page, and a test makes it again.
 
 - **attach**: sliders at 0 leave every bit alone, a value moves what it should, nothing stays behind.
 - **extract**: states that `record` and `extract` read, and next-token scores such as `refusal_score`.
-- **tokens**: `last_prompt_token`, `generated`, `answer` and `prompt`, while `generate` writes with its cache and without.
-- **gate**: read at the prompt's end, in force while the answer is written.
+- **tokens**: `last_prompt_token`, `generated`, `answer` and `prompt`, while `generate` writes, cached and not.
+- **gate**: read at the prompt's end, in force while the answer is written with a cache.
 - **sweep**: the answers of `generate`, setting by setting.
-- **caches**: what the model keeps of the tokens that have passed. A beginning that prompts share is run once where a trial shows that passes can
-  go on from its keys and values; else every prompt runs whole.
-- **vLLM**: whether vLLM 0.33 has the class. Sliders in vLLM are tested on Llama; blocks that return something else are refused with a sentence.
+- **caches**: what the model keeps of the tokens that have passed. Where a trial shows that passes can go on from keys
+  and values (`shared`), what prompts begin with runs once; else every prompt runs whole.
+- **vLLM**: whether vLLM 0.32 has the class. Sliders in vLLM are tested on Llama; blocks that return something else than
+  Llama's are refused with a sentence.
 """
 CACHES = {
     "DynamicLayer": "keys and values",
@@ -42,7 +44,9 @@ CACHES = {
     "DynamicIndexedLayer": "keys and values with an index",
     "DummyLayer": "",
 }
-OWN_GENERATE = "`generate` of the bare model gives other logits than passes by hand; steered as `generate` under hooks is"
+OWN_GENERATE = (
+    "`generate` of the bare model gives other logits than passes by hand; steered as `generate` under hooks is"
+)
 
 
 class Notes:
@@ -71,7 +75,9 @@ def outcome(check: Callable[[], None], notes: Notes) -> str:
 def caches(lm: LanguageModel) -> str:
     """What the model keeps of tokens that have passed, by the cache that it makes itself."""
     output = lm.model(input_ids=torch.tensor([[5, 6, 7]]), use_cache=True)
-    found = next((output[name] for name in ("past_key_values", "cache_params", "state", "mems") if output.get(name)), None)
+    found = next(
+        (output[name] for name in ("past_key_values", "cache_params", "state", "mems") if output.get(name)), None
+    )
     if found is None:
         return "none"
     if type(found).__name__ != "DynamicCache":
@@ -83,13 +89,13 @@ def caches(lm: LanguageModel) -> str:
 def row(lm: LanguageModel, name: str, model_type: str, notes: Notes) -> list[str]:
     """The cells of one family."""
     checks = FamilyChecks(lm)
-    cells = [outcome(check, notes) for check in (checks.attach, checks.extract)]
-    tokens = outcome(checks.tokens, notes)
-    if tokens == "yes" and not all(checks.writes_by_hand.values()):
-        tokens += f" {notes.number(OWN_GENERATE)}"
-    cells += [tokens, *(outcome(check, notes) for check in (checks.gate, checks.sweep))]
+    attach = outcome(checks.attach, notes)
+    others = (checks.extract, checks.tokens, checks.gate, checks.sweep)
+    cells = [attach, *(outcome(check, notes) for check in others)] if attach == "yes" else [attach] * 5
+    if cells[2] == "yes" and not all(checks.writes_by_hand.values()):
+        cells[2] += f" {notes.number(OWN_GENERATE)}"
     shared = "; shared" if goes_on_from_prefixes(lm) else ""
-    return [f"{model_type}", *cells, caches(lm) + shared, "yes" if name in VLLM else "no"]
+    return [model_type, *cells, caches(lm) + shared, "yes" if name in VLLM else "no"]
 
 
 def table() -> tuple[str, list[list[str]]]:

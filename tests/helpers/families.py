@@ -100,8 +100,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 
 
 IMAGE_TEXT = (
-    "aya_vision", "cohere2_vision", "gemma3", "glm4v", "idefics2", "idefics3", "internvl", "kosmos-2", "lfm2_vl", "llama4",
-    "llava", "llava_next", "mistral3", "ovis2", "paligemma", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_vl",
+    "aya_vision", "cohere2_vision", "gemma3", "glm4v", "idefics2", "idefics3", "internvl", "kosmos-2", "lfm2_vl",
+    "llama4", "llava", "llava_next", "mistral3", "ovis2", "paligemma", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_vl",
     "qwen3_vl_moe", "smolvlm",
 )  # fmt: skip
 """Model types of image-text models whose text towers are tried too."""
