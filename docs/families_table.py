@@ -75,9 +75,7 @@ def outcome(check: Callable[[], None], notes: Notes) -> str:
 def caches(lm: LanguageModel) -> str:
     """What the model keeps of tokens that have passed, by the cache that it makes itself."""
     output = lm.model(input_ids=torch.tensor([[5, 6, 7]]), use_cache=True)
-    found = next(
-        (output[name] for name in ("past_key_values", "cache_params", "state", "mems") if output.get(name)), None
-    )
+    found = next((output[name] for name in ALL_CACHE_NAMES if output.get(name) is not None), None)
     if found is None:
         return "none"
     if type(found).__name__ != "DynamicCache":

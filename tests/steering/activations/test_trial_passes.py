@@ -57,8 +57,17 @@ def test_text_that_looks_both_ways_shares_nothing() -> None:
     torch.testing.assert_close(record(lm, chats), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("model_type", "trial"), [("bloom", spreads_rows), ("xglm", spreads_rows), ("rwkv", pads_left),
-                                                   ("rwkv", writes_batches), ("recurrent_gemma", pads_left)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model_type", "trial"),
+    [
+        ("bloom", spreads_rows),
+        ("xglm", spreads_rows),
+        ("mpt", writes_on_from_caches),
+        ("rwkv", pads_left),
+        ("rwkv", writes_batches),
+        ("recurrent_gemma", pads_left),
+    ],
+)
 def test_what_a_family_does_not_allow(model_type: str, trial: Any) -> None:
     assert not trial(lm_of(model_type))
 
