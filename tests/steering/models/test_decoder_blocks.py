@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedConfig, T5Config, T5ForConditionalGeneration
 
 from steering import LanguageModel, Sliders, SteeringError, record
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
@@ -90,6 +90,6 @@ def test_an_lm_head_called_decoder_is_not_searched() -> None:
 
 def test_a_config_without_a_number_of_layers_is_refused() -> None:
     model = tiny_model()
-    del model.config.num_hidden_layers
+    model.config = PreTrainedConfig()
     with pytest.raises(SteeringError, match="config says its 'num_hidden_layers', found 'LlamaForCausalLM'"):
         find_blocks(model)
