@@ -110,6 +110,8 @@ def writes_on_from_caches(lm: LanguageModel) -> bool:
 @_tried_once
 def pads_right(lm: LanguageModel) -> bool:
     """Whether a row's states are the same with padding behind it: not where tokens see what is padded."""
+    if goes_on_from_prefixes(lm):  # tokens there see none of those behind them
+        return True
     ids = _ids(lm)
     rows = [ids, ids[: len(ids) // 2]]
     alone: list[States] = [[], []]
@@ -128,6 +130,8 @@ def pads_right(lm: LanguageModel) -> bool:
 @_tried_once
 def writes_batches(lm: LanguageModel) -> bool:
     """Whether `generate` writes for two rows of one length what it writes for each alone: RWKV's state can't."""
+    if writes_on_from_caches(lm):  # for several rows
+        return True
     ids = _ids(lm)
     rows = [ids, ids[::-1]]
     return _agree([torch.cat([_written(lm, [row]) for row in rows])], [_written(lm, rows)])
@@ -146,13 +150,19 @@ def _ids(lm: LanguageModel) -> list[int]:
 
 
 def _written(lm: LanguageModel, rows: list[list[int]], **options: Any) -> Float[Tensor, "rows tokens vocabulary"]:
-    """The logits of two new tokens for each row."""
+    """The logits of two new tokens for each row; the first is given, so that rounding can't choose another."""
+    given = lm.tokenizer(TRIED).input_ids[-1:]
     input_ids, attention_mask = pad(rows, lm.padding_id, lm.model.device, side="left")
     options |= {"max_new_tokens": 2, "do_sample": False, "output_logits": True, "return_dict_in_generate": True}
     output = lm.model.generate(  # type: ignore[operator]
-        input_ids=input_ids, attention_mask=attention_mask, pad_token_id=lm.padding_id, eos_token_id=None, **options
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        pad_token_id=lm.padding_id,
+        eos_token_id=None,
+        prefix_allowed_tokens_fn=lambda *_: given,
+        **options,
     )
-    return torch.stack(output.logits, dim=1)
+    return torch.stack(output.logits, dim=1).to(lm.model.dtype)  # `generate` makes them float32
 
 
 def _reading(lm: LanguageModel, states: States) -> list[tuple[nn.Module, ForwardHook]]:

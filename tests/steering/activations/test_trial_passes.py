@@ -33,6 +33,13 @@ def test_keys_and_values_under_causal_attention_allow_everything(family: str) ->
     assert [trial(lm) for trial in TRIALS] == [True] * len(TRIALS)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounding_is_no_reason_to_share_nothing(dtype: torch.dtype) -> None:
+    lm = tiny_lm()
+    lm.model.to(dtype)
+    assert [trial(lm) for trial in TRIALS] == [True] * len(TRIALS)
+
+
 @pytest.mark.parametrize("model_type", ["falcon_h1", "jamba", "mamba", "minimax", "qwen3_next", "rwkv", "zamba2"])
 def test_states_are_no_prefixes_to_go_on_from(model_type: str) -> None:
     lm = lm_of(model_type)
