@@ -17,8 +17,7 @@ from tqdm.auto import tqdm
 
 from steering.activations.distributed import ALONE, Ranks
 from steering.activations.prefix import Prefix
-from steering.activations.shared_prefix import is_watched, shared_prefix
-from steering.activations.trial_passes import pads_right
+from steering.activations.shared_prefix import shared_prefix, takes_padding
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError
@@ -122,7 +121,7 @@ def record_positions(
     activations = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, hook_point))
     unread = len(tokenized)
     tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.model.device.type == "cpu" else 8)
-    padded = is_watched(lm) or pads_right(lm)
+    padded = takes_padding(lm)
     for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch, padded)):
         rows, places = [tokenized[index].ids for index in batch], [spans[index] for index in batch]
         activations[:, batch], logits = _read_batch(

@@ -7,7 +7,7 @@ from itertools import takewhile
 from transformers import DynamicCache
 
 from steering.activations.prefix import Prefix, run_into
-from steering.activations.trial_passes import goes_on_from_prefixes
+from steering.activations.trial_passes import goes_on_from_prefixes, pads_right
 from steering.models.language_model import LanguageModel
 
 
@@ -34,6 +34,11 @@ def shared_prefix(
 def is_watched(lm: LanguageModel) -> bool:
     """Whether hooks sit on the model, or anywhere in its blocks."""
     return bool(lm.model._forward_pre_hooks) or any(module._forward_hooks for module in lm.blocks.modules())
+
+
+def takes_padding(lm: LanguageModel) -> bool:
+    """Whether rows of different lengths may run in one batch, padded on the right; under hooks, as ever."""
+    return is_watched(lm) or pads_right(lm)
 
 
 def common_prefix(rows: Sequence[list[int]]) -> list[int]:

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.activations.shared_prefix import is_watched, shared_prefix
-from steering.activations.trial_passes import pads_right
+from steering.activations.shared_prefix import shared_prefix, takes_padding
 from steering.data.chats import ChatLike
 from steering.models.batching import like_lengths
 from steering.models.language_model import LanguageModel
@@ -33,7 +32,7 @@ def next_token_log_probabilities(lm: LanguageModel, prompts: Sequence[ChatLike])
     rows = [lm.tokenize(prompt).ids for prompt in prompts]
     prefix = shared_prefix(lm, rows, min(map(len, rows), default=1) - 1)
     found: dict[int, Tensor] = {}
-    for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH, is_watched(lm) or pads_right(lm)):
+    for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH, takes_padding(lm)):
         logits = prefix.last_logits(lm, [rows[place] for place in places])
         found |= dict(zip(places, logits.float().log_softmax(-1).cpu(), strict=True))
     return torch.stack([found[place] for place in range(len(rows))])
