@@ -11,7 +11,7 @@ from tests.helpers.tiny import tiny_tokenizer
 
 CHECKS = ("attach", "extract", "tokens", "gate", "sweep")
 STATES = ("bamba", "falcon_h1", "falcon_mamba", "granitemoehybrid", "jamba", "lfm2", "mamba", "mamba2", "minimax",
-          "nemotron_h", "olmo_hybrid", "qwen3_5_text", "qwen3_next", "recurrent_gemma", "rwkv", "xlstm",
+          "nemotron_h", "olmo_hybrid", "qwen3_5", "qwen3_next", "recurrent_gemma", "rwkv", "xlstm",
           "zamba2")  # fmt: skip
 ODD = ("modernbert-decoder", "mpt", "openai-gpt", "paligemma", "qwen3_vl", "xglm")
 """An LM head called decoder; generate that goes on otherwise; blocks that return lists; prompts that look ahead; rows
