@@ -156,11 +156,8 @@ def _forward_passes(lm: LanguageModel, rows: Sequence[list[int]]) -> None:
     prefix = shared_prefix(lm, rows, min(map(len, rows)) - 1)
     for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
         ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.input_device)
-        cache = prefix.for_rows(len(places))
         decoder = lm.model.get_decoder()  # type: ignore[no-untyped-call]
-        decoder(
-            input_ids=ids[:, prefix.length :], attention_mask=mask, past_key_values=cache, use_cache=cache is not None
-        )
+        decoder(input_ids=ids[:, prefix.length :], attention_mask=mask, **prefix.cache_arguments())
 
 
 def _steered(lm: LanguageModel, sliders: Sliders, work: Work) -> None:

@@ -16,12 +16,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from steering.activations.distributed import ALONE, Ranks
-from steering.activations.shared_prefix import Prefix, shared_prefix
+from steering.activations.prefix import Prefix
+from steering.activations.shared_prefix import shared_prefix, takes_padding
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.errors import SteeringError
 from steering.models.batching import like_lengths
 from steering.models.declared_prompts import declared_prompts
+from steering.models.decoder_blocks import check_places
 from steering.models.hook_points import HookPoint, heads_width, hooked_module, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenPosition, token_span
@@ -120,7 +122,8 @@ def record_positions(
     activations = torch.zeros(len(positions), len(tokenized), len(layers), _width(lm, hook_point))
     unread = len(tokenized)
     tokens_per_batch = TOKENS_PER_BATCH * (1 if lm.input_device.type == "cpu" else 8)
-    for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch)):
+    padded = takes_padding(lm)
+    for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch, padded)):
         rows, places = [tokenized[index].ids for index in batch], [spans[index] for index in batch]
         with declared_prompts([tokenized[index].prompt_length for index in batch]):
             activations[:, batch], logits = _read_batch(
@@ -220,6 +223,7 @@ def _read_batch(
     found: list[Float[Tensor, "rows_positions d_model"]] = []  # of each layer in turn
 
     def read(activations: Float[Tensor, "rows seq d_model"]) -> None:
+        check_places(activations, (len(rows), max(map(len, rows)) - prefix.length))
         means = [
             row[start - prefix.length : stop - prefix.length].mean(0, dtype=torch.float32)
             for row, some in zip(activations, spans, strict=True)
@@ -235,6 +239,11 @@ def _read_batch(
         else:
             with stopping_at(lm, layers[-1]):
                 prefix.run(lm, rows)
+    if len(found) < len(layers):
+        raise SteeringError(
+            f"Expected all of the blocks {layers} to run, found {len(found)} that did; leave out those that text alone "
+            "doesn't reach, such as cross-attention to images."
+        )
     means = rearrange(found, "layers (rows positions) d_model -> positions rows layers d_model", rows=len(rows))
     return means, logits
 

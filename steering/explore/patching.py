@@ -132,12 +132,6 @@ def _next_token(
     """Log-probabilities after equal prompts, one a row, with hooks on their last tokens."""
     ids = lm.tokenize(prompt).ids
     prefix = shared_prefix(lm, [ids] * rows, len(ids) - 1)
-    cache = prefix.for_rows(rows)
     with temporary_hooks(hooks):
-        logits: Tensor = lm.model(
-            input_ids=torch.tensor([ids[prefix.length :]] * rows, device=lm.input_device),
-            past_key_values=cache,
-            use_cache=cache is not None,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        logits = prefix.last_logits(lm, [ids] * rows)
     return logits.float().log_softmax(-1).cpu()

@@ -1,19 +1,17 @@
 """What one forward pass of the whole model brings: tokens, the cache before them, and which of them are padding."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import Cache
 
 from steering.errors import SteeringError
+from steering.hooks.past_tokens import PastTokens, cache_in
 
-_OTHER_CACHES = ("cache_params", "state", "mems", "past_buckets_states")
-"""What some families call their cache."""
 _PACKED = ("cu_seq_lens_q", "cu_seq_lens_k", "seq_idx")
 """Arguments of passes whose rows hold several sequences, one behind the other: continuous batching, packed training."""
 
@@ -31,7 +29,9 @@ class ForwardPass:
     position_ids: Any
 
     @staticmethod
-    def of(forward: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "ForwardPass | None":
+    def of(
+        forward: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], past_tokens: PastTokens
+    ) -> "ForwardPass | None":
         """Read the arguments of a call; None where it brings no tokens.
 
         Raises SteeringError for rows of packed sequences, and for a cache that doesn't say its length.
@@ -43,9 +43,8 @@ class ForwardPass:
             return None
         if first_given(given, *_PACKED) is not None:
             raise _packed_rows()
-        cache = first_given(given, "past_key_values", *_OTHER_CACHES)
-        past = 0 if cache is None else _cached_columns(cache)
-        return ForwardPass(tokens, cache, past, given.get("attention_mask"), given.get("position_ids"))
+        past = past_tokens.pass_begins(given, tokens.shape[1])
+        return ForwardPass(tokens, cache_in(given), past, given.get("attention_mask"), given.get("position_ids"))
 
     @property
     def ids(self) -> Tensor | None:
@@ -116,17 +115,6 @@ class ForwardPass:
             raise _packed_rows()
 
 
-def _cached_columns(cache: Any) -> int:
-    """How many tokens of each row a cache holds. Raises SteeringError for a kind that can't say."""
-    try:
-        return int(cache.get_seq_length())
-    except (AttributeError, ValueError) as error:
-        raise SteeringError(
-            f"Expected a cache that says how many tokens it holds, found {type(cache).__name__!r}; generate with "
-            "use_cache=False, or attach with tokens='all' and sliders without a gate."
-        ) from error
-
-
 def _packed_rows() -> SteeringError:
     """The error for rows in which a token's place isn't its column's."""
     return SteeringError(
@@ -134,12 +122,6 @@ def _packed_rows() -> SteeringError:
         "attention mask and the cache; pass a row for each prompt, or attach with tokens='all' and sliders without a "
         "gate."
     )
-
-
-def returned_caches(output: object) -> Iterable[Cache]:
-    """The caches in what a model's forward returned."""
-    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple) else ()
-    return (part for part in parts if isinstance(part, Cache))
 
 
 def first_given(arguments: Mapping[str, Any], *names: str) -> Any:

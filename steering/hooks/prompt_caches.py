@@ -6,39 +6,69 @@ setting: the layers below have run once. A prompt that the sliders leave alone r
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from steering.activations.prefix import run_into, side_by_side
 from steering.activations.recording import stopping_at
-from steering.activations.shared_prefix import common_prefix, run_into
+from steering.activations.shared_prefix import common_prefix, is_watched
+from steering.activations.trial_passes import (
+    goes_on_from_prefixes,
+    pads_left,
+    spreads_rows,
+    writes_batches,
+    writes_on_from_caches,
+)
 from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import spares_the_prompt
 
 _CHOOSING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "eos_token_id", "pad_token_id")
 """Options of `generate` that choose the next token and leave its cache alone."""
-_ALIBI = ("bloom", "falcon", "mpt")
-"""Families that can't have more rows from some layer on: they work out positions for the rows that come in."""
+
+
+@dataclass(frozen=True)
+class Allows:
+    """What a model's passes allow."""
+
+    caches: bool
+    """Whether answers can be written behind caches of their prompts."""
+    spreading: bool
+    """Whether a row can become several behind a block."""
+    batches: bool
+    """Whether several rows can be answered at once."""
+    padding: bool
+    """Whether these can be of different lengths."""
+
+    @classmethod
+    def of(cls, lm: LanguageModel) -> "Allows":
+        """Tried out without hooks; where somebody else's are on, they see whole prompts, padded as ever."""
+        if is_watched(lm):
+            return cls(caches=False, spreading=False, batches=True, padding=True)
+        caches = goes_on_from_prefixes(lm) and writes_on_from_caches(lm)
+        return cls(caches, caches and spreads_rows(lm), writes_batches(lm), pads_left(lm))
 
 
 class PromptCaches:
     """Makes caches of prompts under an attached dial, whose sliders it moves.
 
     Each prompt's last tokens, those that gates read or that sliders of the answer move, are left to `generate`.
+    `allows` is what the model's passes allow, found out before the dial was attached.
     """
 
-    def __init__(self, lm: LanguageModel, dial: Dial, rows: Sequence[list[int]], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, lm: LanguageModel, dial: Dial, allows: Allows, rows: Sequence[list[int]], options: Mapping[str, Any]
+    ) -> None:
         self._lm, self._dial, self._rows = lm, dial, rows
         self._moving = {name for name, push in dial.pushes if not spares_the_prompt(push.tokens)}
         self._tail = max([1, *(token for _, push in dial.pushes if push.gate for token in push.gate.tokens)])
         self.possible = (
             not any(push.gate for name, push in dial.pushes if name in self._moving)
-            and not (self._moving and lm.model.config.model_type in _ALIBI)
+            and allows.caches
+            and (allows.spreading or not self._moving)
             and {*options} <= {*_CHOOSING}
             and all(map(self._keeps_all, self._empty().layers))
             and min(map(len, rows), default=0) > self._tail
@@ -56,24 +86,12 @@ class PromptCaches:
     def of(self, prompts: Sequence[int]) -> DynamicCache:
         """The cache of prompts, by their numbers: each in a row a setting, padded on the left to one length."""
         rows = [self._rows[number] for number in prompts]
-        longest = max(map(len, rows))
         caches = []
         for row in rows:
             cache = copy.deepcopy(self._prefix)
             self._run(cache, row, self._common, len(row) - self._tail)
             caches.append(cache)
-        gaps = [longest - len(row) for row in rows]
-
-        def joined(parts: Sequence[Tensor]) -> Tensor:
-            spread = (part.expand(self._settings, -1, -1, -1) for part in parts)  # one row below the first move
-            return torch.cat([pad(part, (0, 0, gap, 0)) for part, gap in zip(spread, gaps, strict=True)])
-
-        whole = self._empty()
-        for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
-            if layers[0].is_initialized:
-                keys, values = ([getattr(layer, kind) for layer in layers] for kind in ("keys", "values"))
-                whole.update(joined(keys), joined(values), number)
-        return whole
+        return side_by_side(self._lm, caches, [len(row) for row in rows], self._settings)
 
     def _run(self, cache: DynamicCache, row: list[int], start: int, stop: int) -> None:
         if start < stop:

@@ -1,6 +1,7 @@
 """Generating under many slider settings. (One prompt or batch: `LanguageModel.chat` and `generate`.)"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 from tqdm.auto import tqdm
@@ -8,7 +9,7 @@ from tqdm.auto import tqdm
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError
 from steering.hooks.dial import attach
-from steering.hooks.prompt_caches import PromptCaches
+from steering.hooks.prompt_caches import Allows, PromptCaches
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider, SliderValues, check_axes
 
@@ -66,13 +67,17 @@ def sweep(
     by_length = sorted(range(len(prompts)), key=lambda number: -len(rows[number]))
     answers = [[""] * len(settings) for _ in prompts]
     total = len(prompts) * len(settings)
+    allows = Allows.of(lm)
+    rows_per_batch = rows_per_batch if allows.batches else 1
+    groups = [by_length] if allows.padding else [[*group] for _, group in groupby(by_length, lambda n: len(rows[n]))]
     with attach(sliders, lm, tokens=tokens) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
-        caches = PromptCaches(lm, dial, rows, options)
+        caches = PromptCaches(lm, dial, allows, rows, options)
         for columns in _parts(range(len(settings)), rows_per_batch):
             values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders}
             if caches.possible:
                 caches.move(values)
-            for some in _parts(by_length, max(1, rows_per_batch // len(columns))):
+            size = max(1, rows_per_batch // len(columns))
+            for some in (part for group in groups for part in _parts(group, size)):
                 shared = {"past_key_values": caches.of(some)} if caches.possible else {}
                 cells = [(number, column) for number in some for column in columns]
                 at_rows = {axis: value * len(some) for axis, value in values.items()}

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from steering.errors import SteeringError
 from steering.hooks.cache_notes import CacheNotes
-from steering.hooks.forward_pass import ForwardPass, returned_caches
+from steering.hooks.forward_pass import ForwardPass
+from steering.hooks.past_tokens import PastTokens, returned_caches
 from steering.hooks.prompts import Prompts
 from steering.hooks.seen_tokens import SeenTokens
 from steering.models.declared_prompts import declared_lengths
+from steering.models.decoder_blocks import check_places
 from steering.models.token_positions import TokenChoice
 
 
@@ -42,6 +44,7 @@ class TokenTracker:
         self._last: Prompts | None = None  # of a plain pass, as a loop without a cache would grow them
         self._given_lengths: Tensor | None = None
         self._spreading = False
+        self._past = PastTokens()
         self.prompts: Prompts | None = None
         """Whose answers the pass under way writes."""
         self.token_index: Tensor | None = None
@@ -110,6 +113,8 @@ class TokenTracker:
                 "Expected a forward pass of the whole attached model, found one of a part of it; "
                 "call the model itself, or attach with tokens='all' and sliders without a gate."
             )
+        rows, seq = self.token_index.shape
+        check_places(h, (len(h) if self._spreading else rows, seq))
         if choice not in self._chosen or self._chosen[choice].device != h.device:
             chosen = choice(self.token_index, self.prompt_length, self.answer_start)
             self._chosen[choice] = chosen.to(h.device).unsqueeze(-1)
@@ -118,7 +123,7 @@ class TokenTracker:
     def pass_begins(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the whole model: place the pass's positions."""
         self._forget_pass()
-        passed = ForwardPass.of(self._forward, args, kwargs)
+        passed = ForwardPass.of(self._forward, args, kwargs, self._past)
         if passed is None:
             return
         prompts = self._prompts_of(passed)
@@ -138,6 +143,7 @@ class TokenTracker:
 
     def pass_ends(self, _model: nn.Module, _args: object, output: object) -> None:
         """Forward hook of the whole model."""
+        self._past.pass_ends(output)
         if self.prompts is not None:
             for cache in returned_caches(output):
                 self._notes.write(cache, self.prompts)
@@ -151,7 +157,7 @@ class TokenTracker:
         """A cache that is handed to `generate` holds its prompts from now on."""
         earlier = self._notes.read(cache)
         if earlier is not None and not getattr(config, "is_assistant", False):  # drafts are checked by another pass
-            prompts.check_continues(earlier, int(cache.get_seq_length()), self._choices)
+            prompts.check_continues(earlier, self._past.length(cache), self._choices)
         self._notes.write(cache, prompts)
 
     def _prompts_of(self, passed: ForwardPass) -> Prompts:

@@ -9,14 +9,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 
-def like_lengths(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Indices in batches of like length, longest first, so that running out of memory shows at once.
+def like_lengths(lengths: Sequence[int], tokens_per_batch: int, padded: bool = True) -> Iterator[list[int]]:
+    """Indices in batches of like length, or of one length if not `padded`, longest first, so that running out of memory
+    shows at once.
 
     Rows keep the caller's order inside a batch: what fits into one batch meets a dial's per-row values as expected.
     """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > tokens_per_batch:
+        fits = (len(batch) + 1) * lengths[batch[0]] <= tokens_per_batch if batch else True
+        if batch and not (fits and (padded or lengths[index] == lengths[batch[0]])):
             yield sorted(batch)
             batch = []
         batch.append(index)

@@ -12,7 +12,12 @@ def find_blocks(model: PreTrainedModel, path: str | None = None) -> nn.ModuleLis
     They are the one `ModuleList` of the text decoder (not a vision or audio tower, not a list inside a block) that has
     `num_hidden_layers` entries. Raises SteeringError when none or several fit, naming every list that was looked at.
     """
-    n_layers = model.config.get_text_config(decoder=True).num_hidden_layers
+    n_layers = getattr(model.config.get_text_config(decoder=True), "num_hidden_layers", None)
+    if n_layers is None:
+        raise SteeringError(
+            f"Expected a model whose config says its 'num_hidden_layers', found {type(model).__name__!r}, whose config "
+            "doesn't; steer a causal language model with one list of decoder blocks."
+        )
     if path is None:
         if model.config.is_encoder_decoder:
             raise SteeringError(
@@ -20,6 +25,8 @@ def find_blocks(model: PreTrainedModel, path: str | None = None) -> nn.ModuleLis
                 "load a causal language model."
             )
         decoder = model.get_decoder()  # type: ignore[no-untyped-call]
+        if not _module_lists(decoder):  # ModernBERT calls its LM head so
+            decoder = model.base_model
         return only_list_of(n_layers, decoder, "name it, as in blocks='model.layers'")
     blocks = dict(model.named_modules()).get(path)
     if isinstance(blocks, nn.ModuleList) and len(blocks) == n_layers:
@@ -54,8 +61,8 @@ def _names_and_lengths(lists: dict[str, nn.ModuleList]) -> str:
 
 
 def block_output(output: object) -> Tensor:
-    """The residual stream (batch, seq, d_model) in what a block's forward returned, a tensor or a tuple."""
-    hidden = output[0] if isinstance(output, tuple) else output
+    """The residual stream (batch, seq, d_model) in what a block's forward returned, a tensor or a sequence."""
+    hidden = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(hidden, Tensor) or hidden.ndim != 3:
         found = f"a tensor of shape {tuple(hidden.shape)}" if isinstance(hidden, Tensor) else type(hidden).__name__
         raise SteeringError(
@@ -67,4 +74,15 @@ def block_output(output: object) -> Tensor:
 
 def with_block_output(output: object, hidden: Tensor) -> object:
     """`output` of the same kind, with the residual stream replaced."""
-    return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+    return type(output)((hidden, *output[1:])) if isinstance(output, tuple | list) else hidden
+
+
+def check_places(hidden: Tensor, expected: tuple[int, int]) -> None:
+    """Raise SteeringError unless a residual stream has the rows and tokens that the model was given."""
+    found = tuple(hidden.shape[:2])
+    if found != expected:
+        raise SteeringError(
+            f"Expected decoder blocks to see the model's own {expected[0]} rows of {expected[1]} tokens, found "
+            f"{found[0]} of {found[1]}; tokens can't be told apart in this architecture, only attach with "
+            "tokens='all' and sliders without a gate."
+        )

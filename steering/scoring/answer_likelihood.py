@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steering.activations.shared_prefix import takes_padding
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.hooks.dial import Dial
@@ -35,7 +36,7 @@ def answer_log_likelihood(
     """
     tokenized = [lm.tokenize(chat) for chat in chats]
     scores = torch.empty(len(chats))
-    for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
+    for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH, takes_padding(lm)):
         batch = [tokenized[place] for place in places]
         for place, chat, row in zip(places, batch, next_token_log_probabilities(lm, batch, dial), strict=True):
             answer = torch.tensor(chat.ids[chat.prompt_length :], device=row.device)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.activations.shared_prefix import shared_prefix
+from steering.activations.shared_prefix import shared_prefix, takes_padding
 from steering.data.chats import ChatLike
 from steering.models.batching import like_lengths
 from steering.models.declared_prompts import declared_prompts
@@ -33,7 +33,7 @@ def next_token_log_probabilities(lm: LanguageModel, prompts: Sequence[ChatLike])
     rows = [lm.tokenize(prompt).ids for prompt in prompts]
     prefix = shared_prefix(lm, rows, min(map(len, rows), default=1) - 1)
     found: dict[int, Tensor] = {}
-    for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
+    for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH, takes_padding(lm)):
         with declared_prompts([len(rows[place]) for place in places]):
             logits = prefix.last_logits(lm, [rows[place] for place in places])
         found |= dict(zip(places, logits.float().log_softmax(-1).cpu(), strict=True))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from steering import LanguageModel, Push, Slider, Sliders, SteeringError, sweep
+from steering.hooks.prompt_caches import Allows
 from steering.interventions.gates import Gate
 from steering.models.token_positions import POSITIONS
 from tests.helpers.tiny import LAYERS, random_vector, tiny_lm
@@ -326,6 +327,7 @@ def test_a_sweep_passes_options_on(options: dict[str, Any]) -> None:
 def test_a_sweep_runs_what_the_settings_share_once(tokens: str, shared_layers: int) -> None:
     """Tokens that every block saw: the prompt once below the first move, once a setting from there on."""
     lm = tiny_lm()
+    Allows.of(lm)  # trials run once, before the count
     common = lm.tokenize("").ids[:-2]  # the template's opening; its last two tokens follow the text
     prompt_tokens = sum(len(lm.tokenize(prompt).ids) - 1 - len(common) for prompt in PROMPTS) + len(common)
     seen = [0] * LAYERS

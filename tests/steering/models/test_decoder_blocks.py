@@ -3,10 +3,11 @@
 import pytest
 import torch
 from torch import nn
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedConfig, T5Config, T5ForConditionalGeneration
 
 from steering import LanguageModel, Sliders, SteeringError, record
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
+from tests.helpers.families import build
 from tests.helpers.tiny import FAMILIES, LAYERS, random_vector, tiny_lm, tiny_model
 
 PATHS = {"GPT2": "transformer.h", "GPTNeoX": "gpt_neox.layers", "Opt": "model.decoder.layers", "Bloom": "transformer.h",
@@ -73,7 +74,22 @@ def test_a_block_output_keeps_its_kind() -> None:
     replaced = with_block_output((h, other), h + 1)
     assert isinstance(replaced, tuple)
     assert replaced[1] is other
+    assert block_output([h, other]) is h
+    assert with_block_output([h, other], h + 1)[1:] == [other]
     with pytest.raises(SteeringError, match=r"found a tensor of shape \(2, 1, 2, 3\)"):
         block_output(torch.zeros(2, 1, 2, 3))
     with pytest.raises(SteeringError, match="found dict"):
         block_output({})
+
+
+def test_an_lm_head_called_decoder_is_not_searched() -> None:
+    model = build("modernbert-decoder")
+    assert isinstance(model.get_decoder(), nn.Linear)
+    assert find_blocks(model) is model.model.layers
+
+
+def test_a_config_without_a_number_of_layers_is_refused() -> None:
+    model = tiny_model()
+    model.config = PreTrainedConfig()
+    with pytest.raises(SteeringError, match="config says its 'num_hidden_layers', found 'LlamaForCausalLM'"):
+        find_blocks(model)
