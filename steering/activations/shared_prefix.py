@@ -54,6 +54,10 @@ class Prefix:
         return logits
 
 
+NOTHING_SHARED = Prefix(0, None)
+"""For whole rows."""
+
+
 class _PassedBy(DynamicCache):
     """Gives a pass the prefix' keys and values before its own, and keeps none of them: nobody reads on from there."""
 
@@ -87,7 +91,7 @@ def shared_prefix(
     """
     length = min(len(common_prefix(rows)), longest) if rows else 0
     if length == 0 or len(rows) == 1 or is_watched(lm):
-        return Prefix(0, None)
+        return NOTHING_SHARED
     cache = DynamicCache(config=lm.model.config)
     with within():
         run_into(lm, cache, rows[0][:length])

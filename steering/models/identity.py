@@ -13,9 +13,11 @@ from transformers import PreTrainedModel
 
 _SIZES = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 
-AllowableMismatch: TypeAlias = Literal["config", "weights", "chat_template", "system_prompt"]
+AllowableMismatch: TypeAlias = Literal["config", "weights", "chat_template", "template", "system_prompt"]
 """A difference between a vector's model and another that a user may accept by name."""
 ALLOWABLE: tuple[AllowableMismatch, ...] = get_args(AllowableMismatch)
+EMPTY_SYSTEM_PROMPT = "(empty)"
+"""What stands for an empty system prompt, as `""` has always stood for none."""
 
 
 class ModelIdentity(BaseModel, frozen=True, extra="forbid"):
@@ -33,8 +35,10 @@ class ModelIdentity(BaseModel, frozen=True, extra="forbid"):
     """Fingerprint of the signs of a sample of the weights, which survive loading in another dtype."""
     chat_template: str | None = None
     """Fingerprint of the chat template, `"none"` for a tokenizer without one."""
+    template: str | None = None
+    """The chat template's arguments as JSON, the date that it writes among them; `"{}"` for none."""
     system_prompt: str | None = None
-    """The system prompt that the user put in front of every chat, `""` for none."""
+    """The system prompt that the user put in front of every chat, `""` for none, `"(empty)"` for an empty one."""
 
 
 def identify(

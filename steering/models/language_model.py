@@ -3,13 +3,15 @@
 It knows nothing of steering; a slider moves a `LanguageModel` as it moves any transformers model.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
+from pydantic import JsonValue
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -17,8 +19,10 @@ from steering.data.chats import Chat, ChatLike, Message, as_chat
 from steering.display.html import paragraph, table
 from steering.errors import SteeringError
 from steering.models.batching import pad
+from steering.models.chat_rendering import ChatRenderer
+from steering.models.chat_template import tokenizer_of
 from steering.models.decoder_blocks import find_blocks
-from steering.models.identity import ModelIdentity, fingerprint, identify
+from steering.models.identity import EMPTY_SYSTEM_PROMPT, ModelIdentity, fingerprint, identify
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -33,6 +37,9 @@ class TokenizedChat:
     """Tokens before the answer; all of them where the chat ends with the user's turn."""
     instruction_end: int
     """Tokens up to the end of the last user turn's text; what follows in the prompt is the template's."""
+    generation_start: int
+    """Tokens that `generate` gets of the prompt. Fewer than `prompt_length` where the model would write something of
+    its own before an answer, such as a thought, which is then closed and empty. Dials are told this number."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,10 +69,16 @@ class LanguageModel:
     """Put in front of every chat that has no system turn. None leaves the chat template's own default, if any."""
     blocks_path: str | None = None
     """Dotted path of the decoder blocks, for architectures in which they can't be found."""
+    template: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Arguments of the chat template, such as `{"enable_thinking": False}`."""
     blocks: nn.ModuleList = field(init=False)
+    renderer: ChatRenderer = field(init=False)
+    """How chats become text."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tokenizer", tokenizer_of(self.tokenizer))
         object.__setattr__(self, "blocks", find_blocks(self.model, self.blocks_path))
+        object.__setattr__(self, "renderer", ChatRenderer(self.tokenizer, self.template))
 
     @property
     def n_layers(self) -> int:
@@ -80,22 +93,25 @@ class LanguageModel:
     @property
     def has_chat_template(self) -> bool:
         """Whether chats are rendered by a template."""
-        return bool(self.tokenizer.chat_template)
+        return self.renderer.source is not None
 
     @cached_property
     def identity(self) -> ModelIdentity:
         """What an artifact records of this model."""
-        template = self.tokenizer.chat_template
-        chat_template = fingerprint(str(template).encode()) if template else "none"
-        known = {"chat_template": chat_template, "system_prompt": self.system_prompt or ""}
+        source = self.renderer.source
+        chat_template = "none" if source is None else fingerprint(source.encode())
+        template = json.dumps(self.renderer.arguments, sort_keys=True)
+        system_prompt = EMPTY_SYSTEM_PROMPT if self.system_prompt == "" else self.system_prompt or ""
+        known = {"chat_template": chat_template, "template": template, "system_prompt": system_prompt}
         return identify(self.model, self.blocks, self.name, self.revision).model_copy(update=known)
 
     def tokenize(self, chat: ChatLike) -> TokenizedChat:
         """Token ids of a chat as the model meets it.
 
-        A chat that ends with the user's turn gets the opening of the assistant's turn; one that ends with an answer is
-        that prompt followed by the answer's own tokens, as if the model had written them. Without a chat template the
-        turns' texts stand on a line each.
+        A chat that ends with the user's turn gets the opening of the assistant's turn. One that ends with an answer is
+        the text that the template makes of it, up to the answer's end: the answer's tokens are those that the model
+        would write there, behind an empty thought where it would think first. Without a chat template the turns' texts
+        stand on a line each.
 
         Args:
             chat: a prompt, or the turns of a chat.
@@ -106,35 +122,76 @@ class LanguageModel:
         Raises:
             SteeringError: when the chat template can't render the chat.
         """
-        messages = as_chat(chat)
-        answer = messages[-1].content if messages[-1].role == "assistant" else ""
-        prompt = messages[:-1] if messages[-1].role == "assistant" else messages
-        ids = self._prompt_ids(prompt)
-        answer_ids = self.tokenizer(answer, add_special_tokens=False).input_ids if answer else []
-        return TokenizedChat(ids + answer_ids, len(ids), len(ids) - self.post_instruction_length)
+        prompt, answer = self._parted(chat)
+        prompt_ids = self._prompt_ids(prompt)
+        instruction_end, generation_start = len(prompt_ids) - self.post_instruction_length, len(prompt_ids)
+        if not answer:
+            return TokenizedChat(prompt_ids, len(prompt_ids), instruction_end, generation_start)
+        before, answer = self.renderer.with_answer(prompt, answer)
+        start, whole = self._encode(before), self._encode(before + answer)
+        ids = whole if whole[: len(start)] == start else start + self._encode_within(answer)
+        return TokenizedChat(ids, len(start), instruction_end, min(generation_start, len(start)))
+
+    def tokenize_answer_start(self, chat: ChatLike) -> TokenizedChat:
+        """Token ids of a prompt up to where answers begin to differ: behind the thought, closed and empty.
+
+        What the first token of an answer is, is read here; `generate` begins where `tokenize` ends. The two are the
+        same for a template that has answers follow on the prompt at once.
+
+        Args:
+            chat: a prompt, or the turns of a chat; one that ends with an answer stays as it is, its answer having begun.
+
+        Raises:
+            SteeringError: when the chat template can't render the chat.
+        """
+        prompt, answer = self._parted(chat)
+        if answer:
+            return self.tokenize(chat)
+        words = (Message(role="assistant", content=word) for word in ("Yes", "No"))
+        first, second = (self.tokenize((*prompt, word)) for word in words)
+        pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first.ids, second.ids, strict=False))
+        ids = [token for token, _ in pairs]
+        return replace(first, ids=ids, prompt_length=len(ids))
+
+    @cached_property
+    def answers_at_once(self) -> bool:
+        """Whether answers follow on prompts at once, with no thought or mark of the template's between."""
+        return self.tokenize_answer_start("a").ids == self.tokenize("a").ids
 
     @cached_property
     def post_instruction_length(self) -> int:
         """Number of template tokens after the user's text: what two prompts with different texts have in common."""
         first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
-        return next(back for back, (a, b) in enumerate(zip(first[::-1], second[::-1], strict=False)) if a != b)
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(first[::-1], second[::-1], strict=False))
+        return len(list(same))
+
+    def _parted(self, chat: ChatLike) -> tuple[Chat, str]:
+        """The prompt, with the system turn, and the answer, if any."""
+        messages = as_chat(chat)
+        answer = messages[-1].content if messages[-1].role == "assistant" else ""
+        prompt = messages[:-1] if messages[-1].role == "assistant" else messages
+        if self.system_prompt is not None and not any(message.role == "system" for message in prompt):
+            prompt = (Message(role="system", content=self.system_prompt), *prompt)
+        return prompt, answer
 
     def _prompt_ids(self, prompt: Chat) -> list[int]:
-        messages = [message.model_dump() for message in prompt]
-        if self.system_prompt is not None and not any(message.role == "system" for message in prompt):
-            messages.insert(0, {"role": "system", "content": self.system_prompt})
-        if not self.has_chat_template:
-            text = "".join(f"{message['content']}\n" for message in messages)
-            return list(self.tokenizer(text).input_ids)
-        options: dict[str, Any] = {"add_generation_prompt": True, "tokenize": True, "return_dict": False}
-        try:
-            return list(self.tokenizer.apply_chat_template(messages, **options))
-        except TemplateError as error:
-            roles = [message["role"] for message in messages]
-            raise SteeringError(
-                f"The chat template of {self.identity.name!r} can't render turns {roles}: {error}; "
-                "change the turns, or load the model without a system prompt."
-            ) from error
+        return self._encode(self.renderer.prompt(prompt))
+
+    def _encode(self, text: str) -> list[int]:
+        """Ids of a rendered text. A template writes special tokens itself; without one only those in front are added."""
+        special = not self.has_chat_template
+        encoded = self.tokenizer(text, add_special_tokens=special, return_special_tokens_mask=special)
+        ids = list(encoded.input_ids)
+        if special:
+            added = takewhile(bool, reversed(encoded.special_tokens_mask))
+            ids = ids[: len(ids) - sum(added)]
+        return ids
+
+    def _encode_within(self, text: str) -> list[int]:
+        """Ids of a text that follows another: some tokenizers begin one that follows nothing with a space."""
+        before, both = (self.tokenizer(part, add_special_tokens=False).input_ids for part in ("\n", f"\n{text}"))
+        alone = self.tokenizer(text, add_special_tokens=False).input_ids
+        return list(both[len(before) :] if both[: len(before)] == before else alone)
 
     def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
         """Answers to several prompts in one batch, greedy unless the options say otherwise.

@@ -1,0 +1,146 @@
+"""How a chat becomes text, and where in that text an answer stands. It knows no token ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from pydantic import JsonValue
+from transformers import PreTrainedTokenizerBase
+
+from steering.data.chats import Chat, Message
+from steering.errors import SteeringError, first_line
+from steering.models.chat_template import at_fixed_date, template_arguments, template_source
+from steering.models.empty_thought import brings_thought, closing_of
+
+ContentForm: TypeAlias = Literal["text", "parts"]
+"""How a template takes a turn's content: as a text, or as a list of parts as many multimodal ones do."""
+_ASKED = "what-was-asked"
+_ANSWERED = "what-was-answered"
+"""Words that stand nowhere else, to see what a template makes of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChatRenderer:
+    """Renders chats with the tokenizer's chat template; without one, the turns' texts stand on a line each.
+
+    Raises:
+        SteeringError: for arguments that the template never reads.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    given: Mapping[str, JsonValue]
+    """Arguments of the template, such as `enable_thinking`."""
+    _forms: dict[str, ContentForm | None] = field(default_factory=dict, init=False)
+    """By template, as the user may give the tokenizer another; None for one that shows no text."""
+
+    def __post_init__(self) -> None:
+        _ = self.arguments
+
+    @property
+    def source(self) -> str | None:
+        """The Jinja template in use."""
+        return template_source(self.tokenizer)
+
+    @property
+    def arguments(self) -> dict[str, JsonValue]:
+        """All that the template is rendered with besides the turns."""
+        return template_arguments(self.source, self.given)
+
+    def render(self, turns: Chat, *, add_generation_prompt: bool) -> str:
+        """The text of a chat.
+
+        Args:
+            turns: of the chat.
+            add_generation_prompt: whether the opening of the assistant's turn follows.
+
+        Raises:
+            SteeringError: when the template can't render the turns, or shows nothing of their text.
+        """
+        source = self.source
+        if source is None:
+            return "".join(f"{turn.content}\n" for turn in turns)
+        form = self._content_form(source)
+        try:
+            text = self._rendered(source, turns, form or "text", add_generation_prompt)
+        except Exception as error:  # templates raise whatever their authors thought of
+            roles = [turn.role for turn in turns]
+            raise SteeringError(
+                f"The chat template can't render turns {roles}: {first_line(error)}; "
+                "change the turns, or load the model without a system prompt."
+            ) from error
+        if form is None or not text:
+            raise SteeringError(
+                "The chat template shows nothing of the user's text; load the model with another chat_template."
+            )
+        return text
+
+    def prompt(self, turns: Chat) -> str:
+        """The text that a model answers: the turns, and the opening of its own."""
+        return self.render(turns, add_generation_prompt=True)
+
+    def with_answer(self, prompt: Chat, answer: str) -> tuple[str, str]:
+        """The text before an answer and the answer's own, which together make the chat's up to the answer's end.
+
+        Before it stands the prompt and what the template writes between, such as an empty thought or a channel's name;
+        a thought that is left open is closed. A space between belongs to the answer, as tokenizers join it with the
+        word. The answer is as the template shows it, which may trim it.
+
+        Args:
+            prompt: the turns before.
+            answer: what the assistant wrote.
+        """
+        opening = self.prompt(prompt)
+        before, found, after = self._shown(prompt, _ANSWERED).rpartition(_ANSWERED)
+        if not (found and before.startswith(opening)):  # no such turn, or without the thought that a prompt opens
+            before, after = opening, ""
+        start = before + closing_of(before)
+        if start.strip() != opening.strip() and brings_thought(answer):
+            return opening, answer
+        shown = self._shown(prompt, answer)
+        inner = shown[len(before) : len(shown) - len(after)]
+        if shown == before + inner + after and inner.strip() == answer.strip():
+            answer = inner
+        kept = max(len(opening), len(start.rstrip(" ")))
+        return start[:kept], start[kept:] + answer
+
+    def _shown(self, prompt: Chat, answer: str) -> str:
+        """The text of a chat with an answer; empty where the template takes none."""
+        try:
+            turns = (*prompt, Message(role="assistant", content=answer))
+            return self.render(turns, add_generation_prompt=False)
+        except SteeringError:
+            return ""
+
+    def _content_form(self, source: str) -> ContentForm | None:
+        """The form in which the template shows a turn's text; None where neither does."""
+        if source not in self._forms:
+            shown = {form: self._probe(source, form) for form in get_args(ContentForm)}
+            forms = (form for form, text in shown.items() if text and _ASKED in text and "'type'" not in text)
+            crashes = shown["text"] is None  # as it may do on a lone turn; real ones will say
+            self._forms[source] = next(forms, "text" if crashes else None)
+        return self._forms[source]
+
+    def _probe(self, source: str, form: ContentForm) -> str | None:
+        try:
+            return self._rendered(source, (Message(role="user", content=_ASKED),), form, True)
+        except Exception:  # as above
+            return None
+
+    def _rendered(self, source: str, turns: Chat, form: ContentForm, add_generation_prompt: bool) -> str:
+        messages: list[dict[str, Any]] = [
+            {
+                "role": turn.role,
+                "content": [{"type": "text", "text": turn.content}] if form == "parts" else turn.content,
+            }
+            for turn in turns
+        ]
+        dated, arguments = at_fixed_date(source, self.arguments)
+        return str(
+            self.tokenizer.apply_chat_template(
+                messages,
+                chat_template=dated,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                **arguments,
+            )
+        )
