@@ -127,13 +127,9 @@ class ChatRenderer:
             return None
 
     def _rendered(self, source: str, turns: Chat, form: ContentForm, add_generation_prompt: bool) -> str:
-        messages: list[dict[str, Any]] = [
-            {
-                "role": turn.role,
-                "content": [{"type": "text", "text": turn.content}] if form == "parts" else turn.content,
-            }
-            for turn in turns
-        ]
+        messages: list[dict[str, Any]] = [turn.model_dump() for turn in turns]
+        if form == "parts":
+            messages = [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in messages]
         dated, arguments = at_fixed_date(source, self.arguments)
         return str(
             self.tokenizer.apply_chat_template(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from copy import deepcopy
 from datetime import datetime
+from typing import Any
 
 from pydantic import JsonValue
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
@@ -13,7 +14,8 @@ from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from steering.errors import SteeringError, quoted
 
 FIXED_DATE = "2024-07-26"
-"""Today, for templates that ask: prompts are the same tomorrow. It is the date that Llama 3's template falls back on."""
+"""Today, for templates that ask, so that prompts are the same tomorrow; the date that Llama 3's template falls back on.
+"""
 _TODAY = "strftime_now"
 _DIRECTIVES = ("%-d", "%-m", *(f"%{letter}" for letter in "aAbBdeFHIjmMpSyYZ"))
 _TAKEN = {"messages", *inspect.signature(PreTrainedTokenizerBase.apply_chat_template).parameters} - {
@@ -77,7 +79,7 @@ def template_arguments(source: str | None, given: Mapping[str, JsonValue]) -> di
     return arguments
 
 
-def at_fixed_date(source: str, arguments: Mapping[str, JsonValue]) -> tuple[str, dict[str, JsonValue]]:
+def at_fixed_date(source: str, arguments: Mapping[str, JsonValue]) -> tuple[str, dict[str, Any]]:
     """The template and its arguments with `strftime_now` as a macro that writes the date given there.
 
     transformers takes no function as an argument.

@@ -139,7 +139,7 @@ class LanguageModel:
         same for a template that has answers follow on the prompt at once.
 
         Args:
-            chat: a prompt, or the turns of a chat; one that ends with an answer stays as it is, its answer having begun.
+            chat: a prompt, or the turns of a chat; one that ends with an answer is as `tokenize` gives it.
 
         Raises:
             SteeringError: when the chat template can't render the chat.
@@ -178,7 +178,7 @@ class LanguageModel:
         return self._encode(self.renderer.prompt(prompt))
 
     def _encode(self, text: str) -> list[int]:
-        """Ids of a rendered text. A template writes special tokens itself; without one only those in front are added."""
+        """Ids of a rendered text. A template has its own special tokens; without one those in front are added."""
         special = not self.has_chat_template
         encoded = self.tokenizer(text, add_special_tokens=special, return_special_tokens_mask=special)
         ids = list(encoded.input_ids)
