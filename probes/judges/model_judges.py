@@ -237,7 +237,7 @@ class LlamaGuardJudge:
             answer: what the model wrote.
         """
         turns = (Message(role="user", content=prompt), Message(role="assistant", content=answer))
-        return self.lm.renderer.render(turns, add_generation_prompt=True)
+        return self.lm.chats.renderer.render(turns, add_generation_prompt=True)
 
     def __call__(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer."""

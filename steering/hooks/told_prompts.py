@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from steering.hooks.token_tracker import TokenTracker
-from steering.models.language_model import TokenizedChat
+from steering.models.chat_tokens import TokenizedChat
 
 
 @contextmanager

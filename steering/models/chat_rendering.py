@@ -1,5 +1,6 @@
 """How a chat becomes text, and where in that text an answer stands. It knows no token ids."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
@@ -8,9 +9,9 @@ from pydantic import JsonValue
 from transformers import PreTrainedTokenizerBase
 
 from steering.data.chats import Chat, Message
-from steering.errors import SteeringError, first_line
+from steering.errors import SteeringError, first_line, quoted
 from steering.models.chat_template import at_fixed_date, template_arguments, template_source
-from steering.models.empty_thought import brings_thought, closing_of
+from steering.models.empty_thought import brings_thought, closing_of, opening_of
 
 ContentForm: TypeAlias = Literal["text", "parts"]
 """How a template takes a turn's content: as a text, or as a list of parts as many multimodal ones do."""
@@ -45,6 +46,14 @@ class ChatRenderer:
     def arguments(self) -> dict[str, JsonValue]:
         """All that the template is rendered with besides the turns."""
         return template_arguments(self.source, self.given)
+
+    @property
+    def description(self) -> str:
+        """Which template it is, and its arguments, for people."""
+        template = self.tokenizer.chat_template
+        several = isinstance(template, dict)
+        which = f"default, of {quoted(sorted(template))}" if several else "yes" if template else "none"
+        return which + "".join(f", {name}={json.dumps(value)}" for name, value in self.arguments.items())
 
     def render(self, turns: Chat, *, add_generation_prompt: bool) -> str:
         """The text of a chat.
@@ -95,7 +104,8 @@ class ChatRenderer:
             before, after = opening, ""
         start = before + closing_of(before)
         if start.strip() != opening.strip() and brings_thought(answer):
-            return opening, answer
+            mark = opening_of(opening)  # which the prompt has written already
+            return opening, answer.lstrip().removeprefix(mark).lstrip("\n") if mark else answer
         shown = self._shown(prompt, answer)
         inner = shown[len(before) : len(shown) - len(after)]
         if shown == before + inner + after and inner.strip() == answer.strip():

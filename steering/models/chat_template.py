@@ -17,7 +17,8 @@ FIXED_DATE = "2024-07-26"
 """Today, for templates that ask, so that prompts are the same tomorrow; the date that Llama 3's template falls back on.
 """
 _TODAY = "strftime_now"
-_DIRECTIVES = ("%-d", "%-m", *(f"%{letter}" for letter in "aAbBdeFHIjmMpSyYZ"))
+_DIRECTIVES = "aAbBdHIjmMpSyY"
+"""Letters of strftime's that are written; `%-d` is `%d` without its zero."""
 _TAKEN = {"messages", *inspect.signature(PreTrainedTokenizerBase.apply_chat_template).parameters} - {
     "tools",
     "documents",
@@ -87,7 +88,10 @@ def at_fixed_date(source: str, arguments: Mapping[str, JsonValue]) -> tuple[str,
     others = {name: value for name, value in arguments.items() if name != _TODAY}
     if _TODAY not in arguments:
         return source, others
-    written = "".join(f"|replace({each!r}, {_date(arguments[_TODAY]).strftime(each)!r})" for each in _DIRECTIVES)
+    values = {letter: _date(arguments[_TODAY]).strftime(f"%{letter}") for letter in _DIRECTIVES}
+    filters = {f"%{letter}": value for letter, value in values.items()}
+    filters |= {f"%-{letter}": value.lstrip("0") for letter, value in values.items()}
+    written = "".join(f"|replace({directive!r}, {value!r})" for directive, value in filters.items())
     macro = f"{{% macro {_TODAY}(format) %}}{{{{ format{written} }}}}{{% endmacro %}}"
     return f"{macro}\n{source}", others  # Jinja takes the line break as the macro's
 

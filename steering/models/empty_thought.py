@@ -13,12 +13,15 @@ _MARKS = {
 }
 
 
+def opening_of(prompt: str) -> str:
+    """The mark of the thought that a prompt's text ends in; empty where it ends in none."""
+    return next((mark for mark in _MARKS if prompt.rstrip().endswith(mark)), "")
+
+
 def closing_of(prompt: str) -> str:
-    """What closes the thought that a prompt's text ends in, nothing thought; empty where it ends in none."""
-    for opening, closing in _MARKS.items():
-        if prompt.rstrip().endswith(opening):
-            return f"\n{closing}\n\n" if prompt.endswith("\n") else closing
-    return ""
+    """What closes that thought, nothing thought."""
+    closing = _MARKS.get(opening_of(prompt), "")
+    return f"\n{closing}\n\n" if closing and prompt.endswith("\n") else closing
 
 
 def brings_thought(answer: str) -> bool:

@@ -6,9 +6,8 @@ It knows nothing of steering; a slider moves a `LanguageModel` as it moves any t
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -21,25 +20,12 @@ from steering.errors import SteeringError
 from steering.models.batching import pad
 from steering.models.chat_rendering import ChatRenderer
 from steering.models.chat_template import tokenizer_of
+from steering.models.chat_tokens import ChatTokenizer, TokenizedChat
 from steering.models.decoder_blocks import find_blocks
 from steering.models.identity import EMPTY_SYSTEM_PROMPT, ModelIdentity, fingerprint, identify
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
-
-@dataclass(frozen=True)
-class TokenizedChat:
-    """Token ids of a chat, and where its parts end."""
-
-    ids: list[int]
-    prompt_length: int
-    """Tokens before the answer; all of them where the chat ends with the user's turn."""
-    instruction_end: int
-    """Tokens up to the end of the last user turn's text; what follows in the prompt is the template's."""
-    generation_start: int
-    """Tokens that `generate` gets of the prompt. Fewer than `prompt_length` where the model would write something of
-    its own before an answer, such as a thought, which is then closed and empty. Dials are told this number."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,13 +58,13 @@ class LanguageModel:
     template: Mapping[str, JsonValue] = field(default_factory=dict)
     """Arguments of the chat template, such as `{"enable_thinking": False}`."""
     blocks: nn.ModuleList = field(init=False)
-    renderer: ChatRenderer = field(init=False)
-    """How chats become text."""
+    chats: ChatTokenizer = field(init=False)
+    """How chats become tokens."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tokenizer", tokenizer_of(self.tokenizer))
         object.__setattr__(self, "blocks", find_blocks(self.model, self.blocks_path))
-        object.__setattr__(self, "renderer", ChatRenderer(self.tokenizer, self.template))
+        object.__setattr__(self, "chats", ChatTokenizer(ChatRenderer(self.tokenizer, self.template)))
 
     @property
     def n_layers(self) -> int:
@@ -93,14 +79,14 @@ class LanguageModel:
     @property
     def has_chat_template(self) -> bool:
         """Whether chats are rendered by a template."""
-        return self.renderer.source is not None
+        return self.chats.renderer.source is not None
 
     @cached_property
     def identity(self) -> ModelIdentity:
         """What an artifact records of this model."""
-        source = self.renderer.source
+        source = self.chats.renderer.source
         chat_template = "none" if source is None else fingerprint(source.encode())
-        template = json.dumps(self.renderer.arguments, sort_keys=True)
+        template = json.dumps(self.chats.renderer.arguments, sort_keys=True)
         system_prompt = EMPTY_SYSTEM_PROMPT if self.system_prompt == "" else self.system_prompt or ""
         known = {"chat_template": chat_template, "template": template, "system_prompt": system_prompt}
         return identify(self.model, self.blocks, self.name, self.revision).model_copy(update=known)
@@ -123,14 +109,7 @@ class LanguageModel:
             SteeringError: when the chat template can't render the chat.
         """
         prompt, answer = self._parted(chat)
-        prompt_ids = self._prompt_ids(prompt)
-        instruction_end, generation_start = len(prompt_ids) - self.post_instruction_length, len(prompt_ids)
-        if not answer:
-            return TokenizedChat(prompt_ids, len(prompt_ids), instruction_end, generation_start)
-        before, answer = self.renderer.with_answer(prompt, answer)
-        start, whole = self._encode(before), self._encode(before + answer)
-        ids = whole if whole[: len(start)] == start else start + self._encode_within(answer)
-        return TokenizedChat(ids, len(start), instruction_end, min(generation_start, len(start)))
+        return self.chats.answered(prompt, answer) if answer else self.chats.prompt(prompt)
 
     def tokenize_answer_start(self, chat: ChatLike) -> TokenizedChat:
         """Token ids of a prompt up to where answers begin to differ: behind the thought, closed and empty.
@@ -141,29 +120,24 @@ class LanguageModel:
         Args:
             chat: a prompt, or the turns of a chat; one that ends with an answer is as `tokenize` gives it.
 
+        Returns:
+            The ids; behind `prompt_length` stand the blanks that all answers begin with, if any.
+
         Raises:
             SteeringError: when the chat template can't render the chat.
         """
         prompt, answer = self._parted(chat)
-        if answer:
-            return self.tokenize(chat)
-        words = (Message(role="assistant", content=word) for word in ("Yes", "No"))
-        first, second = (self.tokenize((*prompt, word)) for word in words)
-        pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first.ids, second.ids, strict=False))
-        ids = [token for token, _ in pairs]
-        return replace(first, ids=ids, prompt_length=len(ids))
+        return self.chats.answered(prompt, answer) if answer else self.chats.answer_start(prompt)
 
     @cached_property
     def answers_at_once(self) -> bool:
         """Whether answers follow on prompts at once, with no thought or mark of the template's between."""
         return self.tokenize_answer_start("a").ids == self.tokenize("a").ids
 
-    @cached_property
+    @property
     def post_instruction_length(self) -> int:
-        """Number of template tokens after the user's text: what two prompts with different texts have in common."""
-        first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
-        same = takewhile(lambda pair: pair[0] == pair[1], zip(first[::-1], second[::-1], strict=False))
-        return len(list(same))
+        """Number of template tokens after the user's text."""
+        return self.chats.post_instruction_length
 
     def _parted(self, chat: ChatLike) -> tuple[Chat, str]:
         """The prompt, with the system turn, and the answer, if any."""
@@ -173,25 +147,6 @@ class LanguageModel:
         if self.system_prompt is not None and not any(message.role == "system" for message in prompt):
             prompt = (Message(role="system", content=self.system_prompt), *prompt)
         return prompt, answer
-
-    def _prompt_ids(self, prompt: Chat) -> list[int]:
-        return self._encode(self.renderer.prompt(prompt))
-
-    def _encode(self, text: str) -> list[int]:
-        """Ids of a rendered text. A template has its own special tokens; without one those in front are added."""
-        special = not self.has_chat_template
-        encoded = self.tokenizer(text, add_special_tokens=special, return_special_tokens_mask=special)
-        ids = list(encoded.input_ids)
-        if special:
-            added = takewhile(bool, reversed(encoded.special_tokens_mask))
-            ids = ids[: len(ids) - sum(added)]
-        return ids
-
-    def _encode_within(self, text: str) -> list[int]:
-        """Ids of a text that follows another: some tokenizers begin one that follows nothing with a space."""
-        before, both = (self.tokenizer(part, add_special_tokens=False).input_ids for part in ("\n", f"\n{text}"))
-        alone = self.tokenizer(text, add_special_tokens=False).input_ids
-        return list(both[len(before) :] if both[: len(before)] == before else alone)
 
     def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
         """Answers to several prompts in one batch, greedy unless the options say otherwise.
@@ -285,7 +240,7 @@ class LanguageModel:
             ["architecture", f"{self.identity.model_type}, {self.n_layers} blocks of width {self.d_model}"],
             ["parameters", f"{parameters / 1e6:,.1f} million, {str(self.model.dtype).removeprefix('torch.')}"],
             ["on", str(self.model.device)],
-            ["chat template", "yes" if self.has_chat_template else "none"],
+            ["chat template", self.chats.renderer.description],
             ["system prompt", "the template's own" if self.system_prompt is None else self.system_prompt or "empty"],
         ]
         return paragraph("LanguageModel", self.identity.name) + table([], rows)

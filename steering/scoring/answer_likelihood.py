@@ -14,7 +14,8 @@ from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.hooks.dial import Dial
 from steering.models.batching import like_lengths, pad
-from steering.models.language_model import LanguageModel, TokenizedChat
+from steering.models.chat_tokens import TokenizedChat
+from steering.models.language_model import LanguageModel
 
 TOKENS_PER_BATCH = 1024
 """Small, because the logits of every token are held: (tokens, vocabulary) in float32."""

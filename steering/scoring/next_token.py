@@ -15,7 +15,8 @@ from steering.data.chats import ChatLike, Message
 from steering.errors import SteeringError
 from steering.hooks.told_prompts import told_prompts
 from steering.models.batching import like_lengths
-from steering.models.language_model import LanguageModel, TokenizedChat
+from steering.models.chat_tokens import TokenizedChat
+from steering.models.language_model import LanguageModel
 
 LogProbabilities: TypeAlias = Float[Tensor, "prompts vocabulary"]
 TOKENS_PER_BATCH = 2048
@@ -28,9 +29,13 @@ def refusal_tokens(lm: LanguageModel) -> list[int]:
 
     Raises SteeringError where the template leaves nothing of them.
     """
-    asked, start = Message(role="user", content="a"), lm.tokenize_answer_start("a").ids
-    answered = (lm.tokenize((asked, Message(role="assistant", content=text))).ids for text in REFUSAL_OPENINGS)
-    first = {ids[len(start)] for ids in answered if ids[: len(start)] == start and len(ids) > len(start)}
+    start, first = lm.tokenize_answer_start("a"), set()
+    blanks = start.ids[start.prompt_length :]
+    for text in REFUSAL_OPENINGS:
+        chat = lm.tokenize((Message(role="user", content="a"), Message(role="assistant", content=text)))
+        answer = chat.ids[chat.prompt_length :]
+        if answer[: len(blanks)] == blanks and len(answer) > len(blanks):
+            first.add(answer[len(blanks)])
     found = sorted(token for token in first if str(lm.tokenizer.decode([token])).strip())
     if not found:
         raise SteeringError(

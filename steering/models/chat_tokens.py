@@ -1,0 +1,100 @@
+"""Token ids of chats: those of the rendered text, cut where the answer begins."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import takewhile
+
+from steering.data.chats import Chat, Message
+from steering.errors import SteeringError
+from steering.models.chat_rendering import ChatRenderer
+
+
+@dataclass(frozen=True)
+class TokenizedChat:
+    """Token ids of a chat, and where its parts end."""
+
+    ids: list[int]
+    prompt_length: int
+    """Tokens before the answer; all of them where the chat ends with the user's turn."""
+    instruction_end: int
+    """Tokens up to the end of the last user turn's text; what follows in the prompt is the template's."""
+    generation_start: int
+    """Tokens that `generate` gets of the prompt. Fewer than `prompt_length` where the model would write something of
+    its own before an answer, such as a thought, which is then closed and empty. Dials are told this number."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChatTokenizer:
+    """Tokenizes what a renderer makes of chats."""
+
+    renderer: ChatRenderer
+
+    def prompt(self, prompt: Chat) -> TokenizedChat:
+        """Ids of a prompt, as `generate` gets it."""
+        ids = self._prompt_ids(prompt)
+        return TokenizedChat(ids, len(ids), len(ids) - self.post_instruction_length, len(ids))
+
+    def answered(self, prompt: Chat, answer: str) -> TokenizedChat:
+        """Ids of a prompt with an answer."""
+        generated = self.prompt(prompt)
+        start, before, answer_ids = self._parts(prompt, answer)
+        length = len(before) if start == generated.ids else min(generated.prompt_length, len(before))
+        return replace(generated, ids=before + answer_ids, prompt_length=len(before), generation_start=length)
+
+    def answer_start(self, prompt: Chat) -> TokenizedChat:
+        """Ids of a prompt up to where answers begin to differ."""
+        (start, _, yes), (_, _, no) = (self._parts(prompt, word) for word in ("Yes", "No"))
+        return replace(self.prompt(prompt), ids=start + _common_beginning(yes, no), prompt_length=len(start))
+
+    @cached_property
+    def post_instruction_length(self) -> int:
+        """Number of template tokens after the user's text: what two prompts with different texts have in common."""
+        first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
+        return len(_common_beginning(first[::-1], second[::-1]))
+
+    def _prompt_ids(self, prompt: Chat) -> list[int]:
+        ids = self._encode(self.renderer.prompt(prompt))
+        if not ids:
+            raise SteeringError("Expected a prompt with a token at least, found one without text; write something.")
+        return ids
+
+    def _encode(self, text: str) -> list[int]:
+        """Ids of a rendered text. A template has its own special tokens; without one those in front are added."""
+        special = self.renderer.source is None
+        encoded = self.renderer.tokenizer(text, add_special_tokens=special, return_special_tokens_mask=special)
+        ids = list(encoded.input_ids)
+        if special:
+            added = takewhile(bool, reversed(encoded.special_tokens_mask))
+            ids = ids[: len(ids) - sum(added)]
+        return ids
+
+    def _parts(self, prompt: Chat, answer: str) -> tuple[list[int], list[int], list[int]]:
+        """Ids of the text before an answer by itself, of the same text in the whole, and of the answer in the whole.
+
+        The first two differ where a tokenizer parts what stands before an answer otherwise than what ends there, as
+        line breaks. Where the whole has one token on both sides, the answer is tokenized as what follows the first.
+        """
+        before, answer = self.renderer.with_answer(prompt, answer)
+        start, whole = self._encode(before), self._encode(before + answer)
+        if whole[: len(start)] == start:
+            return start, start, whole[len(start) :]
+        text = self.renderer.tokenizer.decode(start)
+        for cut in range(max(0, len(start) - 2), min(len(start) + 3, len(whole))):
+            if self.renderer.tokenizer.decode(whole[:cut]) == text:
+                return start, whole[:cut], whole[cut:]
+        return start, start, self._encode_within(answer)
+
+    def _encode_within(self, text: str) -> list[int]:
+        """Ids of a text that follows another: some tokenizers begin one that follows nothing with a space."""
+        for mark in ("\n", ":", "#"):
+            before, both = (
+                self.renderer.tokenizer(part, add_special_tokens=False).input_ids for part in (mark, mark + text)
+            )
+            if both[: len(before)] == before:
+                return list(both[len(before) :])
+        return list(self.renderer.tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _common_beginning(first: list[int], second: list[int]) -> list[int]:
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+    return [token for token, _ in pairs]
