@@ -179,6 +179,7 @@ _SPECIAL = (
 _CORPUS = [
     "I'm sorry, but I can't help with that.",
     "I cannot provide that. Sorry, I won't. As an AI, I apologize. Unfortunately, no. No, thanks. Yes, sure.",
+    "Sorry. Is it Yes or No? Sorry. As said, Unfortunately, Yes. But No, Sorry, As it is, No. Yes. Unfortunately I.",
     "User: Name a fruit.\n\nAssistant: An apple is a fruit, and so is a pear.\n\n\n### Response:\nHere are two:\n\n1.",
     "assistant\nAn apple.\n<think>\n\n</think>\n\nA pear. analysis final user system assistantfinal",
 ] * 20
@@ -187,9 +188,13 @@ _CORPUS = [
 def small_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     """A trained tokenizer of a kind: see `TOKENIZERS`."""
     tokenizer, alphabet = _KINDS[kind]()
+    split = isinstance(tokenizer.decoder, decoders.ByteLevel) or "without" in kind  # else no token has a line break
+    texts = _CORPUS if split else [line for text in _CORPUS for line in text.split("\n")]
     trainer = {models.BPE: trainers.BpeTrainer, models.WordPiece: trainers.WordPieceTrainer}[type(tokenizer.model)]
-    options = {"vocab_size": 700, "special_tokens": ["<unk>", *_SPECIAL.split()], "show_progress": False}
-    tokenizer.train_from_iterator(_CORPUS, trainer(initial_alphabet=alphabet, **options))
+    options = {"vocab_size": 900, "special_tokens": ["<unk>", *_SPECIAL.split()], "show_progress": False}
+    tokenizer.train_from_iterator(texts, trainer(initial_alphabet=alphabet, **options))
+    if kind == "Llama 2":
+        tokenizer.pre_tokenizer = None  # words are parted in training only
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<s>")
 
 
@@ -212,6 +217,7 @@ def _legacy_llama() -> tuple[Tokenizer, list[str]]:
     """As Llama 2's: the space in front is the normalizer's, and words aren't parted."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     return tokenizer, [chr(code) for code in range(32, 127)] + ["\n", "▁"]
 

@@ -70,9 +70,9 @@ def test_a_chats_tokens_are_those_of_the_whole_cut_at_the_answer(name: str, kind
         decoded = lm.tokenizer.decode(chat.ids[chat.prompt_length :])
         assert squeezed(decoded) == squeezed(lm.tokenizer.decode(ids_of(lm, shown)))
         assert chat.generation_start <= chat.prompt_length
-        assert (chat.generation_start == chat.prompt_length) == (shape.prompt is None)
+        assert (chat.generation_start == chat.prompt_length) == (prompt.ids == before)
         assert chat.instruction_end == prompt.instruction_end
-        if shape.shows_answer and name != "parts" and chat.ids == whole:
+        if shape.shows_answer and name != "parts" and chat.ids == whole and "without" not in kind:
             rendered = lm.tokenizer.apply_chat_template(turns(answer), return_dict=False)
             assert chat.ids[:-1] == rendered[: len(chat.ids) - 1]  # what follows may join the last
 
@@ -82,13 +82,15 @@ def test_a_chats_tokens_are_those_of_the_whole_cut_at_the_answer(name: str, kind
 def test_refusals_are_looked_for_behind_the_template(name: str, kind: str) -> None:
     lm, shape = lm_of(SHAPES[name], kind), SHAPES[name]
     start = lm.tokenize_answer_start(turns())
-    text = shape.before + (shape.space if kind != "byte-level" and "Llama" not in kind else "")
-    assert squeezed(lm.tokenizer.decode(start.ids)) == squeezed(lm.tokenizer.decode(ids_of(lm, text)))
+    blanks = start.ids[start.prompt_length :]
+    assert start.ids[: start.prompt_length] == ids_of(lm, shape.before)
+    assert not squeezed(lm.tokenizer.decode(blanks))
+    assert lm.answers_at_once == (lm.tokenize(turns()).ids == start.ids)
     looked_for = refusal_tokens(lm)
     for opening in REFUSAL_OPENINGS:
-        if "\u2019" in opening:
-            continue
-        written = lm.tokenize(turns(opening)).ids
-        assert written[: len(start.ids)] == start.ids
-        assert written[len(start.ids)] in looked_for
-    assert len(looked_for) <= len(REFUSAL_OPENINGS)
+        chat = lm.tokenize(turns(opening))
+        answer = chat.ids[chat.prompt_length :]
+        assert answer[: len(blanks)] == blanks
+        assert answer[len(blanks)] in looked_for
+        assert opening.startswith(squeezed(lm.tokenizer.decode(answer[len(blanks)])))
+    assert 5 <= len(looked_for) <= len(REFUSAL_OPENINGS)
