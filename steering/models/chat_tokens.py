@@ -1,7 +1,6 @@
 """Token ids of chats: those of the rendered text, cut where the answer begins."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from steering.data.chats import Chat, Message
@@ -28,6 +27,8 @@ class ChatTokenizer:
     """Tokenizes what a renderer makes of chats."""
 
     renderer: ChatRenderer
+    _lengths: dict[str | None, int] = field(default_factory=dict, init=False)
+    """`post_instruction_length` by template, as the user may give the tokenizer another."""
 
     def prompt(self, prompt: Chat) -> TokenizedChat:
         """Ids of a prompt, as `generate` gets it."""
@@ -46,11 +47,14 @@ class ChatTokenizer:
         (start, _, yes), (_, _, no) = (self._parts(prompt, word) for word in ("Yes", "No"))
         return replace(self.prompt(prompt), ids=start + _common_beginning(yes, no), prompt_length=len(start))
 
-    @cached_property
+    @property
     def post_instruction_length(self) -> int:
         """Number of template tokens after the user's text: what two prompts with different texts have in common."""
-        first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
-        return len(_common_beginning(first[::-1], second[::-1]))
+        source = self.renderer.source
+        if source not in self._lengths:
+            first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
+            self._lengths[source] = len(_common_beginning(first[::-1], second[::-1]))
+        return self._lengths[source]
 
     def _prompt_ids(self, prompt: Chat) -> list[int]:
         ids = self._encode(self.renderer.prompt(prompt))

@@ -81,7 +81,7 @@ class LanguageModel:
         """Whether chats are rendered by a template."""
         return self.chats.renderer.source is not None
 
-    @cached_property
+    @property
     def identity(self) -> ModelIdentity:
         """What an artifact records of this model."""
         source = self.chats.renderer.source
@@ -89,7 +89,11 @@ class LanguageModel:
         template = json.dumps(self.chats.renderer.arguments, sort_keys=True)
         system_prompt = EMPTY_SYSTEM_PROMPT if self.system_prompt == "" else self.system_prompt or ""
         known = {"chat_template": chat_template, "template": template, "system_prompt": system_prompt}
-        return identify(self.model, self.blocks, self.name, self.revision).model_copy(update=known)
+        return self._weights_identity.model_copy(update=known)
+
+    @cached_property
+    def _weights_identity(self) -> ModelIdentity:
+        return identify(self.model, self.blocks, self.name, self.revision)
 
     def tokenize(self, chat: ChatLike) -> TokenizedChat:
         """Token ids of a chat as the model meets it.
@@ -129,7 +133,7 @@ class LanguageModel:
         prompt, answer = self._parted(chat)
         return self.chats.answered(prompt, answer) if answer else self.chats.answer_start(prompt)
 
-    @cached_property
+    @property
     def answers_at_once(self) -> bool:
         """Whether answers follow on prompts at once, with no thought or mark of the template's between."""
         return self.tokenize_answer_start("a").ids == self.tokenize("a").ids
