@@ -87,22 +87,27 @@ class ChatRenderer:
         """The text that a model answers: the turns, and the opening of its own."""
         return self.render(turns, add_generation_prompt=True)
 
-    def with_answer(self, prompt: Chat, answer: str) -> tuple[str, str]:
-        """The text before an answer and the answer's own, which together make the chat's up to the answer's end.
+    def answer_start(self, prompt: Chat) -> tuple[str, str]:
+        """The text before an answer to a prompt, and the space that the answer begins with, if any.
 
         Before it stands the prompt and what the template writes between, such as an empty thought or a channel's name;
         a thought that is left open is closed. A space between belongs to the answer, as tokenizers join it with the
-        word. The answer is as the template shows it, which may trim it.
+        word.
+        """
+        return self._start(*self._around(prompt)[:2])
+
+    def with_answer(self, prompt: Chat, answer: str) -> tuple[str, str]:
+        """The text before an answer and the answer's own with its space: together the chat's up to the answer's end.
+
+        The answer is as the template shows it, which may trim it. One that brings a thought of its own follows on the
+        prompt at once.
 
         Args:
             prompt: the turns before.
             answer: what the assistant wrote.
         """
-        opening = self.prompt(prompt)
-        before, found, after = self._shown(prompt, _ANSWERED).rpartition(_ANSWERED)
-        if not (found and before.startswith(opening)):  # no such turn, or without the thought that a prompt opens
-            before, after = opening, ""
-        start = before + closing_of(before)
+        opening, before, after = self._around(prompt)
+        start, space = self._start(opening, before)
         if start.strip() != opening.strip() and brings_thought(answer):
             mark = opening_of(opening)  # which the prompt has written already
             return opening, answer.lstrip().removeprefix(mark).lstrip("\n") if mark else answer
@@ -110,8 +115,21 @@ class ChatRenderer:
         inner = shown[len(before) : len(shown) - len(after)]
         if shown == before + inner + after and inner.strip() == answer.strip():
             answer = inner
+        return start, space + answer
+
+    def _around(self, prompt: Chat) -> tuple[str, str, str]:
+        """The prompt's text, and what the template writes before and behind an answer to it."""
+        opening = self.prompt(prompt)
+        before, found, after = self._shown(prompt, _ANSWERED).rpartition(_ANSWERED)
+        if found and before.startswith(opening):
+            return opening, before, after
+        return opening, opening, ""  # no such turn, or without the thought that a prompt opens
+
+    @staticmethod
+    def _start(opening: str, before: str) -> tuple[str, str]:
+        start = before + closing_of(before)
         kept = max(len(opening), len(start.rstrip(" ")))
-        return start[:kept], start[kept:] + answer
+        return start[:kept], start[kept:]
 
     def _shown(self, prompt: Chat, answer: str) -> str:
         """The text of a chat with an answer; empty where the template takes none."""

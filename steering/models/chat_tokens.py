@@ -38,13 +38,14 @@ class ChatTokenizer:
     def answered(self, prompt: Chat, answer: str) -> TokenizedChat:
         """Ids of a prompt with an answer."""
         generated = self.prompt(prompt)
-        start, before, answer_ids = self._parts(prompt, answer)
+        start, before, answer_ids = self._parts(*self.renderer.with_answer(prompt, answer))
         length = len(before) if start == generated.ids else min(generated.prompt_length, len(before))
         return replace(generated, ids=before + answer_ids, prompt_length=len(before), generation_start=length)
 
     def answer_start(self, prompt: Chat) -> TokenizedChat:
         """Ids of a prompt up to where answers begin to differ."""
-        (start, _, yes), (_, _, no) = (self._parts(prompt, word) for word in ("Yes", "No"))
+        before, space = self.renderer.answer_start(prompt)
+        (start, _, yes), (_, _, no) = (self._parts(before, space + word) for word in ("Yes", "No"))
         return replace(self.prompt(prompt), ids=start + _common_beginning(yes, no), prompt_length=len(start))
 
     @property
@@ -72,13 +73,12 @@ class ChatTokenizer:
             ids = ids[: len(ids) - sum(added)]
         return ids
 
-    def _parts(self, prompt: Chat, answer: str) -> tuple[list[int], list[int], list[int]]:
+    def _parts(self, before: str, answer: str) -> tuple[list[int], list[int], list[int]]:
         """Ids of the text before an answer by itself, of the same text in the whole, and of the answer in the whole.
 
         The first two differ where a tokenizer parts what stands before an answer otherwise than what ends there, as
         line breaks. Where the whole has one token on both sides, the answer is tokenized as what follows the first.
         """
-        before, answer = self.renderer.with_answer(prompt, answer)
         start, whole = self._encode(before), self._encode(before + answer)
         if whole[: len(start)] == start:
             return start, start, whole[len(start) :]

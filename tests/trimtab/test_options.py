@@ -73,7 +73,7 @@ def test_template_arguments_are_json_where_they_can_be_and_else_text() -> None:
     assert template_arguments(entries) == {
         "enable_thinking": False,
         "reasoning_effort": "high",
-        "date_string": "1 May 2025",
+        "date": "1 May 2025",
         "budget": 3,
         "a": ["b=c"],
         "b": "",
