@@ -1,5 +1,6 @@
 """Token ids of chats: those of the rendered text, cut where the answer begins."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
@@ -39,14 +40,29 @@ class ChatTokenizer:
         """Ids of a prompt with an answer."""
         generated = self.prompt(prompt)
         start, before, answer_ids = self._parts(*self.renderer.with_answer(prompt, answer))
-        length = len(before) if start == generated.ids else min(generated.prompt_length, len(before))
+        length = _generation_start(generated.ids, start, before)
         return replace(generated, ids=before + answer_ids, prompt_length=len(before), generation_start=length)
 
     def answer_start(self, prompt: Chat) -> TokenizedChat:
         """Ids of a prompt up to where answers begin to differ."""
+        generated = self.prompt(prompt)
         before, space = self.renderer.answer_start(prompt)
-        (start, _, yes), (_, _, no) = (self._parts(before, space + word) for word in ("Yes", "No"))
-        return replace(self.prompt(prompt), ids=start + _common_beginning(yes, no), prompt_length=len(start))
+        ids = self._answer_start(before + space)
+        length = _generation_start(generated.ids, self._encode(before), ids)
+        return replace(generated, ids=ids, prompt_length=len(ids), generation_start=length)
+
+    def first_tokens(self, prompt: Chat, answers: Sequence[str]) -> set[int]:
+        """What stands first behind `answer_start` in these answers, but for blanks that a word may be joined with."""
+        before = "".join(self.renderer.answer_start(prompt))
+        start = self._answer_start(before)
+        wholes = (self._encode(before + answer) for answer in answers)
+        first = {ids[len(start)] for ids in wholes if ids[: len(start)] == start}
+        return {token for token in first if str(self.renderer.tokenizer.decode([token])).strip()}
+
+    def _answer_start(self, before: str) -> list[int]:
+        """As tokens stand in whole chats, where one may hold the prompt's end and an answer's beginning."""
+        yes, no = (self._encode(before + word) for word in ("Yes", "No"))
+        return _common_beginning(yes, no)
 
     @property
     def post_instruction_length(self) -> int:
@@ -97,6 +113,13 @@ class ChatTokenizer:
             if both[: len(before)] == before:
                 return list(both[len(before) :])
         return list(self.renderer.tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _generation_start(prompt: list[int], start: list[int], before: list[int]) -> int:
+    """How many of the tokens before an answer are the prompt's, given its ids and those of the text before."""
+    if before[: len(prompt)] == prompt:
+        return len(prompt)
+    return len(before) if start == prompt else min(len(prompt), len(before))
 
 
 def _common_beginning(first: list[int], second: list[int]) -> list[int]:

@@ -125,7 +125,7 @@ class LanguageModel:
             chat: a prompt, or the turns of a chat; one that ends with an answer is as `tokenize` gives it.
 
         Returns:
-            The ids; behind `prompt_length` stand the blanks that all answers begin with, if any.
+            The ids, as they stand in whole chats: without a token that an answer's beginning is joined with.
 
         Raises:
             SteeringError: when the chat template can't render the chat.

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.shared_prefix import NOTHING_SHARED, Prefix, shared_prefix
-from steering.data.chats import ChatLike, Message
+from steering.data.chats import ChatLike, as_chat
 from steering.errors import SteeringError
 from steering.hooks.told_prompts import told_prompts
 from steering.models.batching import like_lengths
@@ -29,14 +29,7 @@ def refusal_tokens(lm: LanguageModel) -> list[int]:
 
     Raises SteeringError where the template leaves nothing of them.
     """
-    start, first = lm.tokenize_answer_start("a"), set()
-    blanks = start.ids[start.prompt_length :]
-    for text in REFUSAL_OPENINGS:
-        chat = lm.tokenize((Message(role="user", content="a"), Message(role="assistant", content=text)))
-        answer = chat.ids[chat.prompt_length :]
-        if answer[: len(blanks)] == blanks and len(answer) > len(blanks):
-            first.add(answer[len(blanks)])
-    found = sorted(token for token in first if str(lm.tokenizer.decode([token])).strip())
+    found = sorted(lm.chats.first_tokens(as_chat("a"), REFUSAL_OPENINGS))
     if not found:
         raise SteeringError(
             f"No refusal such as {REFUSAL_OPENINGS[0]!r} can be told by its first token under this chat template; "

@@ -188,8 +188,8 @@ _CORPUS = [
 def small_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     """A trained tokenizer of a kind: see `TOKENIZERS`."""
     tokenizer, alphabet = _KINDS[kind]()
-    split = isinstance(tokenizer.decoder, decoders.ByteLevel) or "without" in kind  # else no token has a line break
-    texts = _CORPUS if split else [line for text in _CORPUS for line in text.split("\n")]
+    in_lines = not isinstance(tokenizer.decoder, decoders.ByteLevel)  # no token has a line break and more
+    texts = [line for text in _CORPUS for line in text.split("\n")] if in_lines else _CORPUS
     trainer = {models.BPE: trainers.BpeTrainer, models.WordPiece: trainers.WordPieceTrainer}[type(tokenizer.model)]
     options = {"vocab_size": 900, "special_tokens": ["<unk>", *_SPECIAL.split()], "show_progress": False}
     tokenizer.train_from_iterator(texts, trainer(initial_alphabet=alphabet, **options))

@@ -65,7 +65,7 @@ def test_template_arguments_are_json_where_they_can_be_and_else_text() -> None:
     entries = [
         "enable_thinking=false",
         "reasoning_effort=high",
-        "date_string=1 May 2025",
+        "date=1 May 2025",
         "budget=3",
         'a=["b=c"]',
         "b=",
