@@ -18,6 +18,8 @@ ContentForm: TypeAlias = Literal["text", "parts"]
 _ASKED = "what-was-asked"
 _ANSWERED = "what-was-answered"
 """Words that stand nowhere else, to see what a template makes of them."""
+_IS_LIST = "'type'"
+"""Stands in the text of a list of parts that a template takes for a text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +123,9 @@ class ChatRenderer:
         """The prompt's text, and what the template writes before and behind an answer to it."""
         opening = self.prompt(prompt)
         before, found, after = self._shown(prompt, _ANSWERED).rpartition(_ANSWERED)
-        if found and before.startswith(opening):
+        if found and before.startswith(opening) and _IS_LIST not in before[len(opening) :]:
             return opening, before, after
-        return opening, opening, ""  # no such turn, or without the thought that a prompt opens
+        return opening, opening, ""  # no such turn, or without the thought that a prompt opens, or the list as such
 
     @staticmethod
     def _start(opening: str, before: str) -> tuple[str, str]:
@@ -143,7 +145,7 @@ class ChatRenderer:
         """The form in which the template shows a turn's text; None where neither does."""
         if source not in self._forms:
             shown = {form: self._probe(source, form) for form in get_args(ContentForm)}
-            forms = (form for form, text in shown.items() if text and _ASKED in text and "'type'" not in text)
+            forms = (form for form, text in shown.items() if text and _ASKED in text and _IS_LIST not in text)
             crashes = shown["text"] is None  # as it may do on a lone turn; real ones will say
             self._forms[source] = next(forms, "text" if crashes else None)
         return self._forms[source]

@@ -150,6 +150,13 @@ SHAPES = {
         prompt=f"<|start|>user<|message|>{PROMPT}<|end|><|start|>assistant",
     ),
     "parts": Shape(_PARTS, _CHATML),
+    "parts, answers as text": Shape(
+        _PARTS.replace("{% for part", "{% if m.role == 'assistant' %}{{ m.content }}{% else %}{% for part").replace(
+            "{% endif %}{% endfor %}<|im_end|>", "{% endif %}{% endfor %}{% endif %}<|im_end|>"
+        ),
+        _CHATML,
+        shows_answer=False,
+    ),
     "no answers": Shape(
         "{% for m in messages if m.role != 'assistant' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
         "{% endfor %}{{ '<|im_start|>assistant\n' }}",
