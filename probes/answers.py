@@ -11,7 +11,7 @@ from steering import LanguageModel
 from steering.data.chats import ChatLike
 from steering.models.batching import like_lengths
 from steering.models.hook_points import temporary_hooks
-from steering.scoring.next_token import refusal_log_odds, refusal_tokens
+from steering.scoring.next_token import first_token_log_probabilities, refusal_log_odds, refusal_tokens
 
 TOKENS_PER_BATCH = 4096
 """Prompt tokens that are answered in one batch."""
@@ -75,6 +75,12 @@ def answer(
         if not first:
             first.append(output.logits[:, -1].cpu())
 
+    def first_token(batch: Sequence[ChatLike]) -> Tensor:
+        """Log-probabilities of the answers' first tokens, in the order of the batch that the dial knows."""
+        if lm.answers_at_once:
+            return first[0].float().log_softmax(-1)
+        return first_token_log_probabilities(lm, [lm.tokenize_answer_start(prompt) for prompt in batch])
+
     options = {} if seed is None else decoding.sampling
     refusing = refusal_tokens(lm)
     texts, refusal = [""] * len(prompts), [0.0] * len(prompts)
@@ -85,8 +91,9 @@ def answer(
         for places in like_lengths(lengths, TOKENS_PER_BATCH):
             first.clear()
             before_batch(places)
-            written = lm.generate([prompts[place] for place in places], decoding.max_new_tokens, **options)
-            odds = refusal_log_odds(first[0].float().log_softmax(-1), refusing).tolist()
+            batch = [prompts[place] for place in places]
+            written = lm.generate(batch, decoding.max_new_tokens, **options)
+            odds = refusal_log_odds(first_token(batch), refusing).tolist()
             for place, text, value in zip(places, written, odds, strict=True):
                 texts[place], refusal[place] = text, value
     return Answers(texts=tuple(texts), refusal=tuple(refusal))

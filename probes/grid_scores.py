@@ -87,9 +87,10 @@ def damage_scores(
     """KL and cross-entropy on the bare model's own answers to ordinary prompts; none without such prompts."""
 
     def chat(prompt: str, answer: str) -> Chat:
-        ids = lm.tokenizer(answer, add_special_tokens=False).input_ids[:DAMAGE_TOKENS]
-        beginning = str(lm.tokenizer.decode(ids))
-        return Message(role="user", content=prompt), Message(role="assistant", content=beginning)
+        turn = Message(role="user", content=prompt)
+        whole = lm.tokenize((turn, Message(role="assistant", content=answer)))
+        beginning = lm.tokenizer.decode(whole.ids[whole.prompt_length :][:DAMAGE_TOKENS])
+        return turn, Message(role="assistant", content=str(beginning))
 
     chats = [
         chat(prompt.text, text)

@@ -81,7 +81,7 @@ def answer_divergence(lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial) 
         A tensor (chats,) in float32.
     """
     settings = dial.settings
-    tokenized = [lm.tokenize(chat) for chat in chats]
+    tokenized = [lm.tokenize_answer_start(chat) for chat in chats]
     scores = torch.empty(len(chats))
     for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH):
         batch = [tokenized[place] for place in places]

@@ -1,6 +1,7 @@
 """Options that several commands share, in groups: a command takes `model: ModelOptions`, and gets a model of it."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -27,8 +28,8 @@ Tokens = Annotated[
 AllowMismatch = Annotated[
     list[str] | None,
     Option(
-        help="Difference to accept of vector and model: config, weights, quantization, adapters, chat_template or "
-        "system_prompt."
+        help="Difference to accept of vector and model: config, weights, quantization, adapters, chat_template, "
+        "template or system_prompt."
     ),
 ]
 Sets = Annotated[
@@ -48,6 +49,10 @@ class ModelOptions:
     device_map: Annotated[str | None, Option(help="Such as auto or cuda; passed to transformers.")] = None
     revision: Annotated[str | None, Option(help="Branch, tag or commit of a Hub id.")] = None
     system_prompt: Annotated[str | None, Option(help="Put in front of every chat, and recorded in vectors.")] = None
+    template: Annotated[
+        list[str] | None,
+        Option(help="NAME=VALUE, repeatable: an argument of the chat template, such as enable_thinking=false."),
+    ] = None
     blocks: Annotated[str | None, Option(help="Dotted path of the decoder blocks, where they can't be found.")] = None
 
     def load(self) -> "steering.LanguageModel":
@@ -57,8 +62,22 @@ class ModelOptions:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         with Console(stderr=True).status("loading the model"):
-            options = asdict(self)
+            options = asdict(self) | {"template": template_arguments(self.template or ())}
             return steering.load(options.pop("model"), **options)
+
+
+def template_arguments(entries: Iterable[str]) -> dict[str, Any]:
+    """Entries of NAME=VALUE as arguments of a chat template: values that are JSON as such, others as text."""
+    arguments = {}
+    for entry in entries:
+        name, separator, value = entry.partition("=")
+        if not separator or not name.isidentifier():
+            raise SteeringError(f"Expected NAME=VALUE, such as enable_thinking=false, found {entry!r}.")
+        try:
+            arguments[name] = json.loads(value)
+        except ValueError:
+            arguments[name] = value
+    return arguments
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,16 @@ under a foreign template, shows in the share of probability that the reason stat
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
-from jinja2 import TemplateError
 from torch import Tensor
 
 from probes.judges.text import prompt_file
 from probes.judges.verdict import SAFETY_LABELS, AnswerJudge, Label, Verdict
 from steering import LanguageModel
+from steering.data.chats import Message
 from steering.errors import SteeringError, quoted
 
 HARMBENCH_TEMPLATES = {name: prompt_file(f"harmbench-{name}") for name in ("llama-2", "mistral")}
@@ -221,27 +220,14 @@ class LlamaGuardJudge(AnswerJudge):
 
     def __post_init__(self) -> None:
         _openings(self.lm, SAFETY_LABELS)
-        _ = self._in_parts
-
-    @cached_property
-    def _in_parts(self) -> bool:
-        """Whether the template takes a turn as a list of parts, as some versions do, or as a text."""
-        for parts in (False, True) if self.lm.has_chat_template else ():
-            try:
-                text = self._rendered("what-was-asked", "what-was-answered", parts)
-            except (TemplateError, TypeError):
-                continue
-            if all(part in text for part in ("what-was-asked", "what-was-answered")) and "'type'" not in text:
-                return parts
-        name = self.lm.identity.name
-        raise SteeringError(f"{name!r} has no chat template that shows request and answer; load a Llama Guard.")
-
-    def _rendered(self, prompt: str, answer: str, parts: bool) -> str:
-        turns: list[Any] = [
-            {"role": role, "content": [{"type": "text", "text": text}] if parts else text}
-            for role, text in (("user", prompt), ("assistant", answer))
-        ]
-        return str(self.lm.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        turns = "what-was-asked", "what-was-answered"
+        try:
+            shown = self.render(*turns) if self.lm.has_chat_template else ""
+        except SteeringError:
+            shown = ""
+        if not all(turn in shown for turn in turns):
+            name = self.lm.identity.name
+            raise SteeringError(f"{name!r} has no chat template that shows request and answer; load a Llama Guard.")
 
     def render(self, prompt: str, answer: str) -> str:
         """What the model reads: the tokenizer's own chat template.
@@ -250,7 +236,8 @@ class LlamaGuardJudge(AnswerJudge):
             prompt: what was asked.
             answer: what the model wrote.
         """
-        return self._rendered(prompt, answer, self._in_parts)
+        turns = (Message(role="user", content=prompt), Message(role="assistant", content=answer))
+        return self.lm.chats.renderer.render(turns, add_generation_prompt=True)
 
     def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer."""

@@ -47,6 +47,10 @@ class Prefix:
         return {"use_cache": True, "past_key_values": _PassedBy(self.cache)}
 
 
+NOTHING_SHARED = Prefix(0, None)
+"""For whole rows."""
+
+
 class _PassedBy(DynamicCache):
     """Gives a pass the prefix' keys and values before its own, and keeps none of them: nobody reads on from there."""
 

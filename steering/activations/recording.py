@@ -125,7 +125,7 @@ def record_positions(
     padded = takes_padding(lm)
     for batch in ranks.share(like_lengths([len(chat.ids) for chat in tokenized], tokens_per_batch, padded)):
         rows, places = [tokenized[index].ids for index in batch], [spans[index] for index in batch]
-        with declared_prompts([tokenized[index].prompt_length for index in batch]):
+        with declared_prompts([tokenized[index].generation_start for index in batch]):
             activations[:, batch], logits = _read_batch(
                 lm, rows, places, prefix, layers, hook_point, next_token is not None
             )

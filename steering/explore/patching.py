@@ -130,7 +130,7 @@ def _next_token(
     lm: LanguageModel, prompt: ChatLike, rows: int, hooks: Sequence[tuple[nn.Module, ForwardHook]]
 ) -> LogProbabilities:
     """Log-probabilities after equal prompts, one a row, with hooks on their last tokens."""
-    ids = lm.tokenize(prompt).ids
+    ids = lm.tokenize_answer_start(prompt).ids
     prefix = shared_prefix(lm, [ids] * rows, len(ids) - 1)
     with temporary_hooks(hooks):
         logits = prefix.last_logits(lm, [ids] * rows)

@@ -77,7 +77,7 @@ def read_tokens(
         ['<|user|>', 'H', 'i', '<|end|>', '<|assistant|>']
     """
     tokenized = lm.tokenize(chat)
-    declared = nullcontext() if dial is None else dial.prompt_lengths([tokenized.prompt_length])
+    declared = nullcontext() if dial is None else dial.prompt_lengths([tokenized.generation_start])
     with watched(lm, readouts) as found, declared:
         lm.model(input_ids=torch.tensor([tokenized.ids], device=lm.input_device), use_cache=False, logits_to_keep=1)
     return as_readings(lm, tokenized.ids, tokenized.prompt_length, found)

@@ -20,10 +20,12 @@ from steering.models.weights_print import WeightsPrint, is_packed, own_tensors, 
 _SIZES = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 
 AllowableMismatch: TypeAlias = Literal[
-    "config", "weights", "quantization", "adapters", "chat_template", "system_prompt"
+    "config", "weights", "quantization", "adapters", "chat_template", "template", "system_prompt"
 ]
 """A difference between a vector's model and another that a user may accept by name."""
 ALLOWABLE: tuple[AllowableMismatch, ...] = get_args(AllowableMismatch)
+EMPTY_SYSTEM_PROMPT = "(empty)"
+"""What stands for an empty system prompt, as `""` has always stood for none."""
 
 
 class ModelIdentity(BaseModel, frozen=True, extra="forbid"):
@@ -47,8 +49,10 @@ class ModelIdentity(BaseModel, frozen=True, extra="forbid"):
     """PEFT adapters that act, beside the weights."""
     chat_template: str | None = None
     """Fingerprint of the chat template, `"none"` for a tokenizer without one."""
+    template: str | None = None
+    """The chat template's arguments as JSON, the date that it writes among them; `"{}"` for none."""
     system_prompt: str | None = None
-    """The system prompt that the user put in front of every chat, `""` for none."""
+    """The system prompt that the user put in front of every chat, `""` for none, `"(empty)"` for an empty one."""
 
     @model_validator(mode="before")
     @classmethod

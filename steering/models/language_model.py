@@ -3,14 +3,15 @@
 It knows nothing of steering; a slider moves a `LanguageModel` as it moves any transformers model.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jinja2 import TemplateError
+from pydantic import JsonValue
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -19,28 +20,17 @@ from steering.display.html import paragraph, table
 from steering.errors import SteeringError
 from steering.models.adapters import adapter_state
 from steering.models.batching import pad
+from steering.models.chat_rendering import ChatRenderer
+from steering.models.chat_template import tokenizer_of
+from steering.models.chat_tokens import ChatTokenizer, TokenizedChat
 from steering.models.decoder_blocks import find_blocks
-from steering.models.identity import ModelIdentity, fingerprint, identify
-from steering.models.reasoning import Marks, empty_thought, marks_of
+from steering.models.identity import EMPTY_SYSTEM_PROMPT, ModelIdentity, fingerprint, identify
+from steering.models.reasoning import Marks, empty_thought, is_closed_at_end, marks_of
 from steering.models.response_tokens import ResponseTokens, known_marks
 from steering.models.wrappers import unwrapped
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
-
-@dataclass(frozen=True)
-class TokenizedChat:
-    """Token ids of a chat, and where its parts end."""
-
-    ids: list[int]
-    prompt_length: int
-    """Tokens before the answer; all of them where the chat ends with the user's turn."""
-    instruction_end: int
-    """Tokens up to the end of the last user turn's text; what follows in the prompt is the template's."""
-    answer_start: int
-    """The first token that decides about the answer: the prompt's last, or the one that closes a thought. One past the
-    last where the thought isn't closed."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,13 +61,19 @@ class LanguageModel:
     """Put in front of every chat that has no system turn. None leaves the chat template's own default, if any."""
     blocks_path: str | None = None
     """Dotted path of the decoder blocks, for architectures in which they can't be found."""
+    template: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Arguments of the chat template, such as `{"enable_thinking": False}`."""
     closes_thought: bool = False
     """Whether prompts end behind a closed, empty thought; see `without_thought`."""
     blocks: nn.ModuleList = field(init=False)
+    chats: ChatTokenizer = field(init=False)
+    """How chats become tokens."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", unwrapped(self.model))
+        object.__setattr__(self, "tokenizer", tokenizer_of(self.tokenizer))
         object.__setattr__(self, "blocks", find_blocks(self.model, self.blocks_path))
+        object.__setattr__(self, "chats", ChatTokenizer(ChatRenderer(self.tokenizer, self.template)))
 
     @property
     def n_layers(self) -> int:
@@ -101,33 +97,33 @@ class LanguageModel:
     @property
     def has_chat_template(self) -> bool:
         """Whether chats are rendered by a template."""
-        return bool(self.tokenizer.chat_template)
+        return self.chats.renderer.source is not None
 
     @property
     def identity(self) -> ModelIdentity:
         """What an artifact records of this model, with the PEFT adapters that act in it now."""
+        source = self.chats.renderer.source
+        chat_template = "none" if source is None else fingerprint(source.encode())
+        template = json.dumps(self.chats.renderer.arguments, sort_keys=True)
+        system_prompt = EMPTY_SYSTEM_PROMPT if self.system_prompt == "" else self.system_prompt or ""
+        known = {"chat_template": chat_template, "template": template, "system_prompt": system_prompt}
         state = adapter_state(self.model)
         if state not in self._identities:
-            self._identities[state] = self._identify()
-        return self._identities[state]
+            self._identities[state] = identify(self.model, self.blocks, self.name, self.revision)
+        return self._identities[state].model_copy(update=known)
 
     @cached_property
     def _identities(self) -> dict[frozenset[str], ModelIdentity]:
-        """By the state of the adapters."""
+        """What the model alone tells, by the state of its adapters."""
         return {}
-
-    def _identify(self) -> ModelIdentity:
-        template = self.tokenizer.chat_template
-        chat_template = fingerprint(str(template).encode()) if template else "none"
-        known = {"chat_template": chat_template, "system_prompt": self.system_prompt or ""}
-        return identify(self.model, self.blocks, self.name, self.revision).model_copy(update=known)
 
     def tokenize(self, chat: ChatLike) -> TokenizedChat:
         """Token ids of a chat as the model meets it.
 
-        A chat that ends with the user's turn gets the opening of the assistant's turn; one that ends with an answer is
-        that prompt followed by the answer's own tokens, as if the model had written them. Without a chat template the
-        turns' texts stand on a line each.
+        A chat that ends with the user's turn gets the opening of the assistant's turn. One that ends with an answer is
+        the text that the template makes of it, up to the answer's end: the answer's tokens are those that the model
+        would write there, behind an empty thought where it would think first. Without a chat template the turns' texts
+        stand on a line each.
 
         Args:
             chat: a prompt, or the turns of a chat.
@@ -138,29 +134,75 @@ class LanguageModel:
         Raises:
             SteeringError: when the chat template can't render the chat.
         """
+        prompt, answer = self._parted(chat)
+        return self._told_apart(self.chats.answered(prompt, answer) if answer else self._prompt(prompt))
+
+    def tokenize_answer_start(self, chat: ChatLike) -> TokenizedChat:
+        """Token ids of a prompt up to where answers begin to differ: behind the thought, closed and empty.
+
+        What the first token of an answer is, is read here; `generate` begins where `tokenize` ends. The two are the
+        same for a template that has answers follow on the prompt at once.
+
+        Args:
+            chat: a prompt, or the turns of a chat; one that ends with an answer is as `tokenize` gives it.
+
+        Returns:
+            The ids, as they stand in whole chats: without a token that an answer's beginning is joined with.
+
+        Raises:
+            SteeringError: when the chat template can't render the chat.
+        """
+        prompt, answer = self._parted(chat)
+        return self._told_apart(self.chats.answered(prompt, answer) if answer else self.chats.answer_start(prompt))
+
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether answers follow on prompts at once, with no thought or mark of the template's between."""
+        return self.tokenize_answer_start("a").ids == self.tokenize("a").ids
+
+    @property
+    def post_instruction_length(self) -> int:
+        """Number of template tokens after the user's text."""
+        return self.chats.post_instruction_length
+
+    def _parted(self, chat: ChatLike) -> tuple[Chat, str]:
+        """The prompt, with the system turn, and the answer, if any."""
         messages = as_chat(chat)
         answer = messages[-1].content if messages[-1].role == "assistant" else ""
         prompt = messages[:-1] if messages[-1].role == "assistant" else messages
-        ids = self._prompt_ids(prompt)
-        answer_ids = self.tokenizer(answer, add_special_tokens=False).input_ids if answer else []
-        instruction_end = len(ids) - self.post_instruction_length
-        answer_start = self.response_tokens.answer_start(ids + answer_ids, len(ids))
-        return TokenizedChat(ids + answer_ids, len(ids), instruction_end, answer_start)
+        if self.system_prompt is not None and not any(message.role == "system" for message in prompt):
+            prompt = (Message(role="system", content=self.system_prompt), *prompt)
+        return prompt, answer
+
+    def _told_apart(self, chat: TokenizedChat) -> TokenizedChat:
+        """The chat with where its answer starts, behind a thought of its own too."""
+        if not self.marks:
+            return chat
+        return replace(chat, answer_start=self.response_tokens.answer_start(chat.ids, chat.generation_start))
+
+    def _prompt(self, prompt: Chat) -> TokenizedChat:
+        plain = self.chats.prompt(prompt)
+        if not (self.closes_thought and self.marks):
+            return plain
+        ids = self.chats.answer_start(prompt).ids
+        if not is_closed_at_end(str(self.tokenizer.decode(ids))):  # the template shows no thought before an answer
+            closed = empty_thought(str(self.tokenizer.decode(plain.ids)), self.marks)
+            ids = plain.ids + self.tokenizer(closed, add_special_tokens=False).input_ids
+        return replace(plain, ids=ids, prompt_length=len(ids), generation_start=len(ids), answer_start=len(ids) - 1)
 
     @cached_property
     def marks(self) -> Marks | None:
         """The marks that the model thinks between; None where it doesn't think, as far as its chat template says.
 
         It thinks if the template ends prompts inside a thought, or if it or the tokenizer's response template speaks of
-        the marks of one. It doesn't if the
-        template ends them behind a closed thought, as Qwen3's does with `enable_thinking=False`.
+        the marks of one. It doesn't if the template ends them behind a closed thought, as Qwen3's does with
+        `enable_thinking=False`.
         """
         if not self.has_chat_template:
             return None
-        plain = replace(self, closes_thought=False)
-        prompt = plain._prompt_ids((Message(role="user", content="Hi"),))
+        prompt = self.chats.prompt((Message(role="user", content="Hi"),)).ids
         known = known_marks(self.tokenizer)
-        templates = f"{self.tokenizer.chat_template}{getattr(self.tokenizer, 'response_template', None)}"
+        templates = f"{self.chats.renderer.source}{getattr(self.tokenizer, 'response_template', None)}"
         return marks_of(str(self.tokenizer.decode(prompt)), templates, known)
 
     def without_thought(self) -> "LanguageModel":
@@ -178,33 +220,6 @@ class LanguageModel:
     def response_tokens(self) -> ResponseTokens:
         """Reads what the model writes: as text, and for where the answer behind its thought starts."""
         return ResponseTokens(self.tokenizer, self.marks)
-
-    @cached_property
-    def post_instruction_length(self) -> int:
-        """Number of template tokens after the user's text: what two prompts with different texts have in common."""
-        first, second = (self._prompt_ids((Message(role="user", content=text),)) for text in ("a b", "1 2"))
-        return next(back for back, (a, b) in enumerate(zip(first[::-1], second[::-1], strict=False)) if a != b)
-
-    def _prompt_ids(self, prompt: Chat) -> list[int]:
-        messages = [message.model_dump() for message in prompt]
-        if self.system_prompt is not None and not any(message.role == "system" for message in prompt):
-            messages.insert(0, {"role": "system", "content": self.system_prompt})
-        if not self.has_chat_template:
-            text = "".join(f"{message['content']}\n" for message in messages)
-            return list(self.tokenizer(text).input_ids)
-        options: dict[str, Any] = {"add_generation_prompt": True, "tokenize": True, "return_dict": False}
-        try:
-            ids = list(self.tokenizer.apply_chat_template(messages, **options))
-        except TemplateError as error:
-            roles = [message["role"] for message in messages]
-            raise SteeringError(
-                f"The chat template of {self.identity.name!r} can't render turns {roles}: {error}; "
-                "change the turns, or load the model without a system prompt."
-            ) from error
-        if self.closes_thought and self.marks:
-            closed = empty_thought(str(self.tokenizer.decode(ids)), self.marks)
-            ids += self.tokenizer(closed, add_special_tokens=False).input_ids
-        return ids
 
     def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
         """Answers to several prompts in one batch, greedy unless the options say otherwise.
@@ -304,7 +319,7 @@ class LanguageModel:
             ["architecture", f"{self.identity.model_type}, {self.n_layers} blocks of width {self.d_model}"],
             ["parameters", f"{parameters / 1e6:,.1f} million, {str(self.model.dtype).removeprefix('torch.')}"],
             ["on", str(self.input_device)],
-            ["chat template", "yes" if self.has_chat_template else "none"],
+            ["chat template", self.chats.renderer.description],
             ["system prompt", "the template's own" if self.system_prompt is None else self.system_prompt or "empty"],
         ]
         return paragraph("LanguageModel", self.identity.name) + table([], rows)

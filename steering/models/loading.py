@@ -1,10 +1,13 @@
 """load(): from a name to a LanguageModel."""
 
 import importlib.util
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import JsonValue
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
@@ -26,6 +29,7 @@ def load(
     revision: str | None = None,
     system_prompt: str | None = None,
     chat_template: str | None = None,
+    template: Mapping[str, JsonValue] | None = None,
     blocks: str | None = None,
 ) -> LanguageModel:
     """Load a model and its tokenizer, in evaluation mode.
@@ -43,6 +47,8 @@ def load(
         revision: branch, tag or commit of a Hub id.
         system_prompt: put in front of every chat, and recorded in every vector made with this model.
         chat_template: a Jinja template instead of the tokenizer's own; `""` for none.
+        template: arguments of the chat template, such as `{"enable_thinking": False}`, recorded in every vector. One
+            that writes today's date writes `strftime_now`, a fixed date unless it is given here.
         blocks: dotted path of the decoder blocks where they can't be found.
 
     Returns:
@@ -85,11 +91,30 @@ def load(
         ) from error
     if chat_template is not None:
         tokenizer.chat_template = chat_template or None
+    elif not tokenizer.chat_template:
+        tokenizer.chat_template = _processor_template(source, options)
     model.train(False)
     described = ADAPTER_CONFIG_NAME if adapter else "config.json"
     cached = None if local else cached_file(source, described, revision=revision)
     commit = Path(cached).parent.name if cached else None  # a snapshot's folder in the Hub's cache is named after it
-    return LanguageModel(model, tokenizer, label, commit, system_prompt, blocks)
+    return LanguageModel(model, tokenizer, label, commit, system_prompt, blocks, template or {})
+
+
+def _processor_template(source: str, options: dict[str, Any]) -> str | dict[str, str] | None:
+    """The chat template of a model that has it in the file of its processor, which tokenizers don't read."""
+    missing_is_none = {"_raise_exceptions_for_missing_entries": False}
+    own = {key: value for key, value in options.items() if key != "trust_remote_code"}
+    file = cached_file(source, "chat_template.json", **own, **missing_is_none)
+    if file is None:
+        return None
+    try:
+        template = json.loads(Path(file).read_text(encoding="utf-8"))["chat_template"]
+        return {each["name"]: each["template"] for each in template} if isinstance(template, list) else template
+    except (ValueError, KeyError, TypeError) as error:
+        raise SteeringError(
+            f'Expected {{"chat_template": …}} in {str(file)!r}, found something else: {first_line(error)}; '
+            "mend the file, or pass chat_template."
+        ) from error
 
 
 def _options(revision: str | None, local: bool) -> dict[str, Any]:

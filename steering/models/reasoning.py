@@ -197,8 +197,20 @@ def empty_thought(prompt: str, marks: Marks) -> str:
         marks: those that the model thinks between.
     """
     opening = opening_at_end(prompt, (marks, *MARKS))
+    if opening and opening == opening.rstrip() and not marks.instead:
+        return marks.closing  # DeepSeek V3.1 writes no line breaks, and its prompts end so
     written = opening if marks.empty_thought.startswith(opening) else opening.rstrip()
     return marks.empty_thought.removeprefix(written)
+
+
+def closing_of(prompt: str) -> str:
+    """What closes, empty, the thought that a prompt ends inside; empty where it ends in none.
+
+    Args:
+        prompt: the end of a prompt as the model meets it.
+    """
+    marks = marks_of(prompt, "") if opening_at_end(prompt) else None
+    return empty_thought(prompt, marks) if marks else ""
 
 
 def _telling(known: Sequence[Marks]) -> list[Marks]:

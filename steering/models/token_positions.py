@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from steering.errors import SteeringError, quoted
-from steering.models.language_model import TokenizedChat
+from steering.models.chat_tokens import TokenizedChat
 
 TokenPosition: TypeAlias = str
 """Tokens by name. Reading averages over them, a slider moves each of them:

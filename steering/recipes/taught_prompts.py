@@ -1,7 +1,7 @@
 """The prompts that balanced sliders are taught by, the built-in ones and the user's, and what a model makes of them.
 
 Each is read once: the states at its template's tokens, and how far the first token of an answer leans to refusing, come
-from the same forward pass.
+from the same forward pass, unless the model thinks before it answers.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from steering.data.contrast import ContrastSet
 from steering.errors import SteeringError
 from steering.models.language_model import LanguageModel
 from steering.recipes.prompt_probe import probed_tokens
-from steering.scoring.next_token import refusal_log_odds, refusal_tokens
+from steering.scoring.next_token import refusal_log_odds, refusal_score, refusal_tokens
 from steering.vectors.provenance import Source
 
 SHORT_SET = "short-plain"
@@ -104,17 +104,17 @@ class PromptStates:
 
 def read_states(lm: LanguageModel, chats: Sequence[Chat], layers: Sequence[int], progress: bool) -> PromptStates:
     """Read the prompts at these layers, in one pass. Raises SteeringError where activations overflow."""
-    tokens = probed_tokens(lm)
     refusing, refusal = refusal_tokens(lm), torch.zeros(len(chats))
 
     def lean(places: Sequence[int], logits: Tensor) -> None:
         refusal[list(places)] = refusal_log_odds(logits.float().log_softmax(-1).cpu(), refusing)
 
-    positions = [f"prompt_end:{token}" for token in tokens]
+    positions = [f"prompt_end:{token}" for token in probed_tokens(lm)]
+    next_token = lean if lm.answers_at_once else None
     with tqdm(total=len(chats), desc="reading prompts", unit="prompt", disable=not progress) as bar:
-        read = record_positions(lm, chats, positions, layers=layers, progress=bar.update, next_token=lean)
+        read = record_positions(lm, chats, positions, layers=layers, progress=bar.update, next_token=next_token)
     check_finite(read)
-    return PromptStates(read, refusal)
+    return PromptStates(read, refusal if lm.answers_at_once else refusal_score(lm, chats))
 
 
 def without_end_mark(chat: Chat) -> Chat:

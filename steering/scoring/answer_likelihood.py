@@ -15,7 +15,8 @@ from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair
 from steering.hooks.dial import Dial
 from steering.models.batching import like_lengths, pad
-from steering.models.language_model import LanguageModel, TokenizedChat
+from steering.models.chat_tokens import TokenizedChat
+from steering.models.language_model import LanguageModel
 
 TOKENS_PER_BATCH = 1024
 """Small, because the logits of every token are held: (tokens, vocabulary) in float32."""
@@ -76,7 +77,7 @@ def next_token_log_probabilities(
 ) -> Float[Tensor, "rows seq vocabulary"]:
     """Log-probabilities of the next token at every position, in one pass over the chats, padded on the right."""
     input_ids, attention_mask = pad([chat.ids for chat in batch], lm.padding_id, lm.input_device)
-    declared = nullcontext() if dial is None else dial.prompt_lengths([chat.prompt_length for chat in batch])
+    declared = nullcontext() if dial is None else dial.prompt_lengths([chat.generation_start for chat in batch])
     with declared:
         logits: Tensor = lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
     return logits.float().log_softmax(-1)

@@ -45,7 +45,8 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
             model = self.origin.model
             lines += [f"recipe: {self.origin.recipe}"] if self.origin.recipe else []
             lines.append(f"model: {model.name}, {model.model_type}, weights {model.weights or model.former_weights}")
-            lines.append(f"system prompt: {model.system_prompt!r}, chat template {model.chat_template}")
+            arguments = f" with {model.template}" if model.template not in (None, "{}") else ""
+            lines.append(f"system prompt: {model.system_prompt!r}, chat template {model.chat_template}{arguments}")
             lines += [
                 f"source: {source.contrast_set} ({source.pairs} pairs, {source.held_out_pairs} held out, "
                 f"{source.fingerprint}), {source.method} at {source.position}"

@@ -7,10 +7,11 @@ import pytest
 from steering import LanguageModel, SteeringError, extract
 from steering.recipes import balanced_pair
 from steering.vectors.slider import Slider
+from tests.helpers.chat_templates import QWEN3
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.known_vectors import pair_of
-from tests.helpers.tiny import random_vector
-from trimtab.options import VectorOptions
+from tests.helpers.tiny import random_vector, save_folder, tiny_lm
+from trimtab.options import ModelOptions, VectorOptions, template_arguments
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,33 @@ def test_plain_vectors_are_one_word_away_and_mix_with_the_pair_and_with_files(
 def test_an_entry_that_names_nothing_is_refused(lm: LanguageModel, entry: str, sentence: str) -> None:
     with pytest.raises(SteeringError, match=sentence):
         VectorOptions([entry]).sliders(lm)
+
+
+def test_template_arguments_are_json_where_they_can_be_and_else_text() -> None:
+    entries = [
+        "enable_thinking=false",
+        "reasoning_effort=high",
+        "date=1 May 2025",
+        "budget=3",
+        'a=["b=c"]',
+        "b=",
+    ]
+    assert template_arguments(entries) == {
+        "enable_thinking": False,
+        "reasoning_effort": "high",
+        "date": "1 May 2025",
+        "budget": 3,
+        "a": ["b=c"],
+        "b": "",
+    }
+    for entry in ("enable_thinking", "=false", "enable thinking=false"):
+        with pytest.raises(SteeringError, match=f"Expected NAME=VALUE, such as enable_thinking=false, found '{entry}'"):
+            template_arguments([entry])
+
+
+def test_they_reach_the_model(tmp_path: Path) -> None:
+    folder = str(save_folder(tiny_lm(chat_template=QWEN3), tmp_path))
+    lm = ModelOptions(model=folder, template=["enable_thinking=false"]).load()
+    assert lm.template == {"enable_thinking": False}
+    assert lm.tokenizer.decode(lm.tokenize("Hi").ids).endswith("</think>\n\n")
+    assert ModelOptions(model=folder).load().template == {}

@@ -153,5 +153,5 @@ def test_whether_a_model_thinks_is_told_by_its_template(prompt: str, template: s
 def test_a_thought_is_closed_from_where_the_prompt_ends() -> None:
     assert empty_thought("<|assistant|>", THINK) == "<think>\n\n</think>\n\n"
     assert empty_thought("<|assistant|><think>\n", THINK) == "\n</think>\n\n"
-    assert empty_thought("<|assistant|><think>", THINK) == "\n\n</think>\n\n"
+    assert empty_thought("<|assistant|><think>", THINK) == "</think>"
     assert empty_thought("<|assistant|><think>\n\n\n", THINK) == "\n\n</think>\n\n"
