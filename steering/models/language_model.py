@@ -62,7 +62,7 @@ class LanguageModel:
     blocks_path: str | None = None
     """Dotted path of the decoder blocks, for architectures in which they can't be found."""
     template: Mapping[str, JsonValue] = field(default_factory=dict)
-    """Arguments of the chat template, such as `{"enable_thinking": False}`."""
+    """Arguments of the chat template by name, such as `enable_thinking`."""
     closes_thought: bool = False
     """Whether prompts end behind a closed, empty thought; see `without_thought`."""
     blocks: nn.ModuleList = field(init=False)
