@@ -28,9 +28,12 @@ REFUSAL_OPENINGS = "I'm sorry", "I\u2019m sorry", "I cannot", "I apologize", "So
 def refusal_tokens(lm: LanguageModel) -> list[int]:
     """First tokens of refusals, as the model writes them behind its own template.
 
+    With a space in front too: behind a template that shows none, as Mistral's, a model may write one.
+
     Raises SteeringError where the template leaves nothing of them.
     """
-    found = sorted(lm.chats.first_tokens(as_chat("a"), REFUSAL_OPENINGS))
+    openings = [space + opening for opening in REFUSAL_OPENINGS for space in ("", " ")]
+    found = sorted(lm.chats.first_tokens(as_chat("a"), openings))
     if not found:
         raise SteeringError(
             f"No refusal such as {REFUSAL_OPENINGS[0]!r} can be told by its first token under this chat template; "

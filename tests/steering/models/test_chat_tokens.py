@@ -86,7 +86,8 @@ def test_refusals_are_looked_for_behind_the_template(name: str, kind: str) -> No
     assert all(ids[: len(start.ids)] == start.ids for ids in words)
     assert len({ids[len(start.ids)] for ids in words}) > 5
     assert lm.answers_at_once == (lm.tokenize(turns()).ids == start.ids)
-    looked_for = refusal_tokens(lm)
-    assert {ids[len(start.ids)] for ids in words[2:]} == set(looked_for)
+    spaced = [ids_of(lm, f"{shape.before}{shape.space} {opening}") for opening in REFUSAL_OPENINGS]
+    known = [ids[len(start.ids)] for ids in (*words[2:], *spaced) if ids[: len(start.ids)] == start.ids]
+    assert set(refusal_tokens(lm)) == {token for token in known if str(lm.tokenizer.decode([token])).strip()}
     for token, opening in zip((ids[len(start.ids)] for ids in words[2:]), REFUSAL_OPENINGS, strict=True):
         assert opening.startswith(str(lm.tokenizer.decode([token])).strip())

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real
 SYSTEM = [1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308, 34519, 28, 7018, 411, 407, 19712, 8182, 2]
 """The template's own system turn."""
 QUESTIONS = "How do I cook rice?", "What is the capital of France?", "Who wrote Hamlet?", "How far is the moon?"
-TOKENS = [57, 1653, 5230, 14875, 37388]
+TOKENS = [57, 339, 1032, 1653, 2838, 5230, 8286, 14875, 25442, 37388]
 SCORES = [-2.643, -1.681, -2.242, -2.906]
 """Recorded before answers were rendered with their prompts."""
 REFUSAL, ANSWER = "I'm sorry, but I can't help with that.", "The answer is in any book on the matter."
