@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from steering.activations.prefix import Prefix, run_into, side_by_side
+from steering.activations.prefix import NOTHING_SHARED, Prefix, run_into, side_by_side
 from steering.models.batching import pad
 from steering.models.decoder_blocks import block_output, with_block_output
 from steering.models.hook_points import ForwardHook, reading_hook, temporary_hooks
@@ -104,7 +104,7 @@ def writes_on_from_caches(lm: LanguageModel) -> bool:
     for row, cache in zip(rows, caches, strict=True):
         run_into(lm, cache, row[:-2])
     together = side_by_side(lm, caches, [len(row) for row in rows], rows=1)
-    return _agree([torch.cat([_written(lm, [row]) for row in rows])], [_written(lm, rows, past_key_values=together)])
+    return _writes_as_alone(lm, rows, past_key_values=together)
 
 
 @_tried_once
@@ -118,9 +118,9 @@ def pads_right(lm: LanguageModel) -> bool:
     padded: States = []
     for row, states in zip(rows, alone, strict=True):
         with temporary_hooks(_reading(lm, states)):
-            Prefix(0, None).run(lm, [row])
+            NOTHING_SHARED.run(lm, [row])
     with temporary_hooks(_reading(lm, padded)):
-        Prefix(0, None).run(lm, rows)
+        NOTHING_SHARED.run(lm, rows)
     return all(
         _agree([state[0] for state in states], [state[number, : len(row)] for state in padded])
         for number, (row, states) in enumerate(zip(rows, alone, strict=True))
@@ -134,7 +134,7 @@ def writes_batches(lm: LanguageModel) -> bool:
         return True
     ids = _ids(lm)
     rows = [ids, ids[::-1]]
-    return _agree([torch.cat([_written(lm, [row]) for row in rows])], [_written(lm, rows)])
+    return _writes_as_alone(lm, rows)
 
 
 @_tried_once
@@ -142,7 +142,12 @@ def pads_left(lm: LanguageModel) -> bool:
     """Whether `generate` writes the same with padding in front: not where padding enters a state, as in RWKV's."""
     ids = _ids(lm)
     rows = [ids, ids[: len(ids) // 2]]
-    return _agree([torch.cat([_written(lm, [row]) for row in rows])], [_written(lm, rows)])
+    return _writes_as_alone(lm, rows)
+
+
+def _writes_as_alone(lm: LanguageModel, rows: list[list[int]], **options: Any) -> bool:
+    """Whether `generate` writes for rows together, under these options, what it writes for each by itself."""
+    return _agree([torch.cat([_written(lm, [row]) for row in rows])], [_written(lm, rows, **options)])
 
 
 def _ids(lm: LanguageModel) -> list[int]:
