@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 from steering.errors import SteeringError
@@ -164,7 +163,7 @@ class Context:
         layers: Collection[int] = (),
         visit: Visit | None = None,
         last: int | None = None,
-    ) -> Float[NDArray[np.float32], "outputs vocabulary"]:
+    ) -> Float[np.ndarray, "outputs vocabulary"]:
         """Run tokens through the model, and add their keys and values to the cache.
 
         Where the pass fails, or a visit raises, the cache is as it was before.

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from steering.errors import SteeringError
 from steering.models.llama_cpp.bindings import library
@@ -62,7 +61,7 @@ class Runtime:
 
     def decode(
         self, tokens: Sequence[Token], outputs: Sequence[int], layers: Collection[int], visit: Visit, last: int | None
-    ) -> Float[NDArray[np.float32], "outputs vocabulary"]:
+    ) -> Float[np.ndarray, "outputs vocabulary"]:
         """What `Context.decode` does, with as much room as it takes."""
         needed = {
             "batch": len(tokens),
