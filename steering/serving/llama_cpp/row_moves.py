@@ -134,7 +134,7 @@ class _BlockMoves:
         h = found[0] if len(found) == 1 else torch.cat(found)
         for change in self._changes:
             h = change(h)
-        moved = [h] if len(found) == 1 else h.split([len(one) for one in found])
+        moved = [h] if len(found) == 1 else torch.split(h, [len(one) for one in found])
         for (start, _), one in zip(self._stretches, moved, strict=True):
             states.write(start, one)
 

@@ -16,7 +16,7 @@ from steering.serving.llama_cpp.llama_options import answer_start_of, checked_op
 from steering.serving.llama_cpp.prompt_parts import PromptParts
 from steering.serving.llama_cpp.pushes import Pushes
 from steering.serving.llama_cpp.row_moves import LastMoves, Part
-from steering.serving.llama_cpp.steered_sequence import SteeredSequence
+from steering.serving.llama_cpp.steered_sequence import SequenceRecord, SteeredSequence
 from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector
 
@@ -39,6 +39,9 @@ class SteeredLlama(Llama):  # type: ignore[misc]
         SteeringError: for sliders of another model or that move something else than blocks' outputs, for a model that
             can't be steered in llama.cpp, and for options under which it couldn't be known what is moved.
     """
+
+    n_tokens: int
+    _ctx: Any
 
     def __init__(
         self,
@@ -97,8 +100,7 @@ class SteeredLlama(Llama):  # type: ignore[misc]
         """As `Llama.generate`: these are the prompt, what it yields is the answer."""
         given = inspect.signature(Llama.generate).bind(self, tokens, *args, **options).arguments
         if given.get("reset", True):
-            self._begin(list(tokens))
-            self._keep_unmoved(self._sequence)
+            self._keep_unmoved(self._begin(tokens))
         else:
             self._begin([*self._held(), *tokens])
         self._generates = True
@@ -116,7 +118,7 @@ class SteeredLlama(Llama):  # type: ignore[misc]
         """
         tokens = list(tokens)
         if not tokens:
-            return super().eval(tokens)
+            return
         sequence = self._sequence_with(tokens)
         self._apply_dial(sequence)
         parts = PromptParts(sequence, self.n_tokens)
@@ -134,17 +136,20 @@ class SteeredLlama(Llama):  # type: ignore[misc]
     def load_state(self, state: Any) -> None:
         """As `Llama.load_state`. A prompt in a state that another `Llama` saved runs anew before it is answered."""
         super().load_state(state)
+        record: SequenceRecord | None
         record, self._unmoved = getattr(state, "steering", (None, 0))
-        fits = record is not None and len(record.readings) == len(self._pushes.named)
-        self._sequence = SteeredSequence.of(record, self._pushes, self._answer_start) if fits else None
-        self._applied = None
+        self._sequence = self._applied = None
+        if record is not None and len(record.readings) == len(self._pushes.named):
+            self._sequence = SteeredSequence.of(record, self._pushes, self._answer_start)
 
     def _held(self) -> list[int]:
         return [int(token) for token in self.input_ids[: self.n_tokens]]
 
-    def _begin(self, prompt: Sequence[int]) -> None:
-        self._sequence, self._applied = SteeredSequence(self._pushes, prompt, self._answer_start, reads_all=True), None
-        self._apply_dial(self._sequence)
+    def _begin(self, prompt: Sequence[int]) -> SteeredSequence:
+        sequence = SteeredSequence(self._pushes, prompt, self._answer_start, reads_all=True)
+        self._sequence, self._applied = sequence, None
+        self._apply_dial(sequence)
+        return sequence
 
     def _apply_dial(self, sequence: SteeredSequence) -> None:
         setting = self.dial.settings, self.dial.harm
@@ -170,9 +175,7 @@ class SteeredLlama(Llama):  # type: ignore[misc]
                     "Llama saved, or several tokens evaluated behind others; call generate, or reset and evaluate the "
                     "prompt at once and then token by token."
                 )
-            self._begin([*self._held(), *tokens])
-            assert self._sequence is not None
-            return self._sequence
+            return self._begin([*self._held(), *tokens])
         assert sequence is not None
         if done >= sequence.prompt_length:
             if len(tokens) > 1 and not self._generates and self._matters():
