@@ -25,7 +25,7 @@ from steering import Gate, LanguageModel, Sliders, SteeringVector  # noqa: E402
 from trimtab.serve.api import Api  # noqa: E402
 from trimtab.serve.limits import Limits  # noqa: E402
 from trimtab.serve.server import LOOPBACK_HOSTS, listen  # noqa: E402
-from trimtab.serve.worker import Worker  # noqa: E402
+from trimtab.serve.transformers_worker import TransformersWorker  # noqa: E402
 
 KEY = "a secret"
 AXES = {"safety": random_vector(1), "helpfulness": slider_of(random_vector(2), (-2.0, 3.0), tokens="answer")}
@@ -36,7 +36,7 @@ class Server:
     """A server in a thread of this process."""
 
     def __init__(self, lm: LanguageModel, axes: dict[str, SteeringVector], limits: Limits, **options: Any) -> None:
-        self.worker = Worker(lm, Sliders(**axes), limits)
+        self.worker = TransformersWorker(lm, Sliders(**axes), limits)
         listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(

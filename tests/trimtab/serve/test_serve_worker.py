@@ -15,7 +15,8 @@ from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
 from trimtab.serve.limits import Limits
-from trimtab.serve.worker import QueueFullError, ShutDownError, Worker
+from trimtab.serve.transformers_worker import TransformersWorker
+from trimtab.serve.worker import QueueFullError, ShutDownError
 
 GATE = Gate(0, torch.randn(WIDTH, generator=torch.Generator().manual_seed(5)))
 AXES = {
@@ -35,7 +36,7 @@ class Heard:
 
     def __init__(
         self,
-        worker: Worker,
+        worker: TransformersWorker,
         prompt: list[int],
         steering: dict[str, float],
         decoding: Decoding,
@@ -101,7 +102,7 @@ def check_equality(family: str, kind: str) -> None:
     requests = random_requests(lm, 16)
     expected = [alone(lm, sliders, *request) for request in requests]
     rounds = []
-    with Worker(lm, sliders, Limits(rows=6)) as worker:
+    with TransformersWorker(lm, sliders, Limits(rows=6)) as worker:
         write = worker._write
         worker._write = lambda answers: (rounds.append(len(answers)), write(answers))[1]  # type: ignore[method-assign]
         heard = [Heard(worker, prompt, steering, Decoding(tokens)) for prompt, steering, tokens in requests]
@@ -129,7 +130,7 @@ def test_a_repetition_penalty_meets_no_padding() -> None:
     lm.model.generation_config.repetition_penalty = 5.0
     requests = [(lm.tokenize(text).ids, {"safety": 0.5}, 24) for text in ("a", "a much longer prompt, it is")]
     expected = [alone(lm, sliders, *request) for request in requests]
-    with Worker(lm, sliders) as worker:
+    with TransformersWorker(lm, sliders) as worker:
         heard = [Heard(worker, prompt, steering, Decoding(tokens)) for prompt, steering, tokens in requests]
         for one in heard:
             worker.submit(one.answer)
@@ -140,7 +141,7 @@ def test_a_seed_gives_the_same_answer_in_any_company() -> None:
     lm, sliders = tiny_lm(), Sliders(safety=random_vector(), helpfulness=random_vector(2))
     requests = random_requests(lm, 12)
     decodings = [Decoding(30, 0.9 + 0.05 * n, 0.5 + 0.04 * n, seed=n) for n in range(12)]
-    with Worker(lm, sliders) as worker:
+    with TransformersWorker(lm, sliders) as worker:
 
         def run(together: bool) -> list[list[int]]:
             heard = [Heard(worker, p, s, d) for (p, s, _), d in zip(requests, decodings, strict=True)]
@@ -161,7 +162,7 @@ def test_a_cancelled_answer_frees_its_row_or_its_place() -> None:
     lm, sliders = tiny_lm(max_position_embeddings=4096, eos_token_id=None), Sliders(safety=random_vector())
     lm.model.generation_config.eos_token_id = None
     prompt = lm.tokenize("Hi").ids
-    with Worker(lm, sliders, Limits(rows=1, waiting=1)) as worker:
+    with TransformersWorker(lm, sliders, Limits(rows=1, waiting=1)) as worker:
         first, second, third = (Heard(worker, prompt, {}, Decoding(3000)) for _ in range(3))
         worker.submit(first.answer)
         while not first.answer.written:
@@ -191,7 +192,7 @@ def test_an_answer_that_fails_takes_no_other_with_it() -> None:
     long, short = lm.tokenize("a long enough prompt").ids, lm.tokenize("Hi").ids
     assert len(short) < 9
     expected = alone(lm, sliders, long, {"safety": 1.0}, 10)
-    with Worker(lm, sliders) as worker:
+    with TransformersWorker(lm, sliders) as worker:
         heard = [Heard(worker, prompt, {"safety": 1.0}, Decoding(10)) for prompt in (long, short, long)]
         for one in heard:
             worker.submit(one.answer)
@@ -204,7 +205,7 @@ def test_large_rows_run_in_smaller_batches() -> None:
     lm, sliders = tiny_lm(), Sliders(safety=random_vector())
     prompt = lm.tokenize("Hi").ids
     sizes = []
-    with Worker(lm, sliders, Limits(batch_tokens=3 * (len(prompt) + 20))) as worker:
+    with TransformersWorker(lm, sliders, Limits(batch_tokens=3 * (len(prompt) + 20))) as worker:
         write = worker._write
         worker._write = lambda answers: (sizes.append(len(answers)), write(answers))[1]  # type: ignore[method-assign]
         heard = [Heard(worker, prompt, {"safety": n / 8}, Decoding(20)) for n in range(8)]
@@ -217,7 +218,7 @@ def test_large_rows_run_in_smaller_batches() -> None:
 
 def test_a_vector_of_another_model_is_refused_at_the_start() -> None:
     with pytest.raises(SteeringError, match="width"):
-        Worker(tiny_lm(), Sliders(safety=SteeringVector(torch.zeros(2, 7))))
+        TransformersWorker(tiny_lm(), Sliders(safety=SteeringVector(torch.zeros(2, 7))))
 
 
 def test_rows_with_a_harm_of_their_own_equal_single_runs(lm: LanguageModel) -> None:
@@ -226,7 +227,7 @@ def test_rows_with_a_harm_of_their_own_equal_single_runs(lm: LanguageModel) -> N
     sliders = Sliders(safety=slider_of(random_vector(1), gate=gate), helpfulness=random_vector(2))
     requests = [(prompt, steering, tokens) for prompt, steering, tokens in random_requests(lm, 9)]
     harms = [None, 0.9, 0.1] * 3
-    with Worker(lm, sliders, Limits(rows=4)) as worker:
+    with TransformersWorker(lm, sliders, Limits(rows=4)) as worker:
         heard = []
         for (prompt, steering, tokens), harm in zip(requests, harms, strict=True):
             heard.append(Heard(worker, prompt, steering, Decoding(tokens), harm))
