@@ -21,6 +21,9 @@ from trimtab.serve.answer import Answer
 from trimtab.serve.limits import Limits
 from trimtab.serve.worker import Worker
 
+BATCH_TOKENS = 65_536
+"""Rows times the longest row at most, unless the limits say otherwise."""
+
 
 class TransformersWorker(Worker):
     """A model of transformers with its sliders attached."""
@@ -43,7 +46,7 @@ class TransformersWorker(Worker):
     def fit(self, answers: Sequence[Answer]) -> bool:
         """Whether the rows, as long as the longest will be, stay within the limits; one alone always does."""
         rows, width = len(answers), max(answer.final_length for answer in answers)
-        return rows == 1 or (rows <= self.limits.rows and rows * width <= self.limits.batch_tokens)
+        return rows == 1 or (rows <= self.limits.rows and rows * width <= (self.limits.batch_tokens or BATCH_TOKENS))
 
     def gives_way(self, answers: Sequence[Answer]) -> bool:
         """Whether the round of these answers should end for the next."""
