@@ -3,9 +3,8 @@
 An answer joins at any step for which there are a row and the cells that it may come to fill, and leaves as it ends.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -85,3 +84,23 @@ class LlamaCppWorker(Worker):
             if answer.ending:
                 del self._requests[answer]
                 self._engine.remove(request)
+
+    def _begin(self, answer: Answer) -> None:
+        try:
+            request = Request(answer.tokens, answer.steering, answer.harm)
+            self._engine.add(request)
+        except SteeringError as error:
+            return self.fail(answer, error)
+        self._requests[answer] = request
+
+    def _write(self, answer: Answer, request: Request, found: Float[Tensor, " vocabulary"] | Exception) -> None:
+        """Choose the answer's next token, or end it where its tokens could not be run."""
+        try:
+            if isinstance(found, Exception):
+                raise found
+            drawn = answer.sample(found)
+        except Exception as error:
+            return self.fail(answer, error)
+        answer.write(int(found.argmax()) if drawn is None else drawn)
+        if not answer.ending:
+            request.write(answer.tokens[-1])
