@@ -75,32 +75,35 @@ class LlamaCppWorker(Worker):
         for answer in answers:
             if answer.cancelled:
                 answer.end(Ending("cancelled"))
+                self._leave(answer)
             elif answer not in self._requests:
-                self._begin(answer)
-        found = self._engine.step() if self._requests else {}
+                self._join(answer)
+        found = self._engine.step()
         for answer, request in [*self._requests.items()]:
-            if request in found:
-                self._write(answer, request, found[request])
+            if request.error is not None:
+                self.fail(answer, request.error)
+            elif request in found:
+                self._choose(answer, request, found[request])
             if answer.ending:
-                del self._requests[answer]
-                self._engine.remove(request)
+                self._leave(answer)
 
-    def _begin(self, answer: Answer) -> None:
+    def _join(self, answer: Answer) -> None:
+        request = Request([*answer.tokens], answer.steering, answer.harm)
         try:
-            request = Request(answer.tokens, answer.steering, answer.harm)
             self._engine.add(request)
         except SteeringError as error:
             return self.fail(answer, error)
         self._requests[answer] = request
 
-    def _write(self, answer: Answer, request: Request, found: Float[Tensor, " vocabulary"] | Exception) -> None:
-        """Choose the answer's next token, or end it where its tokens could not be run."""
+    def _leave(self, answer: Answer) -> None:
+        if request := self._requests.pop(answer, None):
+            self._engine.remove(request)
+
+    def _choose(self, answer: Answer, request: Request, logits: Float[Tensor, " vocabulary"]) -> None:
         try:
-            if isinstance(found, Exception):
-                raise found
-            drawn = answer.sample(found)
-        except Exception as error:
+            drawn = answer.sample(logits)
+        except Exception as error:  # such as for logits that are no numbers
             return self.fail(answer, error)
-        answer.write(int(found.argmax()) if drawn is None else drawn)
-        if not answer.ending:
-            request.write(answer.tokens[-1])
+        token = int(logits.argmax()) if drawn is None else drawn
+        answer.write(token)
+        request.write(token)
