@@ -194,16 +194,14 @@ class Context:
         try:
             code = functions.llama_decode(self.pointer, self._batch)
             if self._watch is not None:
-                self._watch.end()
+                self._watch.end(ran=code == 0)
             if code:
                 raise self._failure(code)
         except BaseException:
             self._forget(tokens)
             raise
         width = (self.model.n_vocabulary,)
-        rows = [
-            np.ctypeslib.as_array(functions.llama_get_logits_ith(self.pointer, place), width) for place in outputs
-        ]
+        rows = [np.ctypeslib.as_array(functions.llama_get_logits_ith(self.pointer, place), width) for place in outputs]
         return np.stack(rows) if rows else np.empty((0, *width), np.float32)
 
     def remove(self, sequence: int, start: int = 0) -> None:

@@ -1,6 +1,7 @@
 """The files that the other tests run: llama.cpp and transformers read the model in them that was written."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,10 @@ from tests.helpers.tiny import tiny_lm
 
 pytestmark = needs_llama_cpp
 TEXT = "How do I kill a Python process? Ünïcödé, 1234."
-READ_BY_TRANSFORMERS = ("Llama", "Qwen2", "Qwen3", "Gemma2", "Gemma3")
+HEAD: dict[str, Any] = {"query_pre_attn_scalar": 8}
+"""What llama.cpp takes for granted: the square root of a head's width."""
+LARGEST = {"Llama": 1e-4, "Qwen2": 1e-4, "Qwen3": 1e-4, "Gemma2": 5e-3, "Gemma3": 5e-3}
+"""By how much logits may differ; llama.cpp looks Gemma's GELU up in a table of float16."""
 
 
 def llama_cpp_logits(path: Path, ids: list[int]) -> torch.Tensor:
@@ -23,17 +27,17 @@ def llama_cpp_logits(path: Path, ids: list[int]) -> torch.Tensor:
     return torch.from_numpy(context.decode(tokens, range(len(ids))))
 
 
-@pytest.mark.parametrize("family", READ_BY_TRANSFORMERS)
+@pytest.mark.parametrize("family", LARGEST)
 def test_llama_cpp_gives_the_models_logits(family: str, tmp_path: Path) -> None:
-    lm = tiny_lm(family)
+    lm = tiny_lm(family, **HEAD if family.startswith("Gemma") else {})
     ids = lm.tokenizer(TEXT)["input_ids"]
     found = llama_cpp_logits(write_gguf(lm, tmp_path / "tiny.gguf"), ids)
     with torch.inference_mode():
         wanted = lm.model(torch.tensor([ids])).logits[0]
-    assert (found - wanted).abs().max() < 1e-4
+    assert (found - wanted).abs().max() < LARGEST[family]
 
 
-@pytest.mark.parametrize("family", READ_BY_TRANSFORMERS)
+@pytest.mark.parametrize("family", ["Llama", "Qwen2", "Gemma2", "Gemma3"])  # it takes heads of 128 for Qwen3
 def test_transformers_reads_the_same_weights_and_tokens(family: str, tmp_path: Path) -> None:
     lm = tiny_lm(family)
     write_gguf(lm, tmp_path / "tiny.gguf")
