@@ -89,7 +89,7 @@ def endless_lm() -> LanguageModel:
     return lm
 
 
-ENDLESS = replace(LIMITS, new_tokens=50_000, rows=1, waiting=1)
+ENDLESS = replace(LIMITS, new_tokens=50_000, rows=1, waiting=1, batch_tokens=65_536)
 
 
 def ask(client: Any, text: str, steering: dict[str, float] | None = None, **options: Any) -> Any:
