@@ -13,7 +13,7 @@ from steering.formats.hub import CONFIG, HubConfig
 from steering.models.identity import ModelIdentity
 from steering.vectors.file_format import VectorRecord, read_file, write_file
 
-PRINTS = ("weights", "former_weights", "quantization", "adapters")
+PRINTS = ("weights", "gguf", "former_weights", "quantization", "adapters")
 
 
 def renewed(recorded: ModelIdentity, present: ModelIdentity) -> ModelIdentity:

@@ -157,7 +157,7 @@ def _forward_passes(lm: LanguageModel, rows: Sequence[list[int]]) -> None:
     for places in like_lengths([len(row) for row in rows], TOKENS_PER_BATCH):
         ids, mask = pad([rows[place] for place in places], lm.padding_id, lm.input_device)
         decoder = lm.model.get_decoder()  # type: ignore[no-untyped-call]
-        decoder(input_ids=ids[:, prefix.length :], attention_mask=mask, **prefix.cache_arguments())
+        decoder(input_ids=ids[:, prefix.length :], attention_mask=mask, **prefix.cache_arguments(len(ids)))
 
 
 def _steered(lm: LanguageModel, sliders: Sliders, work: Work) -> None:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,11 @@ from transformers.cache_utils import DynamicLayer
 
 from steering.models.batching import pad
 from steering.models.language_model import LanguageModel
+from steering.models.llama_cpp.module import LlamaCppModel
+from steering.models.llama_cpp.sequence_cache import SequenceCache
+
+PromptCache: TypeAlias = DynamicCache | SequenceCache
+"""PyTorch's keys and values, or the numbers of those that llama.cpp holds."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +26,16 @@ class Prefix:
     """Tokens that all rows begin with, and their keys and values."""
 
     length: int
-    cache: DynamicCache | None
+    cache: PromptCache | None
 
     def run(self, lm: LanguageModel, rows: Sequence[list[int]], **options: Any) -> Any:
         """The model's output for whole rows that begin with the prefix, padded on the right: of what follows it."""
         input_ids, attention_mask = pad(rows, lm.padding_id, lm.input_device)
         return lm.model(
-            input_ids=input_ids[:, self.length :], attention_mask=attention_mask, **self.cache_arguments(), **options
+            input_ids=input_ids[:, self.length :],
+            attention_mask=attention_mask,
+            **self.cache_arguments(len(rows)),
+            **options,
         )
 
     def last_logits(self, lm: LanguageModel, rows: Sequence[list[int]]) -> Float[Tensor, "rows vocabulary"]:
@@ -40,11 +48,12 @@ class Prefix:
             logits = self.run(lm, rows).logits[:, kept]
         return logits[torch.arange(len(rows)), which]
 
-    def cache_arguments(self) -> dict[str, Any]:
-        """What a pass takes to go on from here. No state is kept where nothing is shared."""
+    def cache_arguments(self, rows: int) -> dict[str, Any]:
+        """What a pass of so many rows takes to go on from here. No state is kept where nothing is shared."""
         if self.cache is None:
             return {"use_cache": False}
-        return {"use_cache": True, "past_key_values": _PassedBy(self.cache)}
+        branched = self.cache.branch(rows) if isinstance(self.cache, SequenceCache) else _PassedBy(self.cache)
+        return {"use_cache": True, "past_key_values": branched}
 
 
 NOTHING_SHARED = Prefix(0, None)
@@ -71,14 +80,25 @@ class _PassedBy(DynamicCache):
         return keys, values
 
 
+def empty_cache(lm: LanguageModel) -> PromptCache:
+    """A cache of one row that passes are to fill."""
+    return lm.model.new_cache() if isinstance(lm.model, LlamaCppModel) else DynamicCache(config=lm.model.config)
+
+
 @torch.inference_mode()
-def run_into(lm: LanguageModel, cache: DynamicCache, ids: list[int]) -> None:
+def run_into(lm: LanguageModel, cache: PromptCache, ids: list[int]) -> None:
     """Add the keys and values of one row's next tokens to its cache."""
     lm.model(input_ids=torch.tensor([ids], device=lm.input_device), past_key_values=cache, use_cache=True)
 
 
-def side_by_side(lm: LanguageModel, caches: Sequence[DynamicCache], lengths: Sequence[int], rows: int) -> DynamicCache:
+def side_by_side(lm: LanguageModel, caches: Sequence[PromptCache], lengths: Sequence[int], rows: int) -> PromptCache:
     """One cache of several prompts' caches, each in so many rows, padded on the left to one length."""
+    if isinstance(lm.model, LlamaCppModel):
+        together = lm.model.new_cache(0)
+        for cache in caches:
+            assert isinstance(cache, SequenceCache)
+            together.take(cache, rows)
+        return together
     longest = max(lengths)
 
     def joined(parts: Sequence[Tensor]) -> Tensor:

@@ -26,6 +26,7 @@ from steering.models.declared_prompts import declared_prompts
 from steering.models.decoder_blocks import check_places
 from steering.models.hook_points import HookPoint, heads_width, hooked_module, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
+from steering.models.llama_cpp.module import LlamaCppModel
 from steering.models.token_positions import TokenPosition, token_span
 
 Activations: TypeAlias = Float[Tensor, "chats layers d_model"]
@@ -255,6 +256,10 @@ class _LastLayerReached(Exception):  # noqa: N818 - a signal, no error
 @contextmanager
 def stopping_at(lm: LanguageModel, layer: int) -> Iterator[None]:
     """End forward passes inside when a block is done, below the layers and the LM head that nobody asked for."""
+    if isinstance(lm.model, LlamaCppModel):
+        with lm.model.ending_behind(layer):
+            yield
+        return
 
     def stop(*_: object) -> None:
         raise _LastLayerReached

@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import takewhile
 
-from transformers import DynamicCache
-
-from steering.activations.prefix import NOTHING_SHARED, Prefix, run_into
+from steering.activations.prefix import NOTHING_SHARED, Prefix, empty_cache, run_into
 from steering.activations.trial_passes import goes_on_from_prefixes, pads_right
 from steering.models.language_model import LanguageModel
 
@@ -25,7 +23,7 @@ def shared_prefix(
     length = min(len(common_prefix(rows)), longest) if rows else 0
     if length == 0 or len(rows) == 1 or is_watched(lm) or not goes_on_from_prefixes(lm):
         return NOTHING_SHARED
-    cache = DynamicCache(config=lm.model.config)
+    cache = empty_cache(lm)
     with within():
         run_into(lm, cache, rows[0][:length])
     return Prefix(length, cache)

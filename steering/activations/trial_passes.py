@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from steering.activations.prefix import NOTHING_SHARED, Prefix, run_into, side_by_side
+from steering.activations.prefix import NOTHING_SHARED, Prefix, empty_cache, run_into, side_by_side
 from steering.models.batching import pad
 from steering.models.decoder_blocks import block_output, with_block_output
 from steering.models.hook_points import ForwardHook, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
+from steering.models.llama_cpp.sequence_cache import Columns, SequenceCache
 
 TRIED = "What does the tide do at the shore at night, and why?"
 """Enough tokens that one which sees what follows it, or loses what came before, moves."""
@@ -60,13 +61,13 @@ def goes_on_from_prefixes(lm: LanguageModel) -> bool:
     whole: States = []
     with temporary_hooks(_reading(lm, whole)):
         made = lm.model(input_ids=torch.tensor([ids], device=lm.input_device), use_cache=True).get("past_key_values")
-    if type(made) is not DynamicCache or not all(
-        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in made.layers
+    if type(made) not in (DynamicCache, SequenceCache) or not all(
+        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer, Columns) for layer in made.layers
     ):
         return False
     before: States = []
     behind: States = []
-    cache = DynamicCache(config=lm.model.config)
+    cache = empty_cache(lm)
     with temporary_hooks(_reading(lm, before)):
         run_into(lm, cache, ids[:half])
     with temporary_hooks(_reading(lm, behind)):
@@ -89,9 +90,9 @@ def spreads_rows(lm: LanguageModel) -> bool:
         return with_block_output(output, block_output(output).repeat(2, 1, 1))
 
     with temporary_hooks(_reading(lm, alone)):
-        run_into(lm, DynamicCache(config=lm.model.config), ids)
+        run_into(lm, empty_cache(lm), ids)
     with temporary_hooks([(lm.blocks[0], repeat), *_reading(lm, spread)]):
-        run_into(lm, DynamicCache(config=lm.model.config), ids)
+        run_into(lm, empty_cache(lm), ids)
     return all(len(state) == 2 for state in spread) and _agree([state.expand(2, -1, -1) for state in alone], spread)
 
 
@@ -100,7 +101,7 @@ def writes_on_from_caches(lm: LanguageModel) -> bool:
     """Whether `generate` goes on from the keys and values of several prompts as it does from the prompts."""
     ids = _ids(lm)[:12]  # fewer than any sliding window, as where it is used
     rows = [ids, ids[: len(ids) // 2]]
-    caches = [DynamicCache(config=lm.model.config) for _ in rows]
+    caches = [empty_cache(lm) for _ in rows]
     for row, cache in zip(rows, caches, strict=True):
         run_into(lm, cache, row[:-2])
     together = side_by_side(lm, caches, [len(row) for row in rows], rows=1)

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from steering.activations.prefix import run_into, side_by_side
+from steering.activations.prefix import PromptCache, empty_cache, run_into, side_by_side
 from steering.activations.recording import stopping_at
 from steering.activations.shared_prefix import common_prefix, is_watched
 from steering.activations.trial_passes import (
@@ -24,6 +23,7 @@ from steering.activations.trial_passes import (
 )
 from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
+from steering.models.llama_cpp.sequence_cache import Columns
 from steering.models.token_positions import spares_the_prompt
 
 _CHOOSING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "eos_token_id", "pad_token_id")
@@ -83,7 +83,7 @@ class PromptCaches:
         self._prefix = self._empty()
         self._run(self._prefix, shortest, 0, self._common)
 
-    def of(self, prompts: Sequence[int]) -> DynamicCache:
+    def of(self, prompts: Sequence[int]) -> PromptCache:
         """The cache of prompts, by their numbers: each in a row a setting, padded on the left to one length."""
         rows = [self._rows[number] for number in prompts]
         caches = []
@@ -93,17 +93,17 @@ class PromptCaches:
             caches.append(cache)
         return side_by_side(self._lm, caches, [len(row) for row in rows], self._settings)
 
-    def _run(self, cache: DynamicCache, row: list[int], start: int, stop: int) -> None:
+    def _run(self, cache: PromptCache, row: list[int], start: int, stop: int) -> None:
         if start < stop:
             self._dial.set(harm=None, **self._values)  # what is left to `generate` alone asks gates
             with self._dial.one_prompt(len(row)), stopping_at(self._lm, self._lm.n_layers - 1):
                 run_into(self._lm, cache, row[start:stop])
 
-    def _empty(self) -> DynamicCache:
-        return DynamicCache(config=self._lm.model.config)
+    def _empty(self) -> PromptCache:
+        return empty_cache(self._lm)
 
     def _keeps_all(self, layer: object) -> bool:
         """Whether a layer of the cache holds every token, so that shorter rows can be padded."""
         longest = max(map(len, self._rows), default=0)
         fits = isinstance(layer, DynamicSlidingWindowLayer) and longest < layer.sliding_window
-        return fits or type(layer) is DynamicLayer
+        return fits or type(layer) in (DynamicLayer, Columns)

@@ -1,4 +1,4 @@
-"""GGUF weights, dequantized once and kept as a safetensors folder that loads in a second."""
+"""GGUF files, read once and kept as a folder in transformers' layout that loads in a second."""
 
 import hashlib
 import os
@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from platformdirs import user_cache_path
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from steering.errors import SteeringError, first_line
+from steering.models.identity import GGUF_TENSORS
 
-_LAYOUT = 3
+_LAYOUT = 4
 """Raised when what is written into a cached folder changes, so that older folders are not read."""
 
 
@@ -22,24 +23,36 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TRIMTAB_CACHE") or user_cache_path("trimtab"))
 
 
-def dequantized_folder(file: Path, dtype: torch.dtype = torch.float32) -> Path:
-    """A local folder in transformers' layout with the model and tokenizer of a GGUF file.
+def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> Path:
+    """A local folder in transformers' layout with a GGUF file's configuration, tokenizer and weights.
 
     The folder is keyed by the file's content and the dtype; it is renamed into place when complete, so a killed
-    conversion leaves nothing that a later one would read. Raises SteeringError for a file that can't be converted.
+    conversion leaves nothing that a later one would read.
+
+    Args:
+        file: the GGUF file.
+        dtype: of the dequantized weights; None leaves them out.
+
+    Raises:
+        SteeringError: for a file that can't be converted.
     """
     with file.open("rb") as stream:
         magic = stream.read(4)
     if magic != b"GGUF":
         raise SteeringError(f"Expected a GGUF file, found {str(file)!r} that begins with {magic!r}; check the path.")
-    folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{str(dtype).removeprefix('torch.')}-{_LAYOUT}"
+    kind = "no-weights" if dtype is None else str(dtype).removeprefix("torch.")
+    folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{kind}-{_LAYOUT}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".converting-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
-        _convert(file, dtype, Path(temporary))
+        alone, made = Path(temporary, "alone"), Path(temporary, "made")
+        alone.mkdir()
+        made.mkdir()
+        (alone / file.name).symlink_to(file.resolve())  # a tokenizer.json beside the file is another model's
+        _convert(alone / file.name, dtype, made)
         try:
-            os.rename(temporary, folder)
+            os.rename(made, folder)
         except OSError:
             if not folder.is_dir():  # another process may have finished the same conversion first
                 raise
@@ -54,24 +67,43 @@ def _content_hash(file: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _convert(file: Path, dtype: torch.dtype, folder: Path) -> None:
+def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
     source: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
+    weights: dict[str, torch.Tensor] = {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **source)
-        model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=dtype, **source)
+        if dtype is None:
+            config = AutoConfig.from_pretrained(str(file.parent), **source)
+            generation_config = GenerationConfig.from_model_config(config)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=dtype, **source)
+            config, generation_config, weights = model.config, model.generation_config, _weights(model)
+            del config.quantization_config  # the folder's weights are no longer packed
+            config.architectures = [type(model).__name__]
+        tensors = _tensors_fingerprint(file)
     except Exception as error:  # transformers raises whatever the file makes its parsers raise
         raise SteeringError(
-            f"transformers can't convert the GGUF file {str(file)!r}: {first_line(error)}; try another file."
+            f"transformers can't convert the GGUF file {file.name!r}: {first_line(error)}; try another file."
         ) from error
-    # A GGUF model refuses save_pretrained: write its parts, and that the quantization is undone.
-    del model.config.quantization_config
-    model.config.dequantized_from = "gguf"
-    model.config.architectures = [type(model).__name__]
-    model.config.save_pretrained(folder)
-    if model.generation_config is not None:
-        model.generation_config.save_pretrained(folder)
+    config.dequantized_from = "gguf"
+    setattr(config, GGUF_TENSORS, tensors)
+    config.save_pretrained(folder)
+    if generation_config is not None:
+        generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    save_file(_weights(model), folder / "model.safetensors", metadata={"format": "pt"})
+    if weights:
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _tensors_fingerprint(file: Path) -> str:
+    """SHA-256 of all tensors as they lie in the file, with names, types and shapes, 16 hexadecimal digits."""
+    from gguf import GGUFReader
+
+    digest = hashlib.sha256()
+    for tensor in sorted(GGUFReader(file).tensors, key=lambda tensor: str(tensor.name)):
+        digest.update(f"{tensor.name} {tensor.tensor_type.name} {tensor.shape.tolist()}".encode())
+        digest.update(tensor.data.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:

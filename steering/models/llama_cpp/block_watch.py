@@ -8,7 +8,6 @@ doesn't hold reach Python.
 
 import ctypes
 from collections.abc import Callable, Collection
-from typing import Any
 
 from steering.errors import SteeringError
 from steering.models.llama_cpp.bindings import library, tensor_functions
@@ -28,7 +27,7 @@ class BlockWatch(dict[int, bool]):
         self.callback = ctypes.cast(self._function, library().ggml_backend_sched_eval_callback)
         """What the context's parameters take. llama.cpp keeps its address alone: keep the watch alive."""
         self._name = tensor_functions().name
-        self._visit: Callable[[int, int], None] | None = None
+        self._visit: Callable[[int, int], bool] | None = None
         self._kind: object = None
         self._wanted: Collection[int] = ()
         self._outputs: dict[int, int] = {}
@@ -37,13 +36,14 @@ class BlockWatch(dict[int, bool]):
         self._visited = 0
         self._error: BaseException | None = None
 
-    def begin(self, layers: Collection[int], shape: object, visit: Callable[[int, int], None] | None) -> None:
+    def begin(self, layers: Collection[int], shape: object, visit: Callable[[int, int], bool]) -> None:
         """Before a pass: `visit(layer, node)` is to be called at these layers.
 
         Args:
             layers: block indices.
             shape: equal for passes whose graphs have the same nodes.
-            visit: reads and moves a block's output; what it raises ends the pass, and `end` raises it.
+            visit: reads and moves a block's output, and says whether the pass is to go on. What it raises ends the
+                pass, and `end` raises it.
         """
         if (layers, shape) != self._kind:
             self.clear()
@@ -103,13 +103,7 @@ class BlockWatch(dict[int, bool]):
         try:
             assert self._visit is not None
             self._visited += 1
-            self._visit(self._outputs[node], node)
+            return self._visit(self._outputs[node], node)
         except BaseException as error:  # raised behind the pass: here it would be printed and forgotten
             self._error = error
             return False
-        return True
-
-
-def unwatched(parameters: Any) -> None:
-    """Leave a context without a callback: llama.cpp as it is."""
-    parameters.cb_eval = ctypes.cast(None, library().ggml_backend_sched_eval_callback)

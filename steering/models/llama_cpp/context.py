@@ -163,6 +163,7 @@ class Context:
         outputs: Sequence[int] = (),
         layers: Collection[int] = (),
         visit: Visit | None = None,
+        last: int | None = None,
     ) -> Float[NDArray[np.float32], "outputs vocabulary"]:
         """Run tokens through the model, and add their keys and values to the cache.
 
@@ -173,6 +174,8 @@ class Context:
             outputs: places among the tokens whose logits are wanted, ascending.
             layers: blocks that are to be visited.
             visit: reads and moves what they have put out.
+            last: one of these blocks behind which the pass ends: there are no logits then, and nothing in the cache
+                for the blocks above.
 
         Returns:
             The logits behind those tokens, a copy.
@@ -185,23 +188,30 @@ class Context:
         if self._watch is not None:
             every, some = range(len(tokens)), list(outputs)
 
-            def visited(layer: int, node: int) -> None:
+            def visited(layer: int, node: int) -> bool:
                 assert visit is not None
                 is_last = layer == self.model.n_layers - 1  # which computes those rows only whose logits are wanted
                 visit(layer, BlockStates(node, some if is_last else every, self.model.d_model))
+                return layer != last
 
             self._watch.begin(frozenset(layers), (len(tokens), len(some)), visited)
         try:
             code = functions.llama_decode(self.pointer, self._batch)
             if self._watch is not None:
-                self._watch.end(ran=code == 0)
+                self._watch.end()
             if code:
                 raise self._failure(code)
         except BaseException:
             self._forget(tokens)
             raise
         width = (self.model.n_vocabulary,)
-        rows = [np.ctypeslib.as_array(functions.llama_get_logits_ith(self.pointer, place), width) for place in outputs]
+        rows = (
+            []
+            if last is not None
+            else [
+                np.ctypeslib.as_array(functions.llama_get_logits_ith(self.pointer, place), width) for place in outputs
+            ]
+        )
         return np.stack(rows) if rows else np.empty((0, *width), np.float32)
 
     def remove(self, sequence: int, start: int = 0) -> None:

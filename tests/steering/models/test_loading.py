@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from steering import LanguageModel, SteeringError, load
-from steering.models.gguf import _weights, dequantized_folder
+from steering.models.gguf import _weights, converted_folder
 from tests.helpers.tiny import save_folder, tiny_lm, tiny_model, tiny_tokenizer
 
 
@@ -135,7 +135,7 @@ def test_a_file_that_is_no_gguf_is_refused_and_leaves_nothing_in_the_cache(
     ):
         (tmp_path / "x.gguf").write_bytes(content)
         with pytest.raises(SteeringError, match=sentence):
-            dequantized_folder(tmp_path / "x.gguf")
+            converted_folder(tmp_path / "x.gguf")
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
