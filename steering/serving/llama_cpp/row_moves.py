@@ -38,7 +38,8 @@ class RowMoves:
         self._pushes, self._parts = pushes, parts
         self._last = pushes.n_layers - 1
         self._reads = self._gate_rows()
-        self._acts, self._strengths = torch.zeros(0, len(pushes.named), dtype=torch.bool), torch.empty(0)
+        self._acts: Acts = torch.zeros(0, len(pushes.named), dtype=torch.bool)
+        self._strengths: Strengths = torch.empty(0, len(pushes.named))
         self.outputs = sorted({*outputs, *(row for row, _, _ in self._reads.get(self._last, []))})
         """Those rows, and rows that gates read behind the last block, which has no others."""
         self.layers: frozenset[int] = frozenset()
@@ -63,13 +64,14 @@ class RowMoves:
             sequence.read(layer, token, states.read(place, place + 1)[0])
         if layer in self._reads:
             self._take_strengths()
+        here = self._pushes.at_layer.get(layer, [])
         acts = self._acts[places]
-        acting = acts[:, self._pushes.at_layer.get(layer, [])].any(1)
+        acting = acts[:, here].any(1)
         chosen = acting.nonzero().flatten().tolist()
         if not chosen:
             return
         acts, strengths = acts[acting], self._strengths[self._owner[places]][acting]
-        if strengths[acts].isnan().any():
+        if strengths[:, here][acts[:, here]].isnan().any():
             raise SteeringError("Expected all gates to have read the prompt before its tokens move, found one unread.")
         h = torch.cat([states.read(start, stop) for start, stop in _runs(chosen)])
         for move in self._pushes.moves[layer]:
@@ -118,7 +120,7 @@ class RowMoves:
         for part in self._parts:
             strengths = part.sequence.strengths
             rows.append(strengths if part.awaited is None else strengths.nan_to_num(0.0))
-        self._strengths: Strengths = torch.stack(rows)
+        self._strengths = torch.stack(rows)
         self._acts = self._chosen & (self._strengths[self._owner] != 0)
 
 

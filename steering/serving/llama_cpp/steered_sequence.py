@@ -66,7 +66,9 @@ class SteeredSequence:
         """How strong each push is with its gate; NaN where that has yet to read."""
         self._idle = not self.strengths.any()
         waits = factors.isnan() if self._reads_all else self.strengths.isnan()
-        self.unread: list[Gate] = [gate for gate, waiting in zip(self.pushes.gates, waits, strict=True) if waiting]
+        self.unread: list[Gate] = [
+            gate for gate, waiting in zip(self.pushes.gates, waits, strict=True) if gate is not None and waiting
+        ]
         """Gates that have yet to read."""
         for gate in self.unread:
             if max(gate.tokens) > self.prompt_length:
