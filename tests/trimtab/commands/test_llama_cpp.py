@@ -1,4 +1,4 @@
-"""Commands with `--engine llama.cpp`: the texts that the API gives on the same file, and sentences where it can't be."""
+"""Commands with `--engine llama.cpp`: the texts that the API gives on the same file, and sentences elsewhere."""
 
 import json
 from pathlib import Path
