@@ -52,13 +52,20 @@ class BlockWatch(dict[int, bool]):
             self.pop(self._first, None)  # so that the first node comes to Python, once the graph stands
         self._wanted, self._visit, self._first, self._visited = layers, visit, None, 0
 
-    def end(self) -> None:
-        """After a pass: raise what went wrong in it."""
+    def end(self, ran: bool) -> None:
+        """After a pass: raise what went wrong in it.
+
+        Args:
+            ran: whether llama.cpp says that it went well.
+
+        Raises:
+            SteeringError: where it did, and blocks that were wanted didn't come by; and what a visit raised.
+        """
         self._visit, self._under_way = None, None
         error, self._error = self._error, None
         if error is not None:
             raise error
-        if self._visited != len(self._wanted):
+        if ran and self._visited != len(self._wanted):
             self.clear()
             raise SteeringError(
                 f"Expected llama.cpp to compute the outputs of {len(self._wanted)} blocks one by one, found "

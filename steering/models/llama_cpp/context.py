@@ -198,7 +198,7 @@ class Context:
         try:
             code = functions.llama_decode(self.pointer, self._batch)
             if self._watch is not None:
-                self._watch.end()
+                self._watch.end(ran=code == 0)
             if code:
                 raise self._failure(code)
         except BaseException:

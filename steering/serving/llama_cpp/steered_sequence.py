@@ -1,0 +1,126 @@
+"""One sequence in llama.cpp's cache: its tokens, its own slider values, and what gates have read of its prompt."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.errors import SteeringError
+from steering.hooks.seen_tokens import AnswerStart
+from steering.interventions.gates import Gate
+from steering.models.token_positions import token_choice
+from steering.serving.llama_cpp.pushes import Pushes
+
+
+class SteeredSequence:
+    """A prompt, and what is written behind it.
+
+    Args:
+        pushes: what the sliders do.
+        tokens: the prompt's ids.
+        answer_start: where the answer of a model that thinks starts; None for one that doesn't.
+        reads_all: whether gates read also where their slider is at 0, as it may be moved while the answer is written.
+
+    Raises:
+        SteeringError: for a prompt that lacks tokens which gates read.
+    """
+
+    def __init__(
+        self, pushes: Pushes, tokens: Sequence[int], answer_start: AnswerStart | None = None, reads_all: bool = False
+    ) -> None:
+        self.pushes = pushes
+        self.tokens = list(tokens)
+        self.prompt_length = len(tokens)
+        self._find_answer = answer_start if pushes.needs_answer_start else None
+        self._answer_start = self.prompt_length - 1
+        self._answer_known = self._find_answer is None
+        self._reads_all = reads_all
+        self._readings: dict[Gate, float] = {}
+        self._states: dict[tuple[int, int], Tensor] = {}
+        self.set({}, None)
+
+    def set(self, values: Mapping[str, float], harm: float | None) -> None:
+        """Move the sliders, for the tokens that run from now on.
+
+        Args:
+            values: those of the sliders that aren't at 0.
+            harm: as `Dial.set` takes it.
+        """
+        self._strengths = self.pushes.strengths(values)
+        self._given = self.pushes.factors(harm)
+        self._multiply()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing moves in it, whatever gates read."""
+        return self._idle
+
+    def _multiply(self) -> None:
+        factors = self._given.clone()
+        for number, gate in enumerate(self.pushes.gates):
+            if gate in self._readings and factors[number].isnan():
+                factors[number] = self._readings[gate]
+        # Not the product at 0: a slider at 0 doesn't wait for its gate.
+        self.strengths: Float[Tensor, " pushes"] = torch.where(self._strengths == 0, 0.0, self._strengths * factors)
+        """How strong each push is with its gate; NaN where that has yet to read."""
+        self._idle = not self.strengths.any()
+        waits = factors.isnan() if self._reads_all else self.strengths.isnan()
+        self.unread: list[Gate] = [
+            gate for gate, waiting in zip(self.pushes.gates, waits, strict=True) if gate is not None and waiting
+        ]
+        """Gates that have yet to read."""
+        for gate in self.unread:
+            if max(gate.tokens) > self.prompt_length:
+                raise SteeringError(
+                    f"Expected a prompt of at least {max(gate.tokens)} tokens, which a slider's gate reads, found "
+                    f"{self.prompt_length}; give the prompt as the chat template writes it, or leave the slider at 0."
+                )
+
+    @property
+    def gate_tokens(self) -> int:
+        """How many tokens from the prompt's end on gates have yet to read."""
+        return max((token for gate in self.unread for token in gate.tokens), default=1)
+
+    def answer_start(self, length: int) -> int:
+        """The first token that decides about the answer, as far as so many tokens tell."""
+        if not self._answer_known and length >= self.prompt_length:
+            assert self._find_answer is not None
+            self._answer_start = self._find_answer(self.tokens[:length], self.prompt_length)
+            self._answer_known = self._answer_start < length
+        return self._answer_start
+
+    def read(self, layer: int, token: int, state: Float[Tensor, " d_model"]) -> None:
+        """Take what stands behind a block at a token that gates read, and read those whose tokens are all there.
+
+        Args:
+            layer: the block.
+            token: counted from the prompt's end, from 1.
+            state: the block's output.
+        """
+        self._states[layer, token] = state
+        for gate in self.unread:
+            if gate.layer == layer and all((layer, one) in self._states for one in gate.tokens):
+                states = torch.stack([self._states[layer, one] for one in gate.tokens])
+                self._readings[gate] = float(gate.factors(states.unsqueeze(0)))
+        self._multiply()
+        if not self.unread:
+            self._states.clear()
+
+    def awaited_layer(self, start: int) -> int | None:
+        """The lowest layer of gates that have to read before the prompt's parts can run one after the other.
+
+        A push waits for them that moves tokens before those that gates read.
+
+        Args:
+            start: index of the first token that is to run.
+        """
+        early = torch.arange(start, self.prompt_length - self.gate_tokens)
+        place = torch.tensor(self.prompt_length), torch.tensor(self.prompt_length - 1)
+        layers: list[int] = []
+        for number in self.strengths.isnan().nonzero().flatten().tolist():
+            choice, gate = token_choice(self.pushes.named[number][1].tokens), self.pushes.gates[number]
+            assert gate is not None
+            if len(early) and (choice is None or choice(early, *place).any()):
+                layers.append(gate.layer)
+        return min(layers, default=None)
