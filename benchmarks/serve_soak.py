@@ -1,6 +1,7 @@
 """Memory of `trimtab serve` over many requests, each with its own slider values and prompt: docs/serving.md's figure.
 
     python benchmarks/serve_soak.py --requests 2000
+    python benchmarks/serve_soak.py --requests 2000 --engine llama.cpp
 
 A few answers are asked for again at the end, alone: they must be what they were in company.
 """
@@ -11,7 +12,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import httpx
 import openai
@@ -44,12 +45,14 @@ def main(
     requests: Annotated[int, typer.Option()] = 2000,
     at_once: Annotated[int, typer.Option(help="Requests under way together.")] = 32,
     tokens: Annotated[int, typer.Option(help="Longest answer; each request's is drawn.")] = 16,
+    engine: Annotated[Literal["transformers", "llama.cpp"], typer.Option()] = "transformers",
 ) -> None:
     """Print the memory of the server as Markdown."""
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
     vectors = [part for axis in AXES for part in ("-v", f"{axis}={VECTORS / axis}.safetensors")]
-    process = subprocess.Popen([sys.executable, "-m", "trimtab", "serve", "--port", str(port), *vectors])
+    options = ["--port", str(port), "--engine", engine, *vectors]
+    process = subprocess.Popen([sys.executable, "-m", "trimtab", "serve", *options])
     try:
         wait_for(port, process)
         client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", timeout=600)

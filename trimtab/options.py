@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 from rich.console import Console
 from typer import Option
@@ -54,6 +54,10 @@ class ModelOptions:
         Option(help="NAME=VALUE, repeatable: an argument of the chat template, such as enable_thinking=false."),
     ] = None
     blocks: Annotated[str | None, Option(help="Dotted path of the decoder blocks, where they can't be found.")] = None
+    engine: Annotated[
+        Literal["transformers", "llama.cpp"],
+        Option(help="What runs the model: transformers, or llama.cpp for .gguf files as they are."),
+    ] = "transformers"
 
     def load(self) -> "steering.LanguageModel":
         """Load the model under a spinner of our own, without the library's bars and advice."""

@@ -21,7 +21,7 @@ from steering.models.adapters import adapter_state
 from steering.models.bridge import Bridge, language_model
 from steering.models.decoder_blocks import block_output, find_blocks, with_block_output
 from steering.models.hook_points import hooked_module
-from steering.models.identity import identify
+from steering.models.identity import ModelIdentity, identify
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenChoice, from_prompt_end, needs_answer_start, token_choice
 from steering.models.wrappers import unwrapped
@@ -52,18 +52,41 @@ def attach(
         found = find_blocks(transformer, blocks)
         identity = identify(transformer, found)
     answer_start = model.response_tokens.answer_start if isinstance(model, LanguageModel) and model.marks else None
+    placed = placed_sliders(sliders, identity, tokens, allow_mismatch, thinks=answer_start is not None)
+    return Dial(placed, transformer, found, answer_start)
+
+
+def placed_sliders(
+    sliders: Mapping[str, Slider | SteeringVector],
+    model: ModelIdentity,
+    tokens: str | Mapping[str, str] | None,
+    allow_mismatch: Iterable[str],
+    thinks: bool,
+) -> dict[str, Slider]:
+    """The sliders as they act on a model.
+
+    Args:
+        sliders: each with its name.
+        model: what their vectors have to belong to.
+        tokens: tokens that are moved, for all axes or by name; else the sliders' own.
+        allow_mismatch: differences between the vectors' model and this one to accept.
+        thinks: whether the model's thoughts can be told from its answers.
+
+    Raises:
+        SteeringError: when a vector was made on another model, or the model has no such tokens.
+    """
     check_axis_names(sliders)
     chosen = dict.fromkeys(sliders, tokens) if isinstance(tokens, str) else tokens or {}
     check_axes(chosen, sliders)
     placed = {name: as_slider(slider).on_tokens(chosen.get(name)) for name, slider in sliders.items()}
     for slider in placed.values():
-        slider.check(identity, allow_mismatch)
-    if answer_start is None and any(push.tokens == "thought" for slider in placed.values() for push in slider.pushes):
+        slider.check(model, allow_mismatch)
+    if not thinks and any(push.tokens == "thought" for slider in placed.values() for push in slider.pushes):
         raise SteeringError(
             f"Expected a LanguageModel whose chat template speaks of thoughts, to move tokens='thought', found "
-            f"{identity.name!r}; choose other tokens, or attach to the LanguageModel with the tokenizer's own template."
+            f"{model.name!r}; choose other tokens, or attach to the LanguageModel with the tokenizer's own template."
         )
-    return Dial(placed, transformer, found, answer_start)
+    return placed
 
 
 class Dial:

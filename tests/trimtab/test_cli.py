@@ -88,7 +88,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_every_command_takes_the_same_options_for_its_model() -> None:
-    group = {"model", "dtype", "device_map", "revision", "system_prompt", "template", "blocks"}
+    group = {"model", "dtype", "device_map", "revision", "system_prompt", "template", "blocks", "engine"}
     given = {name: group & {parameter.name for parameter in command.params} for name, command in COMMANDS.items()}
     few = {"demo": {"model"}, "recipes": set(), "inspect": {"model"}}
     assert given == dict.fromkeys(COMMANDS, group) | few

@@ -29,8 +29,9 @@ def serve(
     """Serve OpenAI's chat completions with `steering` in the body, each request with its own slider values."""
     check_installed("serve")
     from trimtab.serve.api import Api
+    from trimtab.serve.llama_cpp_worker import LlamaCppWorker
     from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen, run
-    from trimtab.serve.worker import Worker
+    from trimtab.serve.transformers_worker import TransformersWorker
 
     key = os.environ.get(api_key_env)
     if key == "" or (key is None and api_key_env != KEY_VARIABLE):
@@ -41,7 +42,8 @@ def serve(
         if key is None and not is_loopback(host):
             typer.echo(f"Warning: anybody who reaches {host} can use this server; set {api_key_env}.", err=True)
         lm = model.load()
-        worker = Worker(lm, vectors.sliders(lm), limits, tokens, vectors.allow_mismatch or ())
+        new_worker = LlamaCppWorker if model.engine == "llama.cpp" else TransformersWorker
+        worker = new_worker(lm, vectors.sliders(lm), limits, tokens, vectors.allow_mismatch or ())
         app = Api(worker, served_name, key, LOOPBACK_HOSTS if key is None and is_loopback(host) else None).app()
         # Clients keep idle connections for uvicorn's default of 5 s: it must not be the server that closes them first.
         run(app, listener, timeout_graceful_shutdown=shutdown_seconds, timeout_keep_alive=60)

@@ -1,6 +1,7 @@
 """`trimtab studio`: the sliders on a web page."""
 
 import webbrowser
+from dataclasses import replace
 from threading import Timer
 from typing import Annotated
 
@@ -34,7 +35,8 @@ def studio(
         lm = model.load()
         session = Session(lm, vectors.sliders(lm), vectors.allow_mismatch or ())
         hosts = LOOPBACK_HOSTS if is_loopback(host) else None
-        app = Studio(session, lambda name: ModelOptions(name, model.dtype, model.device_map).load(), hosts).app()
+        other = ModelOptions(dtype=model.dtype, device_map=model.device_map, engine=model.engine)
+        app = Studio(session, lambda name: replace(other, model=name).load(), hosts).app()
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
         console.print(f"Studio: {url} (Ctrl-C ends it)")
         if browser:

@@ -19,7 +19,6 @@ from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
 from trimtab.serve.chat_request import ChatRequest, FiniteValues, parse_request, parse_slider_values
 from trimtab.serve.http import check_content_type, new_app, read_body
-from trimtab.serve.limits import context_length
 from trimtab.serve.openai_objects import ApiError, Reply, event, refusal, refuse
 from trimtab.serve.worker import Worker
 
@@ -144,7 +143,7 @@ class Api:
 
     def _decoding(self, asked: ChatRequest, prompt_length: int) -> Decoding:
         """How to write the answer. Raises ApiError where it can't be as long as asked for."""
-        context = context_length(self._worker.lm)
+        context = self._worker.context_length
         room = self._worker.limits.new_tokens if context is None else context - prompt_length
         limit = min(self._worker.limits.new_tokens, room)
         wanted = asked.max_completion_tokens or asked.max_tokens or max(limit, 1)

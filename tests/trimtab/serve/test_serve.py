@@ -16,12 +16,14 @@ import torch
 
 from tests.helpers.known_vectors import slider_of
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
+from tests.helpers.workers import EngineName, worker_of
 
 pytest.importorskip("fastapi")
 uvicorn = pytest.importorskip("uvicorn")
 openai = pytest.importorskip("openai")
 
 from steering import Gate, LanguageModel, Sliders, SteeringVector  # noqa: E402
+from trimtab.serve.answer import Answer  # noqa: E402
 from trimtab.serve.api import Api  # noqa: E402
 from trimtab.serve.limits import Limits  # noqa: E402
 from trimtab.serve.server import LOOPBACK_HOSTS, listen  # noqa: E402
@@ -35,8 +37,8 @@ LIMITS = Limits(body_bytes=20_000, prompt_tokens=200, new_tokens=100, rows=16, w
 class Server:
     """A server in a thread of this process."""
 
-    def __init__(self, lm: LanguageModel, axes: dict[str, SteeringVector], limits: Limits, **options: Any) -> None:
-        self.worker = Worker(lm, Sliders(**axes), limits)
+    def __init__(self, worker: Worker, **options: Any) -> None:
+        self.worker = worker
         listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
@@ -55,8 +57,14 @@ class Server:
 
 
 @contextmanager
-def serving(lm: LanguageModel, axes: dict[str, SteeringVector] = AXES, limits: Limits = LIMITS, **options: Any):  # type: ignore[no-untyped-def]
-    server = Server(lm, axes, limits, **options)
+def serving(  # type: ignore[no-untyped-def]
+    engine: EngineName,
+    lm: LanguageModel,
+    axes: dict[str, SteeringVector] = AXES,
+    limits: Limits = LIMITS,
+    **options: Any,
+):
+    server = Server(worker_of(engine, lm, Sliders(**axes), limits), **options)
     server.thread.start()
     while not server.uvicorn.started:
         time.sleep(0.01)
@@ -69,8 +77,8 @@ def serving(lm: LanguageModel, axes: dict[str, SteeringVector] = AXES, limits: L
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serving(tiny_lm(), api_key=KEY, hosts=LOOPBACK_HOSTS) as server:
+def server(engine: EngineName) -> Iterator[Server]:
+    with serving(engine, tiny_lm(), api_key=KEY, hosts=LOOPBACK_HOSTS) as server:
         yield server
 
 
@@ -190,9 +198,9 @@ def test_models_and_health(server: Server) -> None:
     assert httpx.get(f"{server.url}/health").json() == {"status": "ok"}
 
 
-def test_sliders_are_listed_and_their_defaults_apply() -> None:
+def test_sliders_are_listed_and_their_defaults_apply(engine: EngineName) -> None:
     lm = tiny_lm()
-    with serving(tiny_lm()) as server:
+    with serving(engine, tiny_lm()) as server:
         listed = httpx.get(f"{server.url}/v1/sliders").json()["data"]
         assert listed[1] == {
             "name": "helpfulness", "title": "unnamed", "range": [-2.0, 3.0], "calibrated": False,
@@ -312,8 +320,8 @@ def test_the_client_raises_its_own_error_for_a_wrong_key(server: Server) -> None
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_frees_its_row(stream: bool) -> None:
-    with serving(endless_lm(), limits=ENDLESS) as server:
+def test_a_client_that_leaves_frees_its_row(engine: EngineName, stream: bool) -> None:
+    with serving(engine, endless_lm(), limits=ENDLESS) as server:
         body = GOOD | {"max_tokens": 50_000, "stream": stream}
         url = f"{server.url}/v1/chat/completions"
         with suppress(httpx.ReadTimeout), httpx.stream("POST", url, json=body, timeout=0.5) as response:
@@ -325,8 +333,8 @@ def test_a_client_that_leaves_frees_its_row(stream: bool) -> None:
         assert ask(server.client(), "Hi").usage.completion_tokens == 20
 
 
-def test_a_full_queue_is_429_until_there_is_room() -> None:
-    with serving(endless_lm(), limits=ENDLESS) as server:
+def test_a_full_queue_is_429_until_there_is_room(engine: EngineName) -> None:
+    with serving(engine, endless_lm(), limits=ENDLESS) as server:
         client = server.client()
         first = client.chat.completions.create(**GOOD, max_tokens=50_000, stream=True)
         while not server.worker.writing:
@@ -341,8 +349,8 @@ def test_a_full_queue_is_429_until_there_is_room() -> None:
         assert ask(patient, "Hi").usage.completion_tokens == 20
 
 
-def test_a_shutdown_lets_answers_end() -> None:
-    with serving(endless_lm(), limits=ENDLESS) as server:
+def test_a_shutdown_lets_answers_end(engine: EngineName) -> None:
+    with serving(engine, endless_lm(), limits=ENDLESS) as server:
         with ThreadPoolExecutor() as pool:
             answer = pool.submit(ask, server.client(), "Hi", max_tokens=300)
             while not server.worker.writing:
@@ -354,9 +362,9 @@ def test_a_shutdown_lets_answers_end() -> None:
             ask(server.client(), "Hi")
 
 
-def test_a_model_that_fails_is_500_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(tiny_lm()) as server:
-        monkeypatch.setattr(server.worker, "_write", lambda _: 1 / 0)
+def test_a_model_that_fails_is_500_without_its_secrets(engine: EngineName, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(engine, tiny_lm()) as server:
+        monkeypatch.setattr(Answer, "sample", lambda *_: 1 / 0)
         with pytest.raises(openai.InternalServerError, match=r"\(ZeroDivisionError\); its log says more"):
             ask(server.client(), "Hi")
         with pytest.raises(openai.APIError, match="its log says more"):
@@ -382,7 +390,7 @@ def test_64_streams_on_the_real_model_equal_single_runs(smollm2: LanguageModel) 
     ]
     expected = [alone(smollm2, axes, *asked) for asked in asks]
     assert len(set(expected)) > 32
-    with serving(smollm2, axes, Limits(rows=24)) as server:
+    with serving("transformers", smollm2, axes, Limits(rows=24)) as server:
         client = server.client()
 
         def stream(asked: tuple[str, dict[str, float], int]) -> str:
@@ -393,11 +401,11 @@ def test_64_streams_on_the_real_model_equal_single_runs(smollm2: LanguageModel) 
             assert list(pool.map(stream, asks)) == expected
 
 
-def test_a_request_brings_its_own_harm_or_has_its_prompt_read() -> None:
+def test_a_request_brings_its_own_harm_or_has_its_prompt_read(engine: EngineName) -> None:
     lm = tiny_lm()
     gate = Gate(1, torch.randn(WIDTH, generator=torch.Generator().manual_seed(3)), reads="harm")
     axes = {"safety": slider_of(random_vector(1, (2,)), gate=gate)}
-    with serving(lm, axes, api_key=KEY) as server:
+    with serving(engine, lm, axes, api_key=KEY) as server:
         client = server.client()
         answers = [
             ask(client, "Hi", max_tokens=8, extra_body={"steering": {"safety": 1.0}} | harm).choices[0].message.content

@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.helpers.gguf_files import write_gguf
 from tests.helpers.tiny import random_vector, save_folder, tiny_lm
+from tests.helpers.workers import EngineName
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -33,17 +35,19 @@ KEY = "from the environment"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served")
     lm = tiny_lm(max_position_embeddings=20_000)
-    lm.model.generation_config.eos_token_id = None  # it writes to the limit
-    save_folder(lm, folder / "model")
+    lm.model.lm_head.weight.data[lm.tokenizer.eos_token_id] = 0.0  # never the likeliest: it writes to the limit
+    save_folder(lm, folder / "transformers")
+    write_gguf(lm, folder / "llama.cpp.gguf")
     random_vector().save(folder / "v.safetensors")
     return folder
 
 
 @contextmanager
-def started(folder: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Popen[str], Any]]:
+def started(engine: EngineName, folder: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Popen[str], Any]]:
     """The process and a client, when it is ready."""
     vector = f"safety={folder}/v.safetensors"
-    arguments = ["serve", "-m", f"{folder}/model", "-v", vector, "--port", str(port), "--api-key-env", "MY_KEY", *more]
+    served = ["--engine", engine, "-m", str(model_file(engine, folder)), "--name", "tiny", "-v", vector]
+    arguments = ["serve", *served, "--port", str(port), "--api-key-env", "MY_KEY", *more]
     process = subprocess.Popen(
         [sys.executable, "-m", "trimtab", *arguments],
         env=os.environ | {"MY_KEY": KEY, "OMP_NUM_THREADS": "1"},
@@ -63,6 +67,10 @@ def started(folder: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Po
         process.communicate()
 
 
+def model_file(engine: EngineName, folder: Path) -> Path:
+    return folder / ("transformers" if engine == "transformers" else "llama.cpp.gguf")
+
+
 def is_up(url: str) -> bool:
     try:
         return httpx.get(f"{url}/health").status_code == 200
@@ -77,7 +85,7 @@ def free_port() -> int:
 
 def ask(client: Any, tokens: int) -> Any:
     return client.chat.completions.create(
-        model="model",
+        model="tiny",
         messages=[{"role": "user", "content": "Hi"}],
         temperature=0,
         max_tokens=tokens,
@@ -85,20 +93,20 @@ def ask(client: Any, tokens: int) -> Any:
     )
 
 
-def test_it_is_killed_and_started_again_and_stopped_after_its_last_answer(folder: Path) -> None:
-    lm = load(folder / "model")
+def test_it_is_killed_and_started_again_and_stopped_after_its_last_answer(engine: EngineName, folder: Path) -> None:
+    lm = load(model_file(engine, folder), engine=engine)
     with Sliders(safety=random_vector()).attach(lm) as dial:
         dial.set(safety=0.7)
         expected = lm.chat("Hi", 30)
     port = free_port()
-    with started(folder, port) as (process, client), ThreadPoolExecutor() as pool:
+    with started(engine, folder, port) as (process, client), ThreadPoolExecutor() as pool:
         assert ask(client, 30).choices[0].message.content.strip() == expected
         lost = pool.submit(ask, client, 1000)
         time.sleep(0.3)
         process.kill()
         with pytest.raises(openai.APIConnectionError):
             lost.result()
-    with started(folder, port) as (process, client), ThreadPoolExecutor() as pool:
+    with started(engine, folder, port) as (process, client), ThreadPoolExecutor() as pool:
         assert ask(client, 30).choices[0].message.content.strip() == expected
         late = pool.submit(ask, client, 500)
         time.sleep(0.3)
@@ -110,10 +118,15 @@ def test_it_is_killed_and_started_again_and_stopped_after_its_last_answer(folder
     assert KEY not in log
 
 
+LONG = ("--max-new-tokens", "15000", "--max-batch-tokens", "20000")
+
+
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
-def test_answers_that_take_too_long_to_end_are_cut_off(folder: Path, stop: signal.Signals, code: int) -> None:
+def test_answers_that_take_too_long_to_end_are_cut_off(
+    engine: EngineName, folder: Path, stop: signal.Signals, code: int
+) -> None:
     with (
-        started(folder, free_port(), "--shutdown-seconds", "1", "--max-new-tokens", "15000") as (process, client),
+        started(engine, folder, free_port(), "--shutdown-seconds", "1", *LONG) as (process, client),
         ThreadPoolExecutor() as pool,
     ):
         lost = pool.submit(ask, client, 15_000)
@@ -131,6 +144,9 @@ def test_answers_that_take_too_long_to_end_are_cut_off(folder: Path, stop: signa
         (["--host", "no.such.host.invalid"], "Can't listen on no.such.host.invalid port 8000"),
         (["--port", "70000"], "'--port': Input should be less than or equal to 65535"),
         (["-m", "/no/model", "--port", "0"], "There is no folder '/no/model'"),
+        (["--engine", "llama.cpp", "-m", "/no/model", "--port", "0"], "Expected a .gguf file for llama.cpp"),
+        (["--engine", "llama.cpp", "--dtype", "float16", "--port", "0"], "The engine llama.cpp takes no dtype"),
+        (["--engine", "vllm"], "'vllm' is not one of 'transformers', 'llama.cpp'"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(

@@ -23,7 +23,7 @@ TEXTS = {
 @pytest.fixture(scope="module", params=TEXTS, ids=["written", "opened"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     lm = writing(thinking_lm(request.param, special=request.param == OPENED_TEMPLATE), "Hi", TEXTS[request.param])
-    with serving(lm, limits=LIMITS) as server:
+    with serving("transformers", lm, limits=LIMITS) as server:
         yield server
 
 
