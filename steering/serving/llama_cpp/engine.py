@@ -12,7 +12,7 @@ from steering.models.llama_cpp.context import Context, GgufModel, Room, Token
 from steering.models.response_tokens import ResponseTokens
 from steering.serving.llama_cpp.prompt_parts import PromptParts
 from steering.serving.llama_cpp.pushes import Pushes
-from steering.serving.llama_cpp.row_moves import Part, RowMoves
+from steering.serving.llama_cpp.row_moves import LastMoves, Part
 from steering.serving.llama_cpp.steered_sequence import SteeredSequence
 from steering.vectors.slider import Slider, check_axes
 
@@ -87,6 +87,7 @@ class Engine:
             )
         self._context = Context(model, self._pushes.room_for(room))
         self._room = room
+        self._moves = LastMoves(self._pushes)
         self._slots: dict[Request, _Slot] = {}
         self._free = list(reversed(range(room.sequences)))
 
@@ -172,7 +173,7 @@ class Engine:
             tokens += [Token(slot.sequence.tokens[place], place, slot.number) for place in places]
             if places.stop == len(slot.sequence.tokens) and part.awaited is None:
                 wanted[len(tokens) - 1] = slot.request
-        moves = RowMoves(self._pushes, [part for _, part in ready], list(wanted))
+        moves = self._moves.of([part for _, part in ready], list(wanted))
         logits = torch.from_numpy(self._context.decode(tokens, moves.outputs, moves.layers, moves.visit))
         for slot, part in ready:
             if slot.parts.ran(part):

@@ -3,7 +3,7 @@
 As behind a hooked block, plain additions come first, then the other pushes in order. Neighbours that add are summed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +20,10 @@ Strengths = Float[Tensor, "rows pushes"]
 Acts = Bool[Tensor, "rows pushes"]
 
 
+Change = Callable[[Float[Tensor, "rows d_model"]], Float[Tensor, "rows d_model"]]
+"""What happens to rows at a block."""
+
+
 @dataclass(frozen=True, eq=False)
 class Additions:
     """`h + Σ strength · direction` of some pushes."""
@@ -27,26 +31,30 @@ class Additions:
     pushes: list[int]
     directions: Float[Tensor, "added d_model"]
 
-    def __call__(self, h: Float[Tensor, "rows d_model"], strengths: Strengths, acts: Acts) -> Tensor:
-        """The rows with what acts on them added."""
-        added = torch.where(acts, strengths, 0.0)[:, self.pushes]
-        return h + added @ self.directions
+    def on(self, strengths: Strengths, acts: Acts) -> Change:
+        """What it does to rows, each with its strengths, where it acts on them."""
+        added = torch.where(acts, strengths, 0.0)[:, self.pushes] @ self.directions
+        return lambda h: h.add_(added)
 
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
     """One push with an intervention of another kind."""
 
-    push: int
+    pushes: list[int]
     name: str
     direction: Float[Tensor, " d_model"]
     tensors: Mapping[str, Float[Tensor, " d_model"]]
 
-    def __call__(self, h: Float[Tensor, "rows d_model"], strengths: Strengths, acts: Acts) -> Tensor:
-        """The rows, moved where it acts on them."""
-        x = strengths[:, self.push].reshape(-1, 1, 1)
-        moved = INTERVENTIONS[self.name](h.unsqueeze(1), x, self.direction, **self.tensors).squeeze(1)
-        return torch.where(acts[:, self.push, None], moved, h)
+    def on(self, strengths: Strengths, acts: Acts) -> Change:
+        """What it does to rows, each with its strength, where it acts on them."""
+        x, here = strengths[:, self.pushes].unsqueeze(-1), acts[:, self.pushes]
+
+        def change(h: Tensor) -> Tensor:
+            moved = INTERVENTIONS[self.name](h.unsqueeze(1), x, self.direction, **self.tensors).squeeze(1)
+            return torch.where(here, moved, h)
+
+        return change
 
 
 Move = Additions | Intervention
@@ -83,7 +91,7 @@ class Pushes:
         layers = {layer for _, push in self.named for layer in push.layers}
         self.moves = {layer: self._moves_at(layer) for layer in sorted(layers)}
         """What happens behind each block, in order."""
-        self.at_layer = {
+        self.at_layer: dict[int, list[int]] = {
             layer: [number for number, (_, push) in enumerate(self.named) if layer in push.layers] for layer in layers
         }
         """The pushes that move each block."""
@@ -145,7 +153,7 @@ class Pushes:
                 continue
             moves += self._additions(added, layer)
             added = []
-            moves.append(Intervention(number, push.intervention, push.vector[layer], push.tensors_at(layer)))
+            moves.append(Intervention([number], push.intervention, push.vector[layer], push.tensors_at(layer)))
         return moves + self._additions(added, layer)
 
     def _additions(self, pushes: Sequence[int], layer: int) -> list[Move]:

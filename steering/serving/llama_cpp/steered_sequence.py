@@ -9,7 +9,7 @@ from torch import Tensor
 from steering.errors import SteeringError
 from steering.hooks.seen_tokens import AnswerStart
 from steering.interventions.gates import Gate
-from steering.models.token_positions import token_choice
+from steering.models.token_positions import is_chosen, token_choice
 from steering.serving.llama_cpp.pushes import Pushes
 
 
@@ -56,7 +56,13 @@ class SteeredSequence:
         """Whether nothing moves in it, whatever gates read."""
         return self._idle
 
+    def kind(self, place: int) -> object:
+        """Equal for tokens of it that are moved alike."""
+        length, start = self.prompt_length, self.answer_start(place + 1)
+        return self._revision, [is_chosen(choice, place, length, start) for choice, _ in self.pushes.choices]
+
     def _multiply(self) -> None:
+        self._revision = object()
         factors = self._given.clone()
         for number, gate in enumerate(self.pushes.gates):
             if gate in self._readings and factors[number].isnan():

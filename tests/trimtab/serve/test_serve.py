@@ -89,7 +89,7 @@ def endless_lm() -> LanguageModel:
     return lm
 
 
-ENDLESS = replace(LIMITS, new_tokens=50_000, rows=1, waiting=1)
+ENDLESS = replace(LIMITS, new_tokens=50_000, rows=1, waiting=1, batch_tokens=65_536)
 
 
 def ask(client: Any, text: str, steering: dict[str, float] | None = None, **options: Any) -> Any:
@@ -120,7 +120,7 @@ def alone(
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_concurrent_answers_with_mixed_settings_equal_single_runs(server: Server, stream: bool) -> None:
-    client, lm, asks = server.client(), tiny_lm(), random_asks(24)
+    client, lm, asks = server.client(), tiny_lm(), random_asks(64)
 
     def answer(asked: tuple[str, dict[str, float], int]) -> str:
         text, steering, tokens = asked
@@ -129,7 +129,7 @@ def test_concurrent_answers_with_mixed_settings_equal_single_runs(server: Server
             return str(found.choices[0].message.content)
         return "".join(chunk.choices[0].delta.content or "" for chunk in found)
 
-    with ThreadPoolExecutor(24) as pool:
+    with ThreadPoolExecutor(64) as pool:
         found = list(pool.map(answer, asks))
     assert [text.strip() for text in found] == [alone(lm, AXES, *asked) for asked in asks]
 
@@ -374,7 +374,7 @@ def test_a_model_that_fails_is_500_without_its_secrets(engine: EngineName, monke
 
 
 @pytest.mark.real
-def test_64_streams_on_the_real_model_equal_single_runs(smollm2: LanguageModel) -> None:
+def test_64_streams_on_the_real_model_equal_single_runs(engine: EngineName, smollm2: LanguageModel) -> None:
     import torch
 
     generator = torch.Generator().manual_seed(1)
@@ -390,7 +390,7 @@ def test_64_streams_on_the_real_model_equal_single_runs(smollm2: LanguageModel) 
     ]
     expected = [alone(smollm2, axes, *asked) for asked in asks]
     assert len(set(expected)) > 32
-    with serving("transformers", smollm2, axes, Limits(rows=24)) as server:
+    with serving(engine, smollm2, axes, Limits(rows=24)) as server:
         client = server.client()
 
         def stream(asked: tuple[str, dict[str, float], int]) -> str:
