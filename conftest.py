@@ -1,6 +1,7 @@
 """Fixtures: tiny models, the embedded real model for tests marked `real`, and the names that docstring examples use."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.helpers.tiny import random_vector, tiny_lm
 
 collect_ignore_glob = ["tests/consumers/*_logits.py", "tests/consumers/*_scores.py"]
 """Scripts that other Pythons run."""
+collect_ignore = [] if find_spec("llama_cpp") else ["steering/serving/llama_cpp/steered_llama.py"]
+"""A subclass of what isn't installed."""
 
 
 @pytest.fixture(autouse=True)

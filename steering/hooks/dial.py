@@ -1,12 +1,10 @@
 """Sliders attached to a model: forward hooks on its decoder blocks, and the dial that moves them."""
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from types import EllipsisType
-from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from transformers import PreTrainedModel
 
 from steering.errors import SteeringError, quoted
 from steering.hooks.block_hooks import Addition, GateReading, Intervention
+from steering.hooks.dial_settings import DialSettings, HarmScore, SliderValue
 from steering.hooks.method_hook import watch
 from steering.hooks.seen_tokens import AnswerStart, SeenTokens
 from steering.hooks.token_tracker import TokenTracker
@@ -25,13 +24,8 @@ from steering.models.identity import ModelIdentity, identify
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenChoice, from_prompt_end, needs_answer_start, token_choice
 from steering.models.wrappers import unwrapped
-from steering.vectors.slider import HARM, Push, Slider, as_slider, check_axes, check_axis_names, check_reads_harm
+from steering.vectors.slider import Push, Slider, as_slider, check_axes, check_axis_names
 from steering.vectors.steering_vector import SteeringVector
-
-SliderValue: TypeAlias = float | Sequence[float] | Tensor
-"""A slider's value: one number, or one a row of the batch."""
-HarmScore: TypeAlias = float | Sequence[float | None] | Tensor
-"""The probability that a prompt is harmful: one number, or one a row; None or NaN for a row that gates read."""
 
 
 def attach(
@@ -102,8 +96,7 @@ class Dial:
         self.sliders = sliders
         self.pushes = [(name, push) for name, slider in sliders.items() for push in slider.pushes]
         """Every push with its slider's name."""
-        self._values = {name: torch.zeros(1) for name in sliders}
-        self._harm = torch.tensor([torch.nan])
+        self._settings = DialSettings(sliders)
         self._adapters = adapter_state(model)
         self._choices = _choices(push for _, push in self.pushes)
         reads_thought = answer_start and any(needs_answer_start(push.tokens) for _, push in self.pushes)
@@ -148,18 +141,10 @@ class Dial:
             ...     dial.settings
             {'safety': 0.5}
         """
-        check_axes(values, self.sliders)
-        moved = self._values | {name: _as_rows(name, value) for name, value in values.items()}
-        given = self._harm if isinstance(harm, EllipsisType) else _as_probabilities(harm)
-        if not given.isnan().all():
-            check_reads_harm(self.sliders.values())
-        rows = {name: len(value) for name, value in [*moved.items(), (HARM, given)] if len(value) > 1}
-        if len(set(rows.values())) > 1:
-            raise SteeringError(f"Expected one number of rows for all sliders, found {rows}; set them together.")
-        self._values, self._harm = moved, given
+        self._settings.set(harm, values)
         for reading in self._readings:
-            reading.give(given)
-        strengths = {name: self.sliders[name].strength(value) for name, value in moved.items()}
+            reading.give(self._settings.given_harm)
+        strengths = {name: self.sliders[name].strength(rows) for name, rows in self._settings.values.items()}
         for hooks in self._hooks.values():
             for hook in hooks:
                 hook.set(strengths)
@@ -167,13 +152,12 @@ class Dial:
     @property
     def settings(self) -> dict[str, float | list[float]]:
         """The sliders' present values."""
-        return {name: value.item() if len(value) == 1 else value.tolist() for name, value in self._values.items()}
+        return self._settings.settings
 
     @property
     def harm(self) -> float | list[float | None] | None:
         """The probability of harm that was set, for all rows or each; None where gates read it."""
-        rows = [None if math.isnan(one) else one for one in self._harm.tolist()]
-        return rows[0] if len(rows) == 1 else rows
+        return self._settings.harm
 
     def prompt_lengths(self, lengths: Sequence[int] | Tensor) -> AbstractContextManager[None]:
         """Say, for the plain forward passes inside, where each row's prompt ends. `generate` needs no such help.
@@ -213,7 +197,7 @@ class Dial:
     @contextmanager
     def _check_packed(self, *_args: object, **_kwargs: object) -> Iterator[None]:
         """Around the start of continuous batching, which packs all prompts into one row."""
-        settings = [*self._values.values(), self._harm]
+        settings = [*self._settings.values.values(), self._settings.given_harm]
         if self._choices or any(len(values) > 1 for values in settings):
             raise SteeringError(
                 "Expected sliders that move all tokens of all prompts alike for generate_batch, which packs prompts "
@@ -272,25 +256,3 @@ def _hooks_by_module(
         others = [Intervention(name, push, layer, readings.get(push)) for name, push in here if not push.is_addition]
         hooks[module] = [*(Addition(directions, on, module) for on, directions in additions.items()), *others]
     return hooks
-
-
-def _as_rows(name: str, value: SliderValue) -> Tensor:
-    try:
-        rows = torch.as_tensor(value, dtype=torch.float32).detach().cpu().reshape(-1)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise SteeringError(f"Expected a number or a list of numbers for slider {name!r}, found {value!r}.") from error
-    if not len(rows) or not rows.isfinite().all():
-        raise SteeringError(f"Expected finite numbers for slider {name!r}, found {value!r}.")
-    return rows
-
-
-def _as_probabilities(harm: HarmScore | None) -> Tensor:
-    """A row of NaN for each prompt that gates are to read; a single one where they are to read all."""
-    try:
-        listed = [math.nan if one is None else one for one in harm] if isinstance(harm, Sequence) else harm
-        rows = torch.as_tensor(math.nan if listed is None else listed, dtype=torch.float32).detach().cpu().reshape(-1)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise SteeringError(f"Expected harm as a probability or a list of them, found {harm!r}.") from error
-    if not len(rows) or ((rows < 0) | (rows > 1)).any():
-        raise SteeringError(f"Expected harm as probabilities from 0 to 1, found {harm!r}.")
-    return rows[:1] if rows.isnan().all() else rows

@@ -80,6 +80,15 @@ def library() -> Any:
 
 
 @cache
+def package() -> Any:
+    """llama-cpp-python itself; raises what `library` does."""
+    library()
+    import llama_cpp
+
+    return llama_cpp
+
+
+@cache
 def tensor_functions() -> TensorFunctions:
     """ggml's functions on tensors, from the library that llama.cpp itself uses."""
     functions = library()

@@ -205,13 +205,8 @@ class Context:
             self._forget(tokens)
             raise
         width = (self.model.n_vocabulary,)
-        rows = (
-            []
-            if last is not None
-            else [
-                np.ctypeslib.as_array(functions.llama_get_logits_ith(self.pointer, place), width) for place in outputs
-            ]
-        )
+        wanted = [] if last is not None else outputs
+        rows = [np.ctypeslib.as_array(functions.llama_get_logits_ith(self.pointer, place), width) for place in wanted]
         return np.stack(rows) if rows else np.empty((0, *width), np.float32)
 
     def remove(self, sequence: int, start: int = 0) -> None:

@@ -77,9 +77,9 @@ class Engine:
         room: Room,
         response_tokens: ResponseTokens | None = None,
     ) -> None:
-        self._pushes = Pushes(sliders, model, tells_thoughts=response_tokens is not None)
+        self._pushes = Pushes(sliders, model.n_layers, model.d_model, tells_thoughts=response_tokens is not None)
         self._answer_start = response_tokens.answer_start if response_tokens else None
-        deepest = max((token for gate in self._pushes.gates if gate for token in gate.tokens), default=1)
+        deepest = self._pushes.deepest
         if room.batch < room.sequences + deepest:
             raise SteeringError(
                 f"Expected room for {room.sequences + deepest} tokens a pass at least, for {room.sequences} sequences "

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from steering.errors import SteeringError
 from steering.interventions import INTERVENTIONS
-from steering.models.llama_cpp.context import GgufModel, Room
+from steering.models.llama_cpp.context import Room
 from steering.models.token_positions import TokenChoice, needs_answer_start, token_choice
 from steering.vectors.slider import Push, Slider, check_axis_names, check_reads_harm
 
@@ -65,7 +65,8 @@ class Pushes:
 
     Args:
         sliders: by name.
-        model: what they are to move.
+        n_layers: the model's blocks.
+        d_model: the width of what they put out.
         tells_thoughts: whether it is known where thoughts end and answers start.
 
     Raises:
@@ -73,20 +74,22 @@ class Pushes:
             isn't known to think.
     """
 
-    def __init__(self, sliders: Mapping[str, Slider], model: GgufModel, tells_thoughts: bool) -> None:
+    def __init__(self, sliders: Mapping[str, Slider], n_layers: int, d_model: int, tells_thoughts: bool) -> None:
         check_axis_names(sliders)
         self.sliders = sliders
         self.named = [(name, push) for name, slider in sliders.items() for push in slider.pushes]
         """Every push with its slider's name."""
-        self.n_layers = model.n_layers
+        self.n_layers, self.d_model = n_layers, d_model
         for name, push in self.named:
-            _check(name, push, model, tells_thoughts)
+            self._check(name, push, tells_thoughts)
         self.gates = [push.gate for _, push in self.named]
         self.choices: list[tuple[TokenChoice, list[int]]] = self._by_choice()
         """Every choice of tokens with the pushes that move those; pushes on all tokens are left out."""
         self.needs_answer_start = tells_thoughts and any(needs_answer_start(push.tokens) for _, push in self.named)
         self.needs_prompt = any(push.gate is not None or push.tokens != "all" for _, push in self.named)
         """Whether it matters which tokens are the prompt's."""
+        self.deepest = max((token for gate in self.gates if gate for token in gate.tokens), default=1)
+        """How many tokens from a prompt's end on gates read."""
         self._per_strength = torch.tensor([push.strength for _, push in self.named])
         layers = {layer for _, push in self.named for layer in push.layers}
         self.moves = {layer: self._moves_at(layer) for layer in sorted(layers)}
@@ -161,20 +164,19 @@ class Pushes:
             return []
         return [Additions(list(pushes), torch.stack([self.named[number][1].vector[layer] for number in pushes]))]
 
-
-def _check(name: str, push: Push, model: GgufModel, tells_thoughts: bool) -> None:
-    if push.hook_point != "resid_post":
-        raise SteeringError(
-            f"Expected sliders that move blocks' outputs in llama.cpp, hook_point 'resid_post', found "
-            f"{push.hook_point!r} in {name!r}; make it at blocks, or load the model with the transformers engine."
-        )
-    if push.vector.d_model != model.d_model or push.layers[-1] >= model.n_layers:
-        raise SteeringError(
-            f"Expected slider {name!r} to fit a model of {model.n_layers} layers of width {model.d_model}, found one "
-            f"at layer {push.layers[-1]} of width {push.vector.d_model}; make it for this model."
-        )
-    if push.tokens == "thought" and not tells_thoughts:
-        raise SteeringError(
-            f"Expected a model whose chat template speaks of thoughts, to move tokens='thought' with {name!r}; choose "
-            "other tokens."
-        )
+    def _check(self, name: str, push: Push, tells_thoughts: bool) -> None:
+        if push.hook_point != "resid_post":
+            raise SteeringError(
+                f"Expected sliders that move blocks' outputs in llama.cpp, hook_point 'resid_post', found "
+                f"{push.hook_point!r} in {name!r}; make it at blocks, or load the model with the transformers engine."
+            )
+        if push.vector.d_model != self.d_model or push.layers[-1] >= self.n_layers:
+            raise SteeringError(
+                f"Expected slider {name!r} to fit a model of {self.n_layers} layers of width {self.d_model}, found one "
+                f"at layer {push.layers[-1]} of width {push.vector.d_model}; make it for this model."
+            )
+        if push.tokens == "thought" and not tells_thoughts:
+            raise SteeringError(
+                f"Expected a model whose chat template speaks of thoughts, to move tokens='thought' with {name!r}; "
+                "choose other tokens."
+            )

@@ -1,6 +1,7 @@
 """One sequence in llama.cpp's cache: its tokens, its own slider values, and what gates have read of its prompt."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,16 @@ from steering.hooks.seen_tokens import AnswerStart
 from steering.interventions.gates import Gate
 from steering.models.token_positions import is_chosen, token_choice
 from steering.serving.llama_cpp.pushes import Pushes
+
+
+@dataclass(frozen=True)
+class SequenceRecord:
+    """What a saved state has to keep of a sequence, as plain data."""
+
+    tokens: tuple[int, ...]
+    prompt_length: int
+    readings: tuple[float | None, ...]
+    """What the gate of every push has read."""
 
 
 class SteeredSequence:
@@ -56,6 +67,45 @@ class SteeredSequence:
         """Whether nothing moves in it, whatever gates read."""
         return self._idle
 
+    def go_on(self, length: int, tokens: Sequence[int]) -> None:
+        """Take what is written behind the first so many tokens, in place of what may stand there."""
+        self.tokens[length:] = tokens
+        if self._find_answer is not None and self._answer_start >= length:
+            self._answer_start, self._answer_known = self.prompt_length - 1, False
+
+    def first_moved(self) -> int:
+        """Index of the prompt's first token that may be moved; its length where none is."""
+        index = torch.arange(self.prompt_length)
+        place = torch.tensor(self.prompt_length), torch.tensor(self.prompt_length - 1)
+        first = self.prompt_length
+        for number in self.strengths.nonzero().flatten().tolist():
+            choice = token_choice(self.pushes.named[number][1].tokens)
+            chosen = index if choice is None else index[choice(index, *place)]
+            first = min([first, *chosen[:1].tolist()])
+        return first
+
+    def record(self) -> SequenceRecord:
+        """What a saved state keeps."""
+        readings = (None if gate is None else self._readings.get(gate) for gate in self.pushes.gates)
+        return SequenceRecord(tuple(self.tokens), self.prompt_length, tuple(readings))
+
+    @staticmethod
+    def of(record: SequenceRecord, pushes: Pushes, answer_start: AnswerStart | None) -> "SteeredSequence":
+        """The sequence as it was saved.
+
+        Args:
+            record: of a sequence under the same sliders.
+            pushes: what they do.
+            answer_start: as for a new one.
+        """
+        sequence = SteeredSequence(pushes, record.tokens[: record.prompt_length], answer_start, reads_all=True)
+        sequence.tokens = list(record.tokens)
+        for gate, reading in zip(pushes.gates, record.readings, strict=True):
+            if gate is not None and reading is not None:
+                sequence._readings[gate] = reading
+        sequence._multiply()
+        return sequence
+
     def kind(self, place: int) -> object:
         """Equal for tokens of it that are moved alike."""
         length, start = self.prompt_length, self.answer_start(place + 1)
@@ -76,12 +126,13 @@ class SteeredSequence:
             gate for gate, waiting in zip(self.pushes.gates, waits, strict=True) if gate is not None and waiting
         ]
         """Gates that have yet to read."""
-        for gate in self.unread:
-            if max(gate.tokens) > self.prompt_length:
-                raise SteeringError(
-                    f"Expected a prompt of at least {max(gate.tokens)} tokens, which a slider's gate reads, found "
-                    f"{self.prompt_length}; give the prompt as the chat template writes it, or leave the slider at 0."
-                )
+        too_long = [gate for gate in self.unread if max(gate.tokens) > self.prompt_length]
+        if too_long and self.strengths.isnan().any():
+            raise SteeringError(
+                f"Expected a prompt of at least {max(too_long[0].tokens)} tokens, which a slider's gate reads, found "
+                f"{self.prompt_length}; give the prompt as the chat template writes it, or leave the slider at 0."
+            )
+        self.unread = [gate for gate in self.unread if gate not in too_long]
 
     @property
     def gate_tokens(self) -> int:
