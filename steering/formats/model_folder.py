@@ -17,6 +17,7 @@ from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
 from steering.hooks.dial import attach
 from steering.models.adapters import check_without_adapters
+from steering.models.identity import KnowsItsFile
 from steering.models.language_model import LanguageModel
 from steering.vectors.steering_vector import SteeringVector
 
@@ -46,9 +47,19 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_weights(lm: LanguageModel) -> None:
+    """Raise SteeringError unless the model's weights are PyTorch's, and its own alone."""
+    if isinstance(lm.model, KnowsItsFile):
+        raise SteeringError(
+            f"Expected weights that can be rewritten, found {lm.name!r} run by llama.cpp as it is packed; load it with "
+            "the transformers engine."
+        )
+    check_without_adapters(lm.model)
+
+
 def additions_for(exportable: Exportable, lm: LanguageModel, consumer: str) -> dict[int, Tensor]:
     """What is added at each block's output of this model, in its dtype. Raises SteeringError where it doesn't fit."""
-    check_without_adapters(lm.model)
+    check_weights(lm)
     additions = file_additions(exportable, consumer)
     as_fixed(exportable).check(lm.identity)
     return {layer: push.to(lm.model.dtype) for layer, push in additions.items()}

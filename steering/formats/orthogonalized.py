@@ -15,6 +15,7 @@ from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable, FixedSliders, as_fixed
 from steering.formats.model_folder import (
     TOLERANCE,
+    check_weights,
     last_projection,
     load_float32,
     module_name,
@@ -22,7 +23,6 @@ from steering.formats.model_folder import (
     random_ids,
     write_model,
 )
-from steering.models.adapters import check_without_adapters
 from steering.models.decoder_blocks import find_blocks
 from steering.models.hook_points import output_projection, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
@@ -38,7 +38,7 @@ def to_orthogonalized(exportable: Exportable, path: str | Path, lm: LanguageMode
     Raises SteeringError for anything else, for a vector of another model, and for a model whose residual stream still
     has a part along the direction, such as Gemma-2, where norms stand between the matrices and the stream.
     """
-    check_without_adapters(lm.model)
+    check_weights(lm)
     fixed = as_fixed(exportable)
     fixed.check(lm.identity)
     direction = ablated_direction(fixed, lm.n_layers)
