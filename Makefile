@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test quick lint docs consumers vllm clean
+.PHONY: demo test quick lint docs consumers llama-cpp vllm clean
 
 demo: .venv/installed
 	$(BIN)/trimtab demo --out demo
@@ -30,6 +30,11 @@ docs: .venv/installed-dev
 # can't be installed or built is named, and its tests skip.
 consumers: .venv/installed-dev
 	eval "$$(bash tests/consumers/environments.sh)" && $(BIN)/pytest tests/consumers
+
+# Sliders in llama.cpp, in the environment that `consumers` makes for it too: llama.cpp builds once.
+llama-cpp: .venv/installed-dev
+	eval "$$(bash tests/consumers/environments.sh llama-cpp)" && OMP_NUM_THREADS=1 \
+		$${TRIMTAB_LLAMA_CPP_PYTHON:-$(BIN)/python} -m pytest -k 'llama_cpp or llama.cpp' tests/steering tests/trimtab
 
 # vLLM's CPU build in an environment of its own (3.5 GB), on both model runners: the second by Triton's interpreter.
 VLLM_BIN := .venv-vllm/bin
