@@ -1,4 +1,4 @@
-"""`load(engine="llama.cpp")`: which files it takes, what it says of them, and that sliders made elsewhere belong to them."""
+"""`load(engine="llama.cpp")`: which files it takes, what it says of them, whether sliders made elsewhere belong to them."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_sliders_of_other_weights_are_refused(cache: Path, file: Path, tmp_path:
     found = mismatches(load(file, engine="llama.cpp").identity, other.identity)
     assert [*found] == ["weights"]
     unpacked = tiny_lm("Llama")  # the same weights, which nobody can tell
-    assert [*mismatches(unpacked.identity, load(file, engine="llama.cpp").identity)][0] == "quantization"
+    assert "quantization" in mismatches(unpacked.identity, load(file, engine="llama.cpp").identity)
 
 
 def test_another_chat_template_or_system_prompt_is_told(cache: Path, file: Path) -> None:
