@@ -23,7 +23,8 @@ class Decoding:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
-    """The same seed, prompt and sliders give the same answer, whoever else is served."""
+    """The same seed, prompt and sliders give the same answer, whoever else is served; not on weights packed for
+    llama.cpp, whose logits change a little with the number of tokens that run together."""
     stop: Sequence[str] = ()
     """Strings that end the answer and don't appear in it."""
 

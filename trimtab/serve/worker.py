@@ -99,7 +99,12 @@ class Worker(ABC):
 
     def _work(self) -> None:
         while answers := self._next_round():
-            self.write(answers)
+            try:
+                self.write(answers)
+            except Exception as error:  # else the thread would end, and clients wait for ever
+                for answer in answers:
+                    if not answer.ending:
+                        self.fail(answer, error)
             with self._changed:
                 self.writing = [answer for answer in answers if not answer.ending]
             del answers  # a finished answer is not kept while the thread waits

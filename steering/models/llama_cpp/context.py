@@ -54,6 +54,9 @@ class GgufModel:
         self.d_model = int(functions.llama_model_n_embd(self.pointer))
         vocabulary = functions.llama_model_get_vocab(self.pointer)
         self.n_vocabulary = int(functions.llama_vocab_n_tokens(vocabulary))
+        ends = {functions.llama_vocab_eos(vocabulary), functions.llama_vocab_eot(vocabulary)}
+        self.end_tokens = frozenset(int(token) for token in ends if token >= 0)
+        """Tokens that end a text or a turn, as the file says or llama.cpp finds out by their names."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ def load_gguf(file: Path, room: Room | None = None, gpu_layers: int = 0) -> Lang
         )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    known = generation_config.eos_token_id
+    ends = model.end_tokens | {*(known if isinstance(known, list) else [] if known is None else [known])}
+    generation_config.eos_token_id = sorted(ends) or None
     module = LlamaCppModel(config, generation_config, model, room or Room())
     return LanguageModel(module.train(False), tokenizer, str(file))
 
