@@ -174,8 +174,9 @@ class Engine:
             if places.stop == len(slot.sequence.tokens) and part.awaited is None:
                 wanted[len(tokens) - 1] = slot.request
         moves = self._moves.of([part for _, part in ready], list(wanted))
-        logits = torch.from_numpy(self._context.decode(tokens, moves.outputs, moves.layers, moves.visit))
+        logits = self._context.decode(tokens, moves.outputs, moves.layers, moves.visit)
         for slot, part in ready:
             if slot.parts.ran(part):
                 self._context.remove(slot.number)
-        return {wanted[row]: found for row, found in zip(moves.outputs, logits, strict=True) if row in wanted}
+        rows = zip(moves.outputs, logits, strict=True)
+        return {wanted[row]: torch.from_numpy(found) for row, found in rows if row in wanted}

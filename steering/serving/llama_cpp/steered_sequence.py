@@ -108,6 +108,8 @@ class SteeredSequence:
 
     def kind(self, place: int) -> object:
         """Equal for tokens of it that are moved alike."""
+        if self.is_idle:
+            return self._revision
         length, start = self.prompt_length, self.answer_start(place + 1)
         return self._revision, [is_chosen(choice, place, length, start) for choice, _ in self.pushes.choices]
 

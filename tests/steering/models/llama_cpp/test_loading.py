@@ -1,4 +1,4 @@
-"""`load(engine="llama.cpp")`: which files it takes, what it says of them, whether sliders made elsewhere belong to them."""
+"""`load(engine="llama.cpp")`: which files it takes, and whether sliders that were made elsewhere belong to them."""
 
 from pathlib import Path
 
