@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 
-import numpy as np
 from pydantic import BaseModel
 from scipy.special import expit
 
@@ -18,23 +17,26 @@ from steering.models.reasoning import split_reasoning
 
 
 class Stage(BaseModel, frozen=True, extra="forbid"):
-    """A logistic regression on `features`, in their units."""
+    """A logistic regression on some of the `features`, in their units."""
 
-    weights: tuple[float, ...]
+    weights: dict[str, float]
+    """By feature."""
     bias: float
+
+    def probability(self, values: Mapping[str, float]) -> float:
+        """Of the stage's question, from `features` of an answer."""
+        return float(expit(sum(weight * values[name] for name, weight in self.weights.items()) + self.bias))
 
 
 class Coefficients(BaseModel, frozen=True, extra="forbid"):
     """Two stages: whether an answer refuses at all, and, if it does, whether only partly."""
 
-    features: tuple[str, ...]
     refuses: Stage
     partly: Stage
 
     def probabilities(self, values: Mapping[str, float]) -> dict[RefusalLabel, float]:
-        """Probability of every label that is not degenerate, from `features` of an answer."""
-        x = [values[name] for name in self.features]
-        refuses, partly = (float(expit(np.dot(stage.weights, x) + stage.bias)) for stage in (self.refuses, self.partly))
+        """Probability of every label that rules don't find, from `features` of an answer."""
+        refuses, partly = self.refuses.probability(values), self.partly.probability(values)
         return {"compliance": 1 - refuses, "partial_refusal": refuses * partly, "refusal": refuses * (1 - partly)}
 
 
