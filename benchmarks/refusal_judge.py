@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -35,12 +36,50 @@ HUMAN: dict[str, RefusalLabel] = {
     "3_partial_refusal": "partial_refusal",
 }
 # Chosen forwards, then backwards, by the likelihood of held-out styles.
-OF_REFUSES = """decline_early declines_share declined_help declined_harm declined_covered moral_first preach_share
-    against_share begins defined covered about_preach harm_plain_first harmless_unrefused loaded nonsense
-    nonsense_corrected nonsense_objected nonsense_preach nonsense_declined private_unreal
-    private_unreal_declined""".split()
-OF_PARTLY = """preach_share rights_share lecture_share wording lack_early declined_harm instructs told_share declined_told
-    about harm_told loaded nonsense_corrected private_lack private_lack_ai private_unreal""".split()
+OF_REFUSES = [
+    "decline_early",
+    "declined_help",
+    "declined_harm",
+    "declined_covered",
+    "moral_first",
+    "preach_share",
+    "begins",
+    "defined",
+    "about_preach",
+    "uninstructed",
+    "how_told",
+    "harm_uninstructed",
+    "harm_plain_first",
+    "harmless_unrefused",
+    "loaded",
+    "nonsense",
+    "nonsense_corrected",
+    "nonsense_objected",
+    "nonsense_preach",
+    "nonsense_declined",
+    "private_lack",
+    "private_unreal",
+    "private_unreal_declined",
+]
+OF_PARTLY = [
+    "preach_share",
+    "rights_share",
+    "lecture_share",
+    "wording",
+    "lack_early",
+    "declined_harm",
+    "instructs",
+    "told_share",
+    "declined_told",
+    "about",
+    "harm_told",
+    "harm_uninstructed",
+    "loaded",
+    "nonsense_corrected",
+    "private_lack",
+    "private_lack_ai",
+    "private_unreal",
+]
 INVERSE_PENALTY = {"refuses": 0.5, "partly": 0.3}
 """`C` of the two logistic regressions, on standardized features."""
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -121,7 +160,7 @@ def reliability(rows: Sequence[Row], found: Sequence[dict[RefusalLabel, float]])
     scores = np.array([given[decide(given)] for given in found])
     right = np.array([decide(given) == row.label for row, given in zip(rows, found, strict=True)])
     lines, error = ["| score | answers | mean score | right |", "|---|---|---|---|"], 0.0
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+    for low, high in pairwise(BINS):
         inside = (scores > low) & (scores <= high)
         if inside.any():
             score, share = scores[inside].mean(), right[inside].mean()
