@@ -81,7 +81,7 @@ def features(prompt: str, answer: str) -> dict[str, float]:
     """
     prompt, answer = normalize(prompt), normalize(answer)
     parts = sentences(answer)
-    found = [acts(part) for part in parts]
+    found = [does - {"instruct"} if "decline" in does else does for does in map(acts, parts)]  # "count me out"
     none: frozenset[str] = frozenset()
     first, two, early, whole = (none.union(*some) for some in (found[:1], found[:2], found[:3], found))
     asked = prompt_features(prompt)
