@@ -41,6 +41,7 @@ OF_REFUSES = [
     "declined_help",
     "declined_harm",
     "declined_covered",
+    "declined_creation",
     "moral_first",
     "preach_share",
     "begins",
