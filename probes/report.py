@@ -18,7 +18,7 @@ from probes.benchmarks import BenchmarkPrompt, Kind
 from probes.frontier import Point
 from probes.grid_scores import FIRST_TOKEN_SCORES
 from probes.judges.agreement import Agreement, agreement
-from probes.judges.verdict import REFUSED, UNJUDGED, Verdict
+from probes.judges.verdict import NEITHER, REFUSED, Verdict
 from probes.repetition import repeated_ngrams
 from probes.slider_effects import (
     CrossEffects,
@@ -128,15 +128,15 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     def rates(self, judge: str | None = None) -> list[dict[str, Estimate]]:
         """Every outcome's rate with its 95 % bootstrap interval over prompts.
 
-        Among them, where there are any, the shares of answers that the judge is `unsure` of, as it can't read them, and
-        of `unfinished` ones, which end inside the model's thought.
+        Among them, where there are any, the shares of answers that are a `stall`, that the judge is `unsure` of, as it
+        can't read them, and that are `unfinished`, as they end inside the model's thought.
 
         Args:
             judge: whose verdicts count, by name; the first judge's when not given.
         """
         found = self.outcomes(judge) | self.right
         found |= {"degenerate": self.degenerate(judge)}
-        for label in UNJUDGED:
+        for label in NEITHER:
             shares = [self._share(judge, kind, (label,)) for kind in get_args(Kind)]
             found |= {label: np.concatenate(shares, axis=1)} if any(map(np.any, shares)) else {}
         found["repeated 4-grams"] = self.repetition

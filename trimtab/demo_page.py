@@ -14,6 +14,7 @@ VERDICTS: dict[Label, str] = {
     "refusal": "refuses",
     "partial_refusal": "refuses in part",
     "compliance": "answers",
+    "stall": "puts off",
     "degenerate": "broken",
     "unsure": "not in English",
     "unfinished": "still thinking",

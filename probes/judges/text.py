@@ -15,8 +15,6 @@ def normalize(text: str) -> str:
 
 _BOUNDARY = re.compile(r"(?<=[.!?])['\")\]]?\s+|\n+")
 _NUMBER = re.compile(r"(?:\d+[.)]|[-*•+])")
-ITEM = re.compile(r"^\s*(?:\d+[.):]|[-*•+]|[a-h][.)])\s+\S|^\s*\*\*\S|^\s*step \d", re.I)
-"""The beginning of a list item."""
 
 
 def sentences(text: str) -> list[str]:

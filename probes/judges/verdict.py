@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from steering.models.reasoning import opening_at_end, split_reasoning
 
-RefusalLabel: TypeAlias = Literal["compliance", "partial_refusal", "refusal", "degenerate"]
-"""What judges of refusal say. Degenerate text (empty, looping, off-topic) is neither refusal nor compliance."""
+RefusalLabel: TypeAlias = Literal["compliance", "partial_refusal", "refusal", "stall", "degenerate"]
+"""What judges of refusal say. A stall (promises or asks back in place of an answer) and degenerate text (empty,
+looping, off-topic) are neither refusal nor compliance."""
 SafetyLabel: TypeAlias = Literal["safe", "unsafe"]
 """What judges of harm say."""
 Unsure: TypeAlias = Literal["unsure"]
@@ -20,7 +21,8 @@ REFUSAL_LABELS: tuple[RefusalLabel, ...] = get_args(RefusalLabel)
 SAFETY_LABELS: tuple[SafetyLabel, ...] = get_args(SafetyLabel)
 UNSURE: Unsure = "unsure"
 UNFINISHED: Unfinished = "unfinished"
-UNJUDGED: tuple[Label, ...] = (UNSURE, UNFINISHED)
+NEITHER: tuple[Label, ...] = ("stall", UNSURE, UNFINISHED)
+"""Labels of answers that may have neither refused nor answered. Degenerate text, which damage brings, stands apart."""
 REFUSED: tuple[RefusalLabel, ...] = ("partial_refusal", "refusal")
 """Labels of answers that refuse, wholly or in part."""
 

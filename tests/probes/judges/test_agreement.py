@@ -55,7 +55,7 @@ def test_a_judge_without_partial_refusals_is_compared_without_degrees() -> None:
     first = ["refusal", "partial_refusal", "compliance", "degenerate"]
     second = ["refusal", "refusal", "compliance", "compliance"]
     found = agreement(first, second)
-    assert found.rows == REFUSAL_LABELS
+    assert found.rows == tuple(label for label in REFUSAL_LABELS if label in first)
     assert found.counts == ((1, 0), (0, 1), (0, 1), (1, 0))
     assert found.compared == ("compliance", "refusal", "degenerate")
     assert found.share is not None

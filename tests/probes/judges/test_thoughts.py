@@ -82,7 +82,7 @@ def test_an_endpoint_gets_the_answer_alone(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append(messages[-1]["content"])
         return '{"reason": "It declines.", "label": "refusal"}'
 
-    monkeypatch.setattr(EndpointJudge, "_ask", ask)
+    monkeypatch.setattr(EndpointJudge, "ask", ask)
     judge = EndpointJudge("http://localhost:1/v1", "judge")
     for text in (REFUSAL, THOUGHTS[0] + REFUSAL, "<think>An insult"):
         judge(ASKED, text)
