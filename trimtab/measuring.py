@@ -39,8 +39,8 @@ class GridOptions:
         list[str] | None,
         Option(
             help="refusal-judge (the default), a published list such as gcg or xstest, llama-guard=MODEL, "
-            "wildguard=MODEL, harmbench=MODEL, or endpoint=MODEL@URL, its key in TRIMTAB_JUDGE_KEY; repeatable, "
-            "figures are the first's."
+            "qwen3guard=MODEL, granite-guardian=MODEL, wildguard=MODEL, harmbench=MODEL, endpoint=MODEL@URL, or "
+            "strongreject=MODEL@URL, its key in TRIMTAB_JUDGE_KEY; repeatable, figures are the first's."
         ),
     ] = None
     seeds: Annotated[str | None, Option(help="Such as 0,1,2: one sampled answer for each; greedy without.")] = None
@@ -98,12 +98,22 @@ class GridOptions:
 
 
 def _judge(entry: str) -> "Judge":
-    from probes.judges import EndpointJudge, HarmBenchJudge, LlamaGuardJudge, RefusalJudge, WildGuardJudge
+    from probes import judges
     from probes.judges.substring_lists import SUBSTRING_LISTS, SubstringJudge
 
-    by_model = {"llama-guard": LlamaGuardJudge, "wildguard": WildGuardJudge, "harmbench": HarmBenchJudge}
+    by_model = {
+        "llama-guard": judges.LlamaGuardJudge,
+        "qwen3guard": judges.Qwen3GuardJudge,
+        "granite-guardian": judges.GraniteGuardianJudge,
+        "wildguard": judges.WildGuardJudge,
+        "harmbench": judges.HarmBenchJudge,
+    }
+    by_endpoint: dict[str, type[judges.EndpointJudge | judges.StrongRejectJudge]] = {
+        "endpoint": judges.EndpointJudge,
+        "strongreject": judges.StrongRejectJudge,
+    }
     if entry == "refusal-judge":
-        return RefusalJudge()
+        return judges.RefusalJudge()
     if entry in SUBSTRING_LISTS:
         return SubstringJudge(entry)
     kind, _, name = entry.partition("=")
@@ -111,9 +121,9 @@ def _judge(entry: str) -> "Judge":
         judge: Judge = by_model[kind](ModelOptions(name).load())
         return judge
     model, at, url = name.partition("@")
-    if kind == "endpoint" and model and at:
-        return EndpointJudge(url, model, api_key=os.environ.get(KEY_VARIABLE))
+    if kind in by_endpoint and model and at:
+        return by_endpoint[kind](url, model, api_key=os.environ.get(KEY_VARIABLE))
+    forms = ", ".join([*(f"{name}=MODEL" for name in by_model), *(f"{name}=MODEL@URL" for name in by_endpoint)])
     raise SteeringError(
-        f"Expected a judge, found {entry!r}; choose from 'refusal-judge', {quoted(SUBSTRING_LISTS)}, "
-        f"{', '.join(f'{name}=MODEL' for name in by_model)} and endpoint=MODEL@URL."
+        f"Expected a judge, found {entry!r}; choose from 'refusal-judge', {quoted(SUBSTRING_LISTS)}, {forms}."
     )

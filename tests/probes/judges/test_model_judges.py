@@ -6,14 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from probes.judges.model_judges import (
-    HARMBENCH_TEMPLATES,
-    WILDGUARD_TEMPLATE,
-    HarmBenchJudge,
-    LlamaGuardJudge,
-    WildGuardJudge,
-    choose,
-)
+from probes.judges.model_judges import HARMBENCH_TEMPLATES, WILDGUARD_TEMPLATE, HarmBenchJudge, WildGuardJudge
+from probes.judges.next_word import choose
+from probes.judges.template_judges import LlamaGuardJudge
 from probes.judges.verdict import Judge
 from steering import LanguageModel, SteeringError
 from tests.helpers.tiny import VOCABULARY, tiny_lm
