@@ -47,4 +47,5 @@ from .slider_effects import anti_steerable_fraction as anti_steerable_fraction
 from .slider_effects import cross_effects as cross_effects
 from .slider_effects import mean_with_interval as mean_with_interval
 from .slider_effects import monotonicity as monotonicity
+from .steering_safety import load_steering_safety as load_steering_safety
 from .token_monitor import monitor as monitor
