@@ -1,4 +1,6 @@
 from .answers import Decoding as Decoding
+from .axbench import AxBenchScores as AxBenchScores
+from .axbench import axbench_scores as axbench_scores
 from .baselines import Candidates as Candidates
 from .baselines import candidates as candidates
 from .baselines import level_prompt as level_prompt
@@ -28,6 +30,7 @@ from .judges import SubstringJudge as SubstringJudge
 from .judges import Verdict as Verdict
 from .judges import WildGuardJudge as WildGuardJudge
 from .judges.agreement import agreement as agreement
+from .judges.axbench import AxBenchRater as AxBenchRater
 from .linear import LinearProbe as LinearProbe
 from .linear import fit_probe as fit_probe
 from .methods import BestOfN as BestOfN
