@@ -52,3 +52,8 @@ from .slider_effects import mean_with_interval as mean_with_interval
 from .slider_effects import monotonicity as monotonicity
 from .steering_safety import load_steering_safety as load_steering_safety
 from .token_monitor import monitor as monitor
+from .trained.control_data import ControlData as ControlData
+from .trained.control_data import self_generated as self_generated
+from .trained.control_tokens import ControlTokens as ControlTokens
+from .trained.training import Training as Training
+from .trained.training import train_control_tokens as train_control_tokens
