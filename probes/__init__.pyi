@@ -1,4 +1,6 @@
 from .answers import Decoding as Decoding
+from .axbench import AxBenchScores as AxBenchScores
+from .axbench import axbench_scores as axbench_scores
 from .baselines import Candidates as Candidates
 from .baselines import candidates as candidates
 from .baselines import level_prompt as level_prompt
@@ -28,6 +30,7 @@ from .judges import SubstringJudge as SubstringJudge
 from .judges import Verdict as Verdict
 from .judges import WildGuardJudge as WildGuardJudge
 from .judges.agreement import agreement as agreement
+from .judges.axbench import AxBenchRater as AxBenchRater
 from .linear import LinearProbe as LinearProbe
 from .linear import fit_probe as fit_probe
 from .methods import BestOfN as BestOfN
@@ -47,4 +50,10 @@ from .slider_effects import anti_steerable_fraction as anti_steerable_fraction
 from .slider_effects import cross_effects as cross_effects
 from .slider_effects import mean_with_interval as mean_with_interval
 from .slider_effects import monotonicity as monotonicity
+from .steering_safety import load_steering_safety as load_steering_safety
 from .token_monitor import monitor as monitor
+from .trained.control_data import ControlData as ControlData
+from .trained.control_data import self_generated as self_generated
+from .trained.control_tokens import ControlTokens as ControlTokens
+from .trained.training import Training as Training
+from .trained.training import train_control_tokens as train_control_tokens

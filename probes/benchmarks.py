@@ -28,6 +28,8 @@ class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
     category: str = ""
     answer: str = ""
     """The right answer, where the benchmark has one."""
+    accepted: tuple[str, ...] = ()
+    """Phrases, in lower case, of which a right answer holds one, where no single answer is right."""
     question: ReflectiveQuestion | None = None
     """The reflective question, with the options that are to be rejected, where the prompt is one."""
 

@@ -56,9 +56,9 @@ def move(dial: "steering.Dial", values: Mapping[str, float]) -> None:
             typer.echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
 
 
-def slider_values(entries: Sequence[str] | None, **moved: float) -> dict[str, float]:
-    """`["mood=0.8"]` -> `{"mood": 0.8}`, with the `moved` sliders that aren't at 0: at 0 they need not exist."""
-    values = {name: value for name, value in moved.items() if value != 0}
+def slider_values(entries: Sequence[str] | None, **moved: float | None) -> dict[str, float]:
+    """`["mood=0.8"]` -> `{"mood": 0.8}`, with those of the `moved` sliders that were given a value."""
+    values = {name: value for name, value in moved.items() if value is not None}
     for entry in entries or ():
         name, _, value = entry.partition("=")
         try:

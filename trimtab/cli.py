@@ -18,6 +18,7 @@ from trimtab.commands.extract import extract
 from trimtab.commands.generate import generate
 from trimtab.commands.import_ import import_
 from trimtab.commands.inspect import inspect
+from trimtab.commands.profiles import profiles
 from trimtab.commands.recipe import recipe, recipes
 from trimtab.commands.select import select
 from trimtab.commands.serve import serve
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
 )
 MAKE = (demo, extract, balanced, recipes, recipe, inspect)
-USE = (chat, generate, serve, studio, export, import_)
+USE = (chat, generate, profiles, serve, studio, export, import_)
 MEASURE = (select, calibrate, evaluate, compare, bench)
 for command in (*MAKE, *USE, *MEASURE):
     app.command(command.__name__.rstrip("_"))(with_options(command))

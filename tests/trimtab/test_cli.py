@@ -46,6 +46,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
         (["generate", "Hi", "-m", "/no/model"], "There is no folder '/no/model'"),
         (["generate", "Hi", "--slider", "mood"], "Expected NAME=VALUE"),
         (["generate", "Hi", "--safety", "high"], "'--safety': Input should be a valid number"),
+        (["profiles", "--profiles", "/no/such.toml"], "Can't read the profiles '/no/such.toml'"),
         (["steer"], "No such command 'steer'"),
     ],
 )
@@ -75,7 +76,7 @@ def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFix
 
 def test_help_is_printed_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--help")[0] == 0
-    assert len(COMMANDS) == 17
+    assert len(COMMANDS) == 18
     for command in COMMANDS:
         code, printed, _ = run(capsys, command, "--help")
         assert code == 0
@@ -90,7 +91,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_every_command_takes_the_same_options_for_its_model() -> None:
     group = {"model", "dtype", "device_map", "revision", "system_prompt", "template", "blocks", "engine"}
     given = {name: group & {parameter.name for parameter in command.params} for name, command in COMMANDS.items()}
-    few = {"demo": {"model"}, "recipes": set(), "inspect": {"model"}}
+    few = {"demo": {"model"}, "recipes": set(), "profiles": set(), "inspect": {"model"}}
     assert given == dict.fromkeys(COMMANDS, group) | few
 
 

@@ -8,6 +8,7 @@ import steering
 from steering.errors import SteeringError
 from trimtab.builtin_sliders import move, slider_values
 from trimtab.options import MaxNewTokens, ModelOptions, Tokens, VectorOptions, console
+from trimtab.profiles import ProfileOptions
 
 if TYPE_CHECKING:
     from steering.data.chats import Message
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 HELP = (
     "Type a message, or: /AXIS VALUE moves a slider, /sliders shows them, /reset forgets the conversation, /quit ends."
 )
-Start = Annotated[float, typer.Option(help="Where the slider starts.")]
+Start = Annotated[float | None, typer.Option(help="Where the slider starts.")]
 
 
 def chat(
     model: ModelOptions,
     vectors: VectorOptions,
-    safety: Start = 0.0,
-    helpfulness: Start = 0.0,
+    profile: ProfileOptions,
+    safety: Start = None,
+    helpfulness: Start = None,
     tokens: Tokens = None,
     max_new_tokens: MaxNewTokens = 256,
 ) -> None:
@@ -33,7 +35,7 @@ def chat(
 
     lm = model.load()
     with vectors.sliders(lm).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
-        move(dial, slider_values(None, safety=safety, helpfulness=helpfulness))
+        move(dial, {**profile.values(dial.sliders), **slider_values(None, safety=safety, helpfulness=helpfulness)})
         console.print(HELP)
         _show_sliders(dial)
         history: list[Message] = []

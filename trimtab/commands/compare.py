@@ -1,6 +1,7 @@
 """`trimtab compare`: vectors, recipes and baselines in one report."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -31,7 +32,9 @@ def compare(
         Option(help="NAME:AXIS=FILE,…, repeatable: vectors that move together. Without it: the balanced pair."),
     ] = None,
     recipe: Annotated[list[str] | None, Option(help="A name that `trimtab recipes` lists, repeatable.")] = None,
-    baseline: Annotated[list[str] | None, Option(help="prompting, best-of-n or random, repeatable.")] = None,
+    baseline: Annotated[
+        list[str] | None, Option(help="prompting, best-of-n, random or trained=FOLDER (control tokens), repeatable.")
+    ] = None,
     out: Annotated[str | None, Option(help="Folder for each method's report as JSON.")] = None,
     allow_mismatch: AllowMismatch = None,
 ) -> None:
@@ -58,7 +61,7 @@ def compare(
         for name in recipe or ():
             methods[name] = steering.Sliders(**{RECIPES[name].axis: steering.from_recipe(lm, name)})
         for name in baseline or ():
-            methods[name] = _baseline(lm, name, first)
+            methods[_baseline_name(name)] = _baseline(lm, name, first)
         reports = measure(lm, methods, grid, benchmarks, judges=judges, decoding=decoding, folder=options.cells)
         if folder is not None:
             for name, report in reports.items():
@@ -92,11 +95,28 @@ def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: 
     for recipe in recipes:
         check_choice("recipe", recipe, RECIPES)
     for baseline in baselines:
-        check_choice("baseline", baseline, BASELINES)
-    names = [*(name for name, _ in files), *recipes, *baselines]
+        _check_baseline(baseline)
+    names = [*(name for name, _ in files), *recipes, *map(_baseline_name, baselines)]
     if len(set(names)) < len(names):
         raise SteeringError(f"Expected every method under a name of its own, found {quoted(names)}; rename one.")
     return dict(files)
+
+
+def _baseline_name(baseline: str) -> str:
+    """What reports call it: `"trained=runs/exmate"` -> `"trained exmate"`."""
+    kind, _, folder = baseline.partition("=")
+    return f"{kind} {Path(folder).name}" if folder else kind
+
+
+def _check_baseline(baseline: str) -> None:
+    """Raise SteeringError for a baseline that isn't known, or a trained one that isn't there."""
+    from probes.trained.control_tokens import ControlTokens
+
+    kind, is_trained, folder = baseline.partition("=")
+    if kind == "trained" and is_trained:
+        ControlTokens(folder)
+    else:
+        check_choice("baseline", baseline, (*BASELINES, "trained=FOLDER"))
 
 
 def _baseline(lm: "steering.LanguageModel", baseline: str, first: "steering.Sliders") -> "Method":
@@ -104,9 +124,12 @@ def _baseline(lm: "steering.LanguageModel", baseline: str, first: "steering.Slid
     from probes.baselines import probe_scorer
     from probes.linear import fit_probe
     from probes.methods import BestOfN, Prompting, SliderMethod, random_sliders
+    from probes.trained.control_tokens import ControlTokens
 
     if baseline == "prompting":
         return Prompting()
+    if baseline.startswith("trained="):
+        return ControlTokens(baseline.removeprefix("trained="))
     if baseline == "random":
         return SliderMethod(random_sliders(first))
     probes = {axis: fit_probe(lm, steering.ContrastSet.builtin(name)) for axis, name in SCORER_SETS.items()}

@@ -11,6 +11,7 @@ from steering.errors import SteeringError
 from steering.models.reasoning import split_reasoning
 from trimtab.builtin_sliders import move, slider_values
 from trimtab.options import Json, MaxNewTokens, ModelOptions, Tokens, VectorOptions
+from trimtab.profiles import ProfileOptions
 
 UNFINISHED = "The thought did not end within {} tokens, so there is no answer; raise --max-new-tokens."
 
@@ -18,9 +19,10 @@ UNFINISHED = "The thought did not end within {} tokens, so there is no answer; r
 def generate(
     model: ModelOptions,
     vectors: VectorOptions,
+    profile: ProfileOptions,
     prompts: Annotated[list[str] | None, typer.Argument(help="Prompts; without any, one a line of stdin.")] = None,
-    safety: Annotated[float, typer.Option(help="Slider value.")] = 0.0,
-    helpfulness: Annotated[float, typer.Option(help="Slider value.")] = 0.0,
+    safety: Annotated[float | None, typer.Option(help="Slider value.")] = None,
+    helpfulness: Annotated[float | None, typer.Option(help="Slider value.")] = None,
     slider: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for any other axis, repeatable.")] = None,
     tokens: Tokens = None,
     max_new_tokens: MaxNewTokens = 128,
@@ -33,7 +35,7 @@ def generate(
     values = slider_values(slider, safety=safety, helpfulness=helpfulness)
     lm = model.load()
     with vectors.sliders(lm).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
-        move(dial, values)
+        move(dial, {**profile.values(dial.sliders), **values})
         for prompt in asked:
             written = split_reasoning(lm.chat(prompt, max_new_tokens))
             answer = written.answer

@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -15,6 +15,7 @@ from steering.errors import SteeringError
 from steering.models.reasoning import ReasoningStream
 from steering.models.reasoning import Response as Written
 from steering.vectors.slider import check_axes, check_reads_harm
+from trimtab.profiles import Profile, profile_values
 from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
 from trimtab.serve.chat_request import ChatRequest, FiniteValues, parse_request, parse_slider_values
@@ -29,10 +30,16 @@ class Api:
     """The endpoints over one worker; `app()` is what an ASGI server runs."""
 
     def __init__(
-        self, worker: Worker, name: str, api_key: str | None = None, hosts: Collection[str] | None = None
+        self,
+        worker: Worker,
+        name: str,
+        profiles: Mapping[str, Profile],
+        api_key: str | None = None,
+        hosts: Collection[str] | None = None,
     ) -> None:
         self._worker = worker
         self._name = name
+        self._profiles = profiles
         self._key = api_key
         self._hosts = hosts
         self._created = int(time.time())
@@ -54,6 +61,7 @@ class Api:
         app.add_api_route("/v1/models", self._models, methods=["GET"], dependencies=guarded)
         app.add_api_route("/v1/sliders", self._sliders, methods=["GET"], dependencies=guarded)
         app.add_api_route("/v1/sliders", self._set_sliders, methods=["PUT", "POST"], dependencies=guarded)
+        app.add_api_route("/v1/profiles", self._list_profiles, methods=["GET"], dependencies=guarded)
         app.add_api_route("/v1/chat/completions", self._chat, methods=["POST"], dependencies=guarded)
         app.add_exception_handler(Exception, refuse)
         for kind in (SteeringError, HTTPException):
@@ -84,11 +92,15 @@ class Api:
         self._defaults |= self._checked(parse_slider_values(await self._body(request)))
         return await self._sliders()
 
+    async def _list_profiles(self) -> JSONResponse:
+        listed = [{"name": name, **profile.model_dump()} for name, profile in self._profiles.items()]
+        return JSONResponse({"object": "list", "data": listed})
+
     async def _chat(self, request: Request) -> Response:
         asked = parse_request(await self._body(request))
         if asked.model != self._name:
             raise ApiError(404, f"There is no model {asked.model!r} here, only {self._name!r}.", "model_not_found")
-        steering = self._defaults | self._checked(asked.steering or {})
+        steering = self._defaults | self._profile(asked.profile) | self._checked(asked.steering or {})
         if asked.harm is not None:
             check_reads_harm(self._worker.sliders.values())
         prompt = await asyncio.to_thread(self._tokens, tuple(turn.message for turn in asked.messages))
@@ -134,6 +146,9 @@ class Api:
             if abs(value) > limit:
                 raise SteeringError(f"Expected {name!r} between {-limit:g} and {limit:g}, found {value:g}.")
         return steering
+
+    def _profile(self, name: str | None) -> FiniteValues:
+        return {} if name is None else dict(profile_values(name, self._profiles, self._worker.sliders))
 
     def _tokens(self, chat: Chat) -> list[int]:
         tokens, limit = self._worker.lm.tokenize(chat).ids, self._worker.limits.prompt_tokens

@@ -63,13 +63,16 @@ FiniteValues: TypeAlias = dict[str, Number]
 
 
 class ChatRequest(BaseModel):
-    """OpenAI's request with `steering`, slider values by axis, and `harm`, a guard's probability for its prompt."""
+    """OpenAI's request with `steering`, slider values by axis, `profile`, a name that stands for some, and `harm`, a
+    guard's probability for its prompt.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     model: str
     messages: Annotated[list[Turn], Field(min_length=1)]
     steering: FiniteValues | None = None
+    profile: str | None = None
     harm: Annotated[Number, Field(ge=0, le=1)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -23,6 +23,7 @@ uvicorn = pytest.importorskip("uvicorn")
 openai = pytest.importorskip("openai")
 
 from steering import Gate, LanguageModel, Sliders, SteeringVector  # noqa: E402
+from trimtab.profiles import load_profiles  # noqa: E402
 from trimtab.serve.answer import Answer  # noqa: E402
 from trimtab.serve.api import Api  # noqa: E402
 from trimtab.serve.limits import Limits  # noqa: E402
@@ -42,7 +43,7 @@ class Server:
         listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            Api(self.worker, "tiny", **options).app(), log_level="error", timeout_graceful_shutdown=20
+            Api(self.worker, "tiny", load_profiles(), **options).app(), log_level="error", timeout_graceful_shutdown=20
         )
         self.uvicorn = uvicorn.Server(config)
         self.thread = Thread(target=self.uvicorn.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -416,3 +417,28 @@ def test_a_request_brings_its_own_harm_or_has_its_prompt_read(engine: EngineName
         for harm, answer in zip((1.0, 0.0, None), answers, strict=True):
             dial.set(harm=harm)
             assert lm.chat("Hi", 8) == answer.strip()
+
+
+def test_a_request_names_a_profile_and_its_own_values_win(server: Server) -> None:
+    def asked(**fields: object) -> httpx.Response:
+        body = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, **fields}
+        return server.post("/v1/chat/completions", body)
+
+    assert asked(profile="general").json()["steering"] == {"safety": 0.5, "helpfulness": 0.5}
+    given = {"safety": 0.0}
+    assert asked(profile="general", steering=given).json()["steering"] == {"safety": 0.0, "helpfulness": 0.5}
+    assert (
+        asked(profile="children", temperature=0, max_tokens=20).json()["choices"][0]["message"]["content"]
+        == (asked(steering={"safety": 1.0}, temperature=0, max_tokens=20).json()["choices"][0]["message"]["content"])
+    )
+    refused = asked(profile="child")
+    assert refused.status_code == 400
+    assert "There is no profile 'child'; choose from 'children'" in refused.json()["error"]["message"]
+    assert asked(profile=7).status_code == 400
+
+
+def test_profiles_are_listed_with_their_risk(server: Server) -> None:
+    found = httpx.get(f"{server.url}/v1/profiles", headers={"Authorization": f"Bearer {KEY}"}).json()["data"]
+    assert [profile["name"] for profile in found] == list(load_profiles())
+    assert all(profile["risk"] and profile["context"] and profile["priorities"] for profile in found)
+    assert httpx.get(f"{server.url}/v1/profiles").status_code == 401
