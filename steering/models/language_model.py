@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from steering.data.chats import Chat, ChatLike, Message, as_chat
+from steering.data.chats import Chat, ChatLike, Message, as_chat, without_answer
 from steering.display.html import paragraph, table
 from steering.errors import SteeringError
 from steering.models.adapters import adapter_state
@@ -171,7 +171,7 @@ class LanguageModel:
         """The prompt, with the system turn, and the answer, if any."""
         messages = as_chat(chat)
         answer = messages[-1].content if messages[-1].role == "assistant" else ""
-        prompt = messages[:-1] if messages[-1].role == "assistant" else messages
+        prompt = without_answer(messages)
         if self.system_prompt is not None and not any(message.role == "system" for message in prompt):
             prompt = (Message(role="system", content=self.system_prompt), *prompt)
         return prompt, answer
