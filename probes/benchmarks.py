@@ -173,7 +173,7 @@ def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmar
     """A benchmark's harmful prompts in jailbreak templates of the user's, every prompt in every template.
 
     Args:
-        benchmark: its prompts of other kinds are left out.
+        benchmark: its prompts of other kinds, and conversations, are left out.
         path: a `.csv`, `.json`, `.jsonl`, `.parquet` or (one template a line) `.txt` file, with a column `template`
             that holds `{prompt}` or `[INSERT PROMPT HERE]`, and optionally a column `name`.
 
@@ -190,7 +190,7 @@ def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmar
             places = quoted(PROMPT_PLACES)
             raise SteeringError(f"Expected {places} in every template of {str(path)!r}, found none in row {number}.")
         name = str(row.get("name") or f"template {number}")
-        for prompt in benchmark.of_kind("harmful"):
+        for prompt in (one for one in benchmark.of_kind("harmful") if not one.messages):
             text = template.replace(PROMPT_PLACES[0], prompt.text).replace(PROMPT_PLACES[1], prompt.text)
             prompts.append(BenchmarkPrompt(text=text, kind="jailbreak", category=name))
     if not rows:

@@ -34,6 +34,13 @@ class GridOptions:
             "in sorry-bench:slang, takes rows that are no plain prompts.",
         ),
     ] = None
+    prefill: Annotated[
+        list[str] | None,
+        Option(
+            help="N or FILE, repeatable: answer the harmful prompts also behind the first N tokens of complying answers "
+            "of the model's own, or behind the openings of a file, such as 'Sure, here is', one a line."
+        ),
+    ] = None
     templates: Annotated[str | None, Option(help="Jailbreak templates to answer the harmful prompts in too.")] = None
     judge: Annotated[
         list[str] | None,
