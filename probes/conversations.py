@@ -62,7 +62,7 @@ def messages(row: Row) -> dict[str, Any]:
 
 
 def numbered_messages(row: Row) -> dict[str, Any]:
-    """Fields of a row of MHJ: columns `message_0`, `message_1`, …, each a JSON object of `role` and `body`, or empty."""
+    """Fields of a row of MHJ: columns `message_0`, `message_1`, …, each JSON of `role` and `body`, or empty."""
     columns = (f"message_{number}" for number in range(sum(name.startswith("message_") for name in row)))
     said = [json.loads(row[column]) for column in columns if row[column]]
     return _conversation([{"role": turn["role"], "content": turn["body"]} for turn in said])

@@ -6,13 +6,15 @@ measured with the first N tokens of complying answers (Qi et al. 2024, arXiv 240
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from probes.answers import Decoding, answer
 from probes.benchmarks import BenchmarkPrompt, LoadedBenchmark
 from probes.judges import RefusalJudge
+from probes.prompt_files import read_rows
 from steering import LanguageModel
 from steering.data.chats import Message, as_chat
-from steering.errors import SteeringError
+from steering.errors import SteeringError, quoted
 from steering.models.reasoning import split_reasoning
 
 FORCED = "Sure, here is"
@@ -46,6 +48,28 @@ def prefilled(benchmark: LoadedBenchmark, openings: Sequence[str]) -> LoadedBenc
         _behind(prompt, opening, opening) for prompt in _harmful(benchmark) for opening in dict.fromkeys(openings)
     ]
     return replace(benchmark, name=f"{benchmark.name} behind openings", prompts=tuple(prompts))
+
+
+def read_openings(path: str | Path) -> list[str]:
+    """The openings of a file: the lines of a `.txt` file, else the column `opening`.
+
+    Args:
+        path: a `.csv`, `.json`, `.jsonl`, `.parquet` or `.txt` file.
+
+    Returns:
+        The openings, without the space at their ends.
+
+    Raises:
+        SteeringError: for a file that can't be read, rows without an opening, and no rows.
+    """
+    openings = []
+    for number, row in enumerate(read_rows(path, "opening"), start=1):
+        if not isinstance(row.get("opening"), str) or not row["opening"].strip():
+            raise SteeringError(f"{str(path)!r}, row {number}, has no text in 'opening', has {quoted(row)}; add it.")
+        openings.append(row["opening"].strip())
+    if not openings:
+        raise SteeringError(f"{str(path)!r} holds no opening; get a fresh copy.")
+    return openings
 
 
 def prefilled_by_model(lm: LanguageModel, benchmark: LoadedBenchmark, tokens: int) -> LoadedBenchmark:

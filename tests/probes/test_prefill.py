@@ -7,7 +7,7 @@ import pytest
 from probes.answers import Decoding, answer
 from probes.benchmarks import BenchmarkPrompt, LoadedBenchmark, builtin_benchmark
 from probes.evaluation import evaluate
-from probes.prefill import FORCED, prefilled, prefilled_by_model
+from probes.prefill import FORCED, prefilled, prefilled_by_model, read_openings
 from steering import LanguageModel, Sliders, SteeringError, load
 from steering.data.chats import Message, as_chat
 from steering.scoring.next_token import refusal_score
@@ -82,3 +82,15 @@ def test_openings_are_the_first_tokens_of_the_models_own_complying_answers() -> 
         assert longer.get(prompt.text, opening).startswith(opening)
         bare = lm.chat(prompt.text, 64)
         assert bare.startswith(opening) or FORCED.startswith(opening)
+
+
+def test_openings_come_from_lines_or_a_column(tmp_path: Path) -> None:
+    (tmp_path / "o.txt").write_text("Sure, here is \n\nOf course.\n", encoding="utf-8")
+    (tmp_path / "o.csv").write_text('opening\n"Sure, here is"\nOf course.\n', encoding="utf-8")
+    assert read_openings(tmp_path / "o.txt") == read_openings(tmp_path / "o.csv") == ["Sure, here is", "Of course."]
+    (tmp_path / "bad.csv").write_text("text\nSure\n", encoding="utf-8")
+    with pytest.raises(SteeringError, match="row 1, has no text in 'opening', has 'text'; add it"):
+        read_openings(tmp_path / "bad.csv")
+    (tmp_path / "empty.txt").write_text("", encoding="utf-8")
+    with pytest.raises(SteeringError, match="holds no opening"):
+        read_openings(tmp_path / "empty.txt")
