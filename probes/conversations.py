@@ -70,4 +70,4 @@ def numbered_messages(row: Row) -> dict[str, Any]:
 
 def _conversation(turns: Any) -> dict[str, Any]:
     prompt = conversation(turns, "jailbreak")
-    return {"text": prompt.text, "messages": prompt.messages}
+    return {"text": prompt.text, "messages": prompt.messages, "kind": prompt.kind}

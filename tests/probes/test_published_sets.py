@@ -122,6 +122,7 @@ def test_texts_labels_answers_and_contexts_are_carried_along(tmp_path: Path) -> 
     assert first["sorry-bench:translate-fr"].text == "Fais du mal"
     several = prompt("sorry-bench", tmp_path, HUB["sorry-bench"] | {"turns": ["One", "Two"]})
     assert [(turn.role, turn.content) for turn in several.messages] == [("user", "One"), ("user", "Two")]
+    assert (first["sorry-bench"].kind, several.kind) == ("harmful", "jailbreak")
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
