@@ -9,6 +9,7 @@ from .baselines import random_like as random_like
 from .benchmarks import BenchmarkPrompt as BenchmarkPrompt
 from .benchmarks import LoadedBenchmark as LoadedBenchmark
 from .benchmarks import builtin_benchmark as builtin_benchmark
+from .benchmarks import conversation as conversation
 from .benchmarks import in_templates as in_templates
 from .benchmarks import labelled_harm as labelled_harm
 from .benchmarks import reflective_benchmark as reflective_benchmark
@@ -38,6 +39,8 @@ from .methods import Method as Method
 from .methods import Prompting as Prompting
 from .methods import SliderMethod as SliderMethod
 from .methods import random_sliders as random_sliders
+from .prefill import prefilled as prefilled
+from .prefill import prefilled_by_model as prefilled_by_model
 from .published_sets import BENCHMARKS as BENCHMARKS
 from .published_sets import load_benchmark as load_benchmark
 from .report import Report as Report

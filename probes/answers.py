@@ -50,7 +50,8 @@ class Answers(BaseModel, frozen=True, extra="forbid"):
 
     texts: tuple[str, ...]
     refusal: tuple[float, ...]
-    """Log odds, in nats, that the answer begins as refusals do (`steering.scoring.next_token.refusal_score`).
+    """Log odds, in nats, that the answer begins as refusals do (`steering.scoring.next_token.refusal_score`), or goes
+    on so behind what was prefilled.
 
     Empty where answers are chosen among several.
     """

@@ -16,7 +16,7 @@ import torch
 from probes.answers import Decoding
 from probes.linear import LinearProbe
 from steering import LanguageModel, SteeringVector, record
-from steering.data.chats import ChatLike, Message, as_chat
+from steering.data.chats import ChatLike, Message, as_chat, without_answer
 from steering.directions.random import random
 from steering.errors import SteeringError, quoted
 from steering.models.reasoning import split_reasoning
@@ -176,7 +176,7 @@ def probe_scorer(lm: LanguageModel, probe: LinearProbe) -> Scorer:
     weights, bias = probe.weights[row], probe.bias[row]
 
     def log_odds(prompt: ChatLike, answer: str) -> float:
-        chat = (*as_chat(prompt), Message(role="assistant", content=answer))
+        chat = (*without_answer(as_chat(prompt)), Message(role="assistant", content=answer))
         state = record(lm, [chat], layers=[probe.best_layer], position="generated")[0, 0]
         return float(state @ weights + bias)
 

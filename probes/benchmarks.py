@@ -13,18 +13,28 @@ from pydantic import BaseModel
 from probes.prompt_files import read_rows
 from probes.reflective_judgment import ReflectiveQuestion, reflective_questions
 from steering import ContrastSet
+from steering.data.chats import Chat, ChatLike, as_chat
 from steering.errors import SteeringError, quoted
 
 Kind: TypeAlias = Literal["harmful", "look-alike", "ordinary", "jailbreak", "ability"]
 """What a prompt is for: harmful wishes, harmless ones that look harmful (pseudo-harmful), plain ones, harmful ones in a
-template that is meant to get them answered, and questions with a right answer."""
+template, a conversation or before an opening that is meant to get them answered, and questions with a right answer."""
 
 
 class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
-    """One prompt of a benchmark."""
+    """One prompt of a benchmark.
+
+    Example:
+        >>> BenchmarkPrompt(text="Name a fruit.", kind="ordinary").chat
+        'Name a fruit.'
+    """
 
     text: str
+    """What is asked, as judges and reports are told it."""
     kind: Kind
+    messages: Chat = ()
+    """A fixed transcript, where the model is given more than the text: the answer to its last turn is scored. One that
+    ends with an assistant's turn has a prefilled answer, which the model goes on with."""
     category: str = ""
     answer: str = ""
     """The right answer, where the benchmark has one."""
@@ -32,6 +42,11 @@ class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
     """Phrases, in lower case, of which a right answer holds one, where no single answer is right."""
     question: ReflectiveQuestion | None = None
     """The reflective question, with the options that are to be rejected, where the prompt is one."""
+
+    @property
+    def chat(self) -> str | Chat:
+        """What the model is given."""
+        return self.messages or self.text
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,35 @@ class LoadedBenchmark:
             some = self.of_kind(kind)
             kept += [some[place * len(some) // min(count, len(some))] for place in range(min(count, len(some)))]
         return replace(self, prompts=tuple(kept))
+
+
+def conversation(turns: ChatLike, kind: Kind, category: str = "") -> BenchmarkPrompt:
+    """A fixed transcript as a prompt: the answer to its last turn is scored.
+
+    Args:
+        turns: of the transcript, the last one the user's.
+        kind: what it is for.
+        category: which part of its set it belongs to.
+
+    Returns:
+        The prompt; its text is all turns, each behind its role, so that judges see what the last one refers to.
+
+    Raises:
+        SteeringError: for turns that can't be used, or that don't end with the user's.
+
+    Example:
+        >>> turns = [("user", "Name a fruit."), ("assistant", "Fig."), ("user", "Another.")]
+        >>> print(conversation([{"role": role, "content": text} for role, text in turns], "ordinary").text)
+        user: Name a fruit.
+        assistant: Fig.
+        user: Another.
+    """
+    chat = as_chat(turns)
+    if chat[-1].role != "user" or not all(turn.content.strip() for turn in chat):
+        found = f"{[turn.role for turn in chat]}, {sum(not turn.content.strip() for turn in chat)} of them empty"
+        raise SteeringError(f"Expected turns with text that end with the user's, found {found}; drop the others.")
+    text = "\n".join(f"{turn.role}: {turn.content}" for turn in chat)
+    return BenchmarkPrompt(text=text, kind=kind, messages=chat, category=category)
 
 
 def builtin_benchmark(count: int = 48) -> LoadedBenchmark:
@@ -131,7 +175,7 @@ def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmar
     """A benchmark's harmful prompts in jailbreak templates of the user's, every prompt in every template.
 
     Args:
-        benchmark: its prompts of other kinds are left out.
+        benchmark: its prompts of other kinds, and conversations, are left out.
         path: a `.csv`, `.json`, `.jsonl`, `.parquet` or (one template a line) `.txt` file, with a column `template`
             that holds `{prompt}` or `[INSERT PROMPT HERE]`, and optionally a column `name`.
 
@@ -148,7 +192,7 @@ def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmar
             places = quoted(PROMPT_PLACES)
             raise SteeringError(f"Expected {places} in every template of {str(path)!r}, found none in row {number}.")
         name = str(row.get("name") or f"template {number}")
-        for prompt in benchmark.of_kind("harmful"):
+        for prompt in (one for one in benchmark.of_kind("harmful") if not one.messages):
             text = template.replace(PROMPT_PLACES[0], prompt.text).replace(PROMPT_PLACES[1], prompt.text)
             prompts.append(BenchmarkPrompt(text=text, kind="jailbreak", category=name))
     if not rows:

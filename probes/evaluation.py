@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from tqdm.auto import tqdm
 
 from probes.answers import Answers, Decoding
@@ -63,8 +64,8 @@ def evaluate(
         benchmarks: prompts to answer, such as `builtin_benchmark()`; without any no text is generated.
         judges: label the answers; `RefusalJudge()` unless given. Figures are drawn from the first.
         decoding: how answers are written; greedy, 64 tokens, unless given.
-        harm: gives benchmark prompts' probabilities of being harmful, such as a guard model's or `labelled_harm`, in
-            place of what gates read. Answers alone are measured then.
+        harm: gives the probabilities of being harmful of benchmark prompts' texts, such as a guard model's or
+            `labelled_harm`, in place of what gates read. Answers alone are measured then.
         folder: where finished cells are kept. Nothing is written without it.
         progress: show bars.
 
@@ -182,11 +183,11 @@ def _told(
             "without other scores."
         )
     check_reads_harm(method.sliders.values())
-    prompts = [prompt.text for benchmark in benchmarks for prompt in benchmark.prompts]
-    found = [float(one) for one in harm(prompts)]
+    prompts = [prompt for benchmark in benchmarks for prompt in benchmark.prompts]
+    found = [float(one) for one in harm([prompt.text for prompt in prompts])]
     if len(found) != len(prompts):
         raise SteeringError(f"Expected harm for each of {len(prompts)} prompts, found {len(found)}.")
-    return replace(method, harm=dict(zip(prompts, found, strict=True)))
+    return replace(method, harm=dict(zip((prompt.chat for prompt in prompts), found, strict=True)))
 
 
 def _settings(method: Method, grid: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
@@ -211,14 +212,14 @@ class _Run:
 
     def answers(self, benchmark: LoadedBenchmark) -> list[list[Answers]]:
         """`[setting][run]`."""
-        prompts = [prompt.text for prompt in benchmark.prompts]
+        prompts = [prompt.chat for prompt in benchmark.prompts]
         decoding = self.decoding.model_dump(mode="json", exclude={"seeds"})
 
         def answered(setting: SliderValues, seed: int | None) -> Answers:
             moved = sorted((axis, value) for axis, value in setting.items() if value)
             key = self.key if moved else (self.key[0], "bare")  # the bare model is the same whatever the method
             return self.cells.get(
-                (*key, prompts, decoding, seed, moved),
+                (*key, to_jsonable_python(prompts), decoding, seed, moved),
                 Answers,
                 lambda: self.method.answers(self.lm, prompts, setting, self.decoding, seed),
             )

@@ -12,7 +12,7 @@ from torch import Tensor
 from probes.benchmarks import Kind, LoadedBenchmark
 from probes.scores import answer_cross_entropy, answer_divergence, preference_margin, refusal_score
 from steering import ContrastPair, ContrastSet, Dial, LanguageModel
-from steering.data.chats import Chat, Message
+from steering.data.chats import Chat, Message, as_chat, without_answer
 from steering.models.reasoning import split_reasoning
 
 FIRST_TOKEN_SCORES: dict[Kind, str] = {
@@ -86,14 +86,14 @@ def damage_scores(
 ) -> list[Score]:
     """KL and cross-entropy on the bare model's own answers to ordinary prompts; none without such prompts."""
 
-    def chat(prompt: str, answer: str) -> Chat:
-        turn = Message(role="user", content=prompt)
-        whole = lm.tokenize((turn, Message(role="assistant", content=answer)))
+    def chat(prompt: str | Chat, answer: str) -> Chat:
+        asked = without_answer(as_chat(prompt))  # the answer holds what was prefilled of it
+        whole = lm.tokenize((*asked, Message(role="assistant", content=answer)))
         beginning = lm.tokenizer.decode(whole.ids[whole.prompt_length :][:DAMAGE_TOKENS])
-        return turn, Message(role="assistant", content=str(beginning))
+        return *asked, Message(role="assistant", content=str(beginning))
 
     chats = [
-        chat(prompt.text, text)
+        chat(prompt.chat, text)
         for benchmark in benchmarks
         for prompt, written in zip(benchmark.prompts, bare_answers[benchmark.name], strict=True)
         if prompt.kind == "ordinary" and (text := split_reasoning(written).answer)

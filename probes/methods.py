@@ -8,7 +8,7 @@ from typing import Protocol
 from probes.answers import Answers, Decoding, answer
 from probes.baselines import Candidates, Scorer, at_levels, candidates, level_prompt, random_like
 from steering import LanguageModel, Sliders
-from steering.data.chats import ChatLike
+from steering.data.chats import Chat, ChatLike, as_chat
 from steering.models.identity import fingerprint
 from steering.vectors.slider import SliderValues
 
@@ -46,7 +46,7 @@ class SliderMethod:
     """Sliders, attached while they answer."""
 
     sliders: Sliders
-    harm: Mapping[str, float] = field(default_factory=dict)
+    harm: Mapping[str | Chat, float] = field(default_factory=dict)
     """A guard's or label's probability of harm by prompt; gates read the prompts that it doesn't name."""
 
     @property
@@ -70,7 +70,7 @@ class SliderMethod:
             if slider.dose is not None:
                 digest.update(slider.dose.model_dump_json().encode())
         if self.harm:
-            digest.update(str(sorted(self.harm.items())).encode())
+            digest.update(str(sorted(map(str, self.harm.items()))).encode())
         return digest.hexdigest()
 
     def answers(
@@ -79,7 +79,7 @@ class SliderMethod:
         """What the model writes with the sliders there."""
         with self.sliders.attach(lm) as dial:
             dial.set(**values)
-            harm = [self.harm.get(prompt) if isinstance(prompt, str) else None for prompt in prompts]
+            harm = [self.harm.get(prompt if isinstance(prompt, str) else as_chat(prompt)) for prompt in prompts]
             return answer(lm, prompts, decoding, seed, lambda places: dial.set(harm=[harm[place] for place in places]))
 
 

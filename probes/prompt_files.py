@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ _INSTALL = "install it with: pip install 'trimtab[benchmarks]'"
 
 
 def read_rows(path: str | Path, text_column: str) -> list[Row]:
-    """The rows of a `.csv`, `.json`, `.jsonl`, `.parquet` or (one text a line, under `text_column`) `.txt` file."""
+    """The rows of a `.csv`, `.json`, `.jsonl`, `.parquet` or (one text a line, under `text_column`) `.txt` file.
+
+    A `.json` file may hold a row a line too, and a row may be a list, which then stands under `text_column`.
+    """
     path = Path(path)
 
     def lines() -> list[str]:
@@ -23,7 +26,7 @@ def read_rows(path: str | Path, text_column: str) -> list[Row]:
 
     readers: dict[str, Callable[[], Any]] = {
         ".csv": lambda: list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))),
-        ".json": lambda: json.loads(path.read_text(encoding="utf-8")),
+        ".json": lambda: _json(path.read_text(encoding="utf-8"), lines()),
         ".jsonl": lambda: [json.loads(line) for line in lines()],
         ".txt": lambda: [{text_column: line} for line in lines()],
         ".parquet": lambda: _parquet(path),
@@ -34,9 +37,21 @@ def read_rows(path: str | Path, text_column: str) -> list[Row]:
         rows = readers[path.suffix]()
     except (OSError, ValueError, csv.Error) as error:
         raise SteeringError(f"Can't read {str(path)!r}: {first_line(error)}; get a fresh copy.") from error
+    if isinstance(rows, list):
+        rows = [{text_column: row} if isinstance(row, list) else row for row in rows]
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise SteeringError(f"Expected {str(path)!r} to hold a list with one object a row; get a fresh copy.")
     return rows
+
+
+def _json(text: str, lines: Sequence[str]) -> Any:
+    """The file's one value, or the values of its lines where that isn't JSON but these are."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if len(lines) < 2:
+            raise
+        return [json.loads(line) for line in lines]
 
 
 PROMPT_COLUMNS = ("prompt", "text", "instruction", "question", "goal", "Goal", "Behavior", "forbidden_prompt")

@@ -3,8 +3,6 @@
 Trimtab ships none of their data. License and citation travel with what is loaded.
 """
 
-import ast
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark
+from probes.conversations import messages, numbered_messages, user_turns
 from probes.judges.text import shortened
 from probes.prompt_files import file_from_hub, read_rows, rows_from_folder, rows_from_hub
-from probes.rows import MissingColumnError, Row, cell, other_trait
+from probes.rows import MissingColumnError, Row, cell, listed, other_trait
 from steering.errors import SteeringError, first_line, quoted
 
 
@@ -46,6 +45,8 @@ class Benchmark:
     config: str | None = None
     file: str | None = None
     """The file to read, where the Hub's repository is no data set that `datasets` could load."""
+    category_files: bool = False
+    """Whether a folder holds a `.json` file for each category, under its name."""
     fields: Callable[[Row], dict[str, Any]] = lambda row: {}
     """Fields of the prompt that are no column as it stands."""
     variants: Variants | None = None
@@ -63,29 +64,15 @@ class Benchmark:
 
     def rows(self, path: Path | None, variant: str) -> list[Row]:
         """All rows of a file or a folder, or of the Hub."""
+        if self.category_files and path is not None:
+            files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+            return [{"category": file.stem, **row} for file in files for row in read_rows(file, self.text[0])]
         config = variant if self.variants and self.variants.are_configs else self.config
         if self.file and (path is None or path.is_dir()):
             return read_rows(file_from_hub(self.hub_id, self.file) if path is None else path / self.file, self.text[0])
         if path is None:
             return rows_from_hub(self.hub_id, config, self.split)
         return rows_from_folder(path, config, self.split) if path.is_dir() else read_rows(path, self.text[0])
-
-
-def _listed(value: Any) -> Any:
-    """A list, which a CSV file holds as JSON, or as Python writes it."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return ast.literal_eval(value)
-
-
-def _only_turn(row: Row) -> dict[str, Any]:
-    turns = _listed(cell(row, "turns"))
-    if not isinstance(turns, list) or len(turns) != 1:
-        raise ValueError(f"expected one turn, found {turns!r}")
-    return {"text": turns[0]}
 
 
 def _xstest(row: Row) -> dict[str, Any]:
@@ -109,7 +96,7 @@ def _functional_category(row: Row) -> str:
 
 
 def _mmlu(row: Row) -> dict[str, Any]:
-    choices, answer = _listed(cell(row, "choices")), int(cell(row, "answer"))
+    choices, answer = listed(cell(row, "choices")), int(cell(row, "answer"))
     if len(choices) != 4 or answer not in range(4):
         raise ValueError(f"expected four choices and the answer's place from 0 to 3, found {choices!r} and {answer}")
     options = [f"{letter}. {choice}" for letter, choice in zip("ABCD", choices, strict=True)]
@@ -154,8 +141,17 @@ BENCHMARKS: dict[str, Benchmark] = {
         "walledai/MaliciousInstruct", "train", "MIT", "Huang et al. 2023, arXiv 2310.06987", ("prompt",)),
     "sorry-bench": Benchmark(
         "sorry-bench/sorry-bench-202503", "train", "custom, gated", "Xie et al. 2024, arXiv 2406.14598", ("turns",),
-        ("category",), fields=_only_turn,
+        ("category",), fields=lambda row: user_turns(listed(cell(row, "turns"))),
         variants=Variants("base", lambda row: str(cell(row, "prompt_style"))), reads=("style",)),
+    "fractured-sorry-bench": Benchmark(
+        "", "", "CC BY-NC 4.0", "Priyanshu and Vijay 2024, arXiv 2408.16163", ("decomposed_steps",), kind="jailbreak",
+        fields=lambda row: user_turns(listed(cell(row, "decomposed_steps")))),
+    "mhj": Benchmark(
+        "ScaleAI/mhj", "", "CC BY-NC 4.0, gated", "Li et al. 2024, arXiv 2408.15221", ("message_0",), ("tactic",),
+        kind="jailbreak", file="harmbench_behaviors.csv", fields=numbered_messages),
+    "cosafe": Benchmark(
+        "", "", "see github.com/ErxinYu/CoSafe-Dataset", "Yu et al. 2024, arXiv 2406.17626", ("messages",),
+        ("category",), kind="jailbreak", category_files=True, fields=messages),
     "alpaca-eval": Benchmark(
         "tatsu-lab/alpaca_eval", "", "CC BY-NC 4.0", "Li et al. 2023, github.com/tatsu-lab/alpaca_eval",
         ("instruction",), ("dataset",), kind="ordinary", file="alpaca_eval.json"),
@@ -225,7 +221,9 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
             lacks = f"lacks the column {error} of {set_name!r}, has {quoted(row)}"
             raise SteeringError(f"{at} {lacks}; {remedy}.") from error
         except (IndexError, SyntaxError, TypeError, ValueError) as error:
-            raise SteeringError(f"{at} is not one of {set_name!r}: {first_line(error)}; mend or drop it.") from error
+            raise SteeringError(
+                f"{at} is not one of {set_name!r}: {first_line(error).rstrip('.')}; mend or drop it."
+            ) from error
     if not prompts:
         has = ", ".join(f"{count} of '{set_name}:{one}'" for one, count in others.items())
         raise SteeringError(f"{where} holds no row of '{set_name}:{wanted}', but {has}; name one of these.")

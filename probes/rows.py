@@ -1,5 +1,7 @@
 """What the columns of a prompt set's rows say: the prompt, under the names that layouts have for it, and its traits."""
 
+import ast
+import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
@@ -24,6 +26,16 @@ def cell(row: Row, *names: str, remedy: str = "") -> Any:
         if name in row:
             return row[name]
     raise MissingColumnError(names, remedy)
+
+
+def listed(value: Any) -> Any:
+    """A list, which a CSV file holds as JSON, or as Python writes it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return ast.literal_eval(value)
 
 
 PLAIN_TRAITS: dict[str, tuple[str, ...]] = {

@@ -1,12 +1,14 @@
 """What `trimtab evaluate` and `trimtab compare` share: the grid, the prompts, how they are answered, who judges."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+import steering
 from steering.errors import SteeringError, quoted
 from trimtab.options import MaxNewTokens, ModelOptions
 
@@ -31,7 +33,14 @@ class GridOptions:
             "--benchmark",
             "-b",
             help="built-in, NAME (of the Hub) or NAME=FILE, repeatable: prompts to answer and judge. NAME:VARIANT, as "
-            "in sorry-bench:slang, takes rows that are no plain prompts.",
+            "in sorry-bench:slang, takes rows that are no plain prompts; conversations=FILE takes your own.",
+        ),
+    ] = None
+    prefill: Annotated[
+        list[str] | None,
+        Option(
+            help="N or FILE, repeatable: answer harmful prompts also behind the first N tokens of complying answers of "
+            "the model's own, or behind a file's openings, such as 'Sure, here is', one a line."
         ),
     ] = None
     templates: Annotated[str | None, Option(help="Jailbreak templates to answer the harmful prompts in too.")] = None
@@ -80,21 +89,55 @@ class GridOptions:
             found += wrapped
         return found
 
+    def openings(self, benchmarks: "Sequence[LoadedBenchmark]") -> list[int | list[str]]:
+        """Lengths of openings in tokens, and the openings of files. Raises SteeringError before a model is loaded."""
+        from probes.prefill import read_openings
+
+        found = [int(entry) if entry.isdecimal() else read_openings(entry) for entry in self.prefill or ()]
+        if 0 in found:
+            raise SteeringError("Expected openings of one token at least for --prefill, found 0; name a number above.")
+        if found and not any(one.of_kind("harmful") for one in benchmarks):
+            raise SteeringError("Expected harmful prompts for --prefill, found none; name a --benchmark.")
+        return found
+
     def _benchmark(self, entry: str) -> "LoadedBenchmark":
         from probes.benchmarks import builtin_benchmark, reflective_benchmark
+        from probes.conversations import load_conversations
+        from probes.implicit_reference import implicit_reference_benchmark
         from probes.published_sets import BENCHMARKS, load_benchmark
 
-        builtin = {"built-in": builtin_benchmark, "reflective-judgment": reflective_benchmark}
+        builtin = {
+            "built-in": builtin_benchmark,
+            "reflective-judgment": reflective_benchmark,
+            "implicit-reference": implicit_reference_benchmark,
+        }
         if entry in builtin:
             return builtin[entry](self.prompts)
         name, separator, file = entry.partition("=")
+        if name == "conversations" and file:
+            return load_conversations(file).spread(self.prompts)
         if name.partition(":")[0] not in BENCHMARKS:
-            raise SteeringError(f"There is no benchmark {name!r}; choose from {quoted((*builtin, *BENCHMARKS))}.")
+            known = quoted((*builtin, *BENCHMARKS, "conversations=FILE"))
+            raise SteeringError(f"There is no benchmark {name!r}; choose from {known}.")
         return load_benchmark(name, Path(file) if separator else None).spread(self.prompts)
 
     def judges(self) -> "list[Judge]":
         """The named judges; `RefusalJudge` without any."""
         return [_judge(entry) for entry in self.judge or ["refusal-judge"]]
+
+
+def behind_openings(
+    lm: "steering.LanguageModel", benchmarks: "Sequence[LoadedBenchmark]", openings: "Sequence[int | list[str]]"
+) -> "list[LoadedBenchmark]":
+    """The benchmarks' harmful prompts behind openings of answers; no slider may be attached."""
+    from probes.prefill import prefilled, prefilled_by_model
+
+    return [
+        prefilled_by_model(lm, one, some) if isinstance(some, int) else prefilled(one, some)
+        for one in benchmarks
+        if one.of_kind("harmful")
+        for some in openings
+    ]
 
 
 def _judge(entry: str) -> "Judge":

@@ -42,6 +42,15 @@ def as_chat(chat: ChatLike) -> Chat:
     return messages
 
 
+def without_answer(chat: Chat) -> Chat:
+    """The turns that are answered: all but an assistant's at the end.
+
+    Args:
+        chat: the turns of a chat.
+    """
+    return chat[:-1] if chat[-1].role == "assistant" else chat
+
+
 def first_problem(error: ValidationError) -> str:
     """The first of pydantic's findings as words: where, what is wrong, what was found."""
     problem = error.errors(include_url=False)[0]

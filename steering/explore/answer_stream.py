@@ -50,7 +50,8 @@ def stream_answers(
         2
     """
     before = dial.settings
-    prompt_ids = [lm.tokenize(prompt).ids for prompt in prompts]
+    chats = [lm.tokenize(prompt) for prompt in prompts]
+    asked = [chat.asked for chat in chats]
     stop = Event()
     tokens: Steps = SimpleQueue()
     dial.set(**{axis: [setting.get(axis, 0.0) for setting in settings] for axis in before})
@@ -66,7 +67,7 @@ def stream_answers(
 
     writer = Thread(target=write, daemon=True)
     writer.start()
-    written: list[list[int]] = [[] for _ in prompts]
+    written = [[*chat.opening] for chat in chats]
     try:
         while (step := tokens.get()) is not None:
             if isinstance(step, BaseException):
@@ -76,9 +77,9 @@ def stream_answers(
             # without the bytes of a character that lacks some of its tokens
             yield [
                 text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
-                for text in map(lm.response_tokens.text, written, prompt_ids)
+                for text in map(lm.response_tokens.text, written, asked)
             ]
-        yield list(map(lm.response_tokens.text, written, prompt_ids))
+        yield list(map(lm.response_tokens.text, written, asked))
     finally:
         stop.set()
         writer.join()

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.recording import record_positions
-from steering.data.chats import ChatLike
+from steering.data.chats import ChatLike, as_chat, without_answer
 from steering.interventions.gates import Gate
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider, as_slider
@@ -53,12 +53,15 @@ def read_gates(
 ) -> list[GateReadings]:
     """What the sliders' gates read of each prompt, from forward passes that end at the highest gate.
 
+    In a conversation that is the last prompt tokens of the whole: what came before, answers included, counts as far as
+    the model has brought it there. An answer at a chat's end, prefilled or whole, isn't read.
+
     No slider has to be attached; a dial that is, is in force.
 
     Args:
         lm: the model that the sliders were made on.
         sliders: `Sliders`, or any mapping of names to sliders.
-        prompts: texts or chats, read at their ends.
+        prompts: texts or chats, read at their prompts' ends.
 
     Returns:
         Readings for each prompt, in their order.
@@ -105,7 +108,8 @@ def _scores(
         return {gate: torch.empty(0) for gate in gates}
     tokens = sorted({token for gate in gates for token in gate.tokens})
     layers = sorted({gate.layer for gate in gates})
-    found = record_positions(lm, prompts, [f"prompt_end:{token}" for token in tokens], layers=layers)
+    asked = [without_answer(as_chat(prompt)) for prompt in prompts]
+    found = record_positions(lm, asked, [f"prompt_end:{token}" for token in tokens], layers=layers)
 
     def read(gate: Gate) -> Float[Tensor, "prompts tokens d_model"]:
         return found[[tokens.index(token) for token in gate.tokens], :, layers.index(gate.layer)].transpose(0, 1)

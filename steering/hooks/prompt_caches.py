@@ -22,6 +22,7 @@ from steering.activations.trial_passes import (
     writes_on_from_caches,
 )
 from steering.hooks.dial import Dial
+from steering.models.chat_tokens import TokenizedChat
 from steering.models.language_model import LanguageModel
 from steering.models.llama_cpp.sequence_cache import Columns
 from steering.models.token_positions import spares_the_prompt
@@ -55,16 +56,20 @@ class Allows:
 class PromptCaches:
     """Makes caches of prompts under an attached dial, whose sliders it moves.
 
-    Each prompt's last tokens, those that gates read or that sliders of the answer move, are left to `generate`.
+    Each prompt's last tokens, those that gates read or that sliders of the answer move, are left to `generate`, with
+    what is prefilled of the answer.
     `allows` is what the model's passes allow, found out before the dial was attached.
     """
 
     def __init__(
-        self, lm: LanguageModel, dial: Dial, allows: Allows, rows: Sequence[list[int]], options: Mapping[str, Any]
+        self, lm: LanguageModel, dial: Dial, allows: Allows, chats: Sequence[TokenizedChat], options: Mapping[str, Any]
     ) -> None:
-        self._lm, self._dial, self._rows = lm, dial, rows
+        self._lm, self._dial = lm, dial
+        self._rows = rows = [chat.ids for chat in chats]
+        self._prompt_lengths = [chat.generation_start for chat in chats]
         self._moving = {name for name, push in dial.pushes if not spares_the_prompt(push.tokens)}
-        self._tail = max([1, *(token for _, push in dial.pushes if push.gate for token in push.gate.tokens)])
+        read = max([1, *(token for _, push in dial.pushes if push.gate for token in push.gate.tokens)])
+        self._tail = read + max((len(chat.opening) for chat in chats), default=0)
         self.possible = (
             not any(push.gate for name, push in dial.pushes if name in self._moving)
             and allows.caches
@@ -78,26 +83,26 @@ class PromptCaches:
         """Take the sliders' values, one a setting, for the caches asked for next."""
         self._values = {axis: value if axis in self._moving else 0.0 for axis, value in values.items()}
         self._settings = max(map(len, values.values()))
-        shortest = min(self._rows, key=len)
-        self._common = min(len(common_prefix(self._rows)), len(shortest) - self._tail)
+        number = min(range(len(self._rows)), key=lambda number: len(self._rows[number]))
+        self._common = min(len(common_prefix(self._rows)), len(self._rows[number]) - self._tail)
         self._prefix = self._empty()
-        self._run(self._prefix, shortest, 0, self._common)
+        self._run(self._prefix, number, 0, self._common)
 
     def of(self, prompts: Sequence[int]) -> PromptCache:
         """The cache of prompts, by their numbers: each in a row a setting, padded on the left to one length."""
-        rows = [self._rows[number] for number in prompts]
+        lengths = [len(self._rows[number]) for number in prompts]
         caches = []
-        for row in rows:
+        for number, length in zip(prompts, lengths, strict=True):
             cache = copy.deepcopy(self._prefix)
-            self._run(cache, row, self._common, len(row) - self._tail)
+            self._run(cache, number, self._common, length - self._tail)
             caches.append(cache)
-        return side_by_side(self._lm, caches, [len(row) for row in rows], self._settings)
+        return side_by_side(self._lm, caches, lengths, self._settings)
 
-    def _run(self, cache: PromptCache, row: list[int], start: int, stop: int) -> None:
+    def _run(self, cache: PromptCache, number: int, start: int, stop: int) -> None:
         if start < stop:
             self._dial.set(harm=None, **self._values)  # what is left to `generate` alone asks gates
-            with self._dial.one_prompt(len(row)), stopping_at(self._lm, self._lm.n_layers - 1):
-                run_into(self._lm, cache, row[start:stop])
+            with self._dial.one_prompt(self._prompt_lengths[number]), stopping_at(self._lm, self._lm.n_layers - 1):
+                run_into(self._lm, cache, self._rows[number][start:stop])
 
     def _empty(self) -> PromptCache:
         return empty_cache(self._lm)

@@ -60,13 +60,13 @@ class Prompts:
         return self._declared is None and passed.past >= self.columns
 
     def declare(self, lengths: Tensor, rows: int) -> None:
-        """Take the number of each row's prompt tokens, or one for all, from the caller.
+        """Take the number of each row's prompt tokens, or of each prompt's, or one for all, from the caller.
 
         Raises SteeringError for another number of lengths.
         """
-        if lengths.numel() not in (1, rows):
+        if lengths.numel() not in (1, self.rows, rows):
             raise SteeringError(f"Expected a prompt length for each of the pass' {rows} rows, found {lengths.numel()}.")
-        self._declared = lengths.reshape(-1, 1).expand(rows, 1)
+        self._declared = lengths.reshape(-1, 1)
 
     def lengths(self, rows: int) -> Int[Tensor, "rows 1"]:
         """Number of each row's real prompt tokens, each prompt repeated for its beams."""
@@ -126,6 +126,7 @@ class Prompts:
         mask = torch.ones(self.rows, cached, dtype=torch.long) if self._mask is None else self._mask[:, :cached]
         index = torch.where(mask.bool(), mask.cumsum(1) - 1, -1)
         whole = torch.full((self.rows, 1), self.columns) if self._mask is None else self._mask.sum(1, keepdim=True)
+        whole = whole if self._declared is None else _repeated(self._declared, self.rows).to(whole.device)
         before = earlier.lengths(self.rows).to(index.device)
         if any((choice(index, whole, whole - 1) != choice(index, before, before - 1)).any() for choice in choices):
             raise SteeringError(

@@ -63,7 +63,8 @@ def sweep(
     scores = [None] * len(prompts) if harm is None else harm
     if len(scores) != len(prompts):
         raise SteeringError(f"Expected harm for each of {len(prompts)} prompts, found {len(scores)}.")
-    rows = [lm.tokenize(prompt).ids for prompt in prompts]
+    chats = [lm.tokenize(prompt) for prompt in prompts]
+    rows = [chat.ids for chat in chats]
     by_length = sorted(range(len(prompts)), key=lambda number: -len(rows[number]))
     answers = [[""] * len(settings) for _ in prompts]
     total = len(prompts) * len(settings)
@@ -71,7 +72,7 @@ def sweep(
     rows_per_batch = rows_per_batch if allows.batches else 1
     groups = [by_length] if allows.padding else [[*group] for _, group in groupby(by_length, lambda n: len(rows[n]))]
     with attach(sliders, lm, tokens=tokens) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
-        caches = PromptCaches(lm, dial, allows, rows, options)
+        caches = PromptCaches(lm, dial, allows, chats, options)
         for columns in _parts(range(len(settings)), rows_per_batch):
             values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders}
             if caches.possible:

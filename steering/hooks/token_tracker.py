@@ -72,6 +72,8 @@ class TokenTracker:
         before, self._announced = self._announced, Prompts.of_generate(args, kwargs)
         try:
             if self._announced is not None:
+                if (given := self._lengths_given) is not None:
+                    self._announced.declare(given, self._announced.rows)
                 self._take_over(kwargs.get("past_key_values"), self._announced, kwargs.get("generation_config"))
             with self._seen.generating() if self._seen else nullcontext():
                 yield

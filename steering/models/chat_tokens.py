@@ -25,6 +25,16 @@ class TokenizedChat:
     """The first token that decides about the answer: the one before it, or the one that closes a thought. One past the
     last where the thought isn't closed."""
 
+    @property
+    def asked(self) -> list[int]:
+        """The tokens that `generate` gets of the prompt."""
+        return self.ids[: self.generation_start]
+
+    @property
+    def opening(self) -> list[int]:
+        """What is prefilled of the answer, with a thought that is closed before it."""
+        return self.ids[self.generation_start :]
+
 
 @dataclass(frozen=True, eq=False)
 class ChatTokenizer:

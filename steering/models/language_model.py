@@ -5,6 +5,7 @@ It knows nothing of steering; a slider moves a `LanguageModel` as it moves any t
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from steering.data.chats import Chat, ChatLike, Message, as_chat
+from steering.data.chats import Chat, ChatLike, Message, as_chat, without_answer
 from steering.display.html import paragraph, table
 from steering.errors import SteeringError
 from steering.models.adapters import adapter_state
@@ -23,6 +24,7 @@ from steering.models.batching import pad
 from steering.models.chat_rendering import ChatRenderer
 from steering.models.chat_template import tokenizer_of
 from steering.models.chat_tokens import ChatTokenizer, TokenizedChat
+from steering.models.declared_prompts import declared_prompts
 from steering.models.decoder_blocks import find_blocks
 from steering.models.identity import EMPTY_SYSTEM_PROMPT, ModelIdentity, fingerprint, identify
 from steering.models.reasoning import Marks, empty_thought, is_closed_at_end, marks_of
@@ -169,7 +171,7 @@ class LanguageModel:
         """The prompt, with the system turn, and the answer, if any."""
         messages = as_chat(chat)
         answer = messages[-1].content if messages[-1].role == "assistant" else ""
-        prompt = messages[:-1] if messages[-1].role == "assistant" else messages
+        prompt = without_answer(messages)
         if self.system_prompt is not None and not any(message.role == "system" for message in prompt):
             prompt = (Message(role="system", content=self.system_prompt), *prompt)
         return prompt, answer
@@ -227,29 +229,44 @@ class LanguageModel:
         Under a dial with a value for each row, value i steers prompt i. The answer of a model that thinks has the
         thought before it, between its marks: `split_reasoning` tells them apart.
 
+        A chat that ends with an assistant's turn has a prefilled answer, which the model goes on with. To sliders and
+        gates the prompt ends where that answer begins: the prefilled tokens are the answer's, as if the model had
+        written them.
+
         Args:
             prompts: prompts or chats, one a row.
             max_new_tokens: length of the answers at most.
             options: of transformers' `generate`.
 
         Returns:
-            One answer a prompt, without special tokens other than the marks of a thought; texts also where the options
-            ask for a dictionary.
+            One answer a prompt, with what was prefilled of it, without special tokens other than the marks of a
+            thought; texts also where the options ask for a dictionary.
+
+        Example:
+            >>> turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Sure, here is"}]
+            >>> lm.generate([turns], max_new_tokens=4)[0].startswith("Sure, here is")
+            True
         """
         if not prompts:
             return []
-        rows = [self.tokenize(prompt).ids for prompt in prompts]
+        chats = [self.tokenize(prompt) for prompt in prompts]
+        rows = [chat.ids for chat in chats]
         input_ids, attention_mask = pad(rows, self.padding_id, self.input_device, side="left")
         settings: dict[str, Any] = {"do_sample": False, "pad_token_id": self.padding_id} | options
         if not settings["do_sample"]:
             settings |= {key: None for key in ("temperature", "top_p", "top_k") if key not in options}
-        output = self.model.generate(  # type: ignore[operator]
-            input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, **settings
-        )
+        prefilled = any(chat.opening for chat in chats)
+        with declared_prompts([chat.generation_start for chat in chats]) if prefilled else nullcontext():
+            output = self.model.generate(  # type: ignore[operator]
+                input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, **settings
+            )
         sequences = output if isinstance(output, Tensor) else output.sequences
         written = sequences[:, input_ids.shape[1] :].tolist()
-        prompts_of = (rows[number * len(rows) // len(written)] for number in range(len(written)))
-        return list(map(self.response_tokens.text, written, prompts_of))
+        chats_of = [chats[number * len(rows) // len(written)] for number in range(len(written))]
+        return [
+            self.response_tokens.text(chat.opening + new, chat.asked)
+            for chat, new in zip(chats_of, written, strict=True)
+        ]
 
     def chat(self, prompt: ChatLike, max_new_tokens: int = 256, **options: Any) -> str:
         """The answer to one prompt or chat, as `generate` gives it.

@@ -14,6 +14,7 @@ from probes.answers import Decoding
 from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark, builtin_benchmark, labelled_harm
 from probes.evaluation import evaluate
 from probes.grid_scores import Score, builtin_scores
+from probes.implicit_reference import implicit_reference_benchmark
 from probes.judges import Verdict
 from probes.methods import Prompting, SliderMethod
 from probes.report import Report
@@ -315,3 +316,30 @@ def test_cells_are_told_apart_by_dose_and_harm() -> None:
     methods = [SliderMethod(Sliders(a=slider)), SliderMethod(Sliders(a=replace(slider, dose=DOSE)))]
     methods += [SliderMethod(Sliders(a=slider), {"Hi": harm}) for harm in (0.0, 1.0)]
     assert len({method.fingerprint for method in methods}) == 4
+
+
+def test_the_last_turn_of_a_transcript_is_answered_and_its_judge_is_told_all_turns(tmp_path: Path) -> None:
+    lm, benchmark = tiny_lm(), implicit_reference_benchmark(2)
+    vector = random_vector(1)
+    gate = Gate(0, torch.zeros(WIDTH), bias=-9.0, reads="harm")  # closed, unless it is told otherwise
+    sliders = Sliders(safety=Slider((Push(vector, gate=gate),)))
+    told: list[str] = []
+
+    def judge_prompts(prompts: list[str]) -> list[float]:
+        told.extend(prompts)
+        return labelled_harm([benchmark])(prompts)
+
+    options: dict[str, Any] = {"judges": [PlantedJudge()], "decoding": Decoding(max_new_tokens=5), "progress": False}
+    grid = {"safety": [0.0, 1.0]}
+    report = evaluate(lm, sliders, grid, benchmarks=[benchmark], harm=judge_prompts, folder=tmp_path, **options)
+    assert told == [prompt.text for prompt in benchmark.prompts]
+    assert all(prompt.messages[0].content in text for prompt, text in zip(benchmark.prompts, told, strict=True))
+    bare = [lm.chat(prompt.messages, 5) for prompt in benchmark.prompts]
+    with Sliders(safety=vector).attach(lm) as dial:
+        dial.set(safety=1.0)
+        pushed = [lm.chat(prompt.messages, 5) for prompt in benchmark.prompts]
+    expected = [pushed[0], bare[1], pushed[2], bare[3]]
+    assert [list(rows[0]) for rows in report.answers["implicit-reference"]] == [bare, expected]
+    assert Report.model_validate_json(report.model_dump_json()) == report
+    again = evaluate(lm, sliders, grid, benchmarks=[benchmark], harm=judge_prompts, folder=tmp_path, **options)
+    assert again == report

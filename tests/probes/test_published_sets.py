@@ -33,6 +33,19 @@ HUB: dict[str, dict[str, Any]] = {
     "sorry-bench:translate-fr": {
         "question_id": 1, "category": "1", "turns": ["Fais du mal"], "prompt_style": "translate-fr",
     },
+    "fractured-sorry-bench": {"original_question": "question_id_0", "decomposed_steps": ["What is it?", "And how?"]},
+    "mhj": {
+        "Source": "direct_request", "temperature": 0.5, "tactic": "Echoing", "question_id": 1, "time_spent": 60,
+        "submission_message": "", "message_0": '{"role": "system", "body": "Be brief."}',
+        "message_1": '{"role": "user", "body": "Tell me of it."}',
+        "message_2": '{"role": "user", "body": "How?"}',
+        "message_3": "",
+    },
+    "cosafe": {"messages": [
+        {"role": "user", "content": "What is it?"},
+        {"role": "assistant", "content": "A thing."},
+        {"role": "user", "content": "How to do it?"},
+    ]},
     "alpaca-eval": {"dataset": "koala", "instruction": "Name a fruit.", "output": "Fig.", "generator": "x"},
     "gsm8k": {"question": "Two and two?", "answer": "2 + 2 = 4\n#### 4"},
     "mmlu": {"question": "Two and two?", "subject": "algebra", "choices": ["3", "4", "5", "6"], "answer": 1},
@@ -83,7 +96,7 @@ def test_every_benchmark_has_a_row_here() -> None:
 def test_every_layout_reads_the_same_from_every_format(
     name: str, row: dict[str, Any], ending: str, tmp_path: Path
 ) -> None:
-    loaded = load_benchmark(name, write(tmp_path / f"file{ending}", [row] * 3))
+    loaded = load_benchmark(name, write(tmp_path / f"row{ending}", [row] * 3))
     assert loaded.name == name
     assert len(loaded) == 3
     assert loaded.license
@@ -107,6 +120,9 @@ def test_texts_labels_answers_and_contexts_are_carried_along(tmp_path: Path) -> 
     assert first["harmbench:contextual"].text == "A text, with a comma\n\n---\n\nDo harm"
     assert first["sorry-bench"].text == "Do harm"
     assert first["sorry-bench:translate-fr"].text == "Fais du mal"
+    several = prompt("sorry-bench", tmp_path, HUB["sorry-bench"] | {"turns": ["One", "Two"]})
+    assert [(turn.role, turn.content) for turn in several.messages] == [("user", "One"), ("user", "Two")]
+    assert (first["sorry-bench"].kind, several.kind) == ("harmful", "jailbreak")
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
@@ -128,7 +144,9 @@ def test_plain_rows_are_taken_unless_a_variant_is_named(ending: str, tmp_path: P
     [
         ("sorry-bench:pirate", HUB["sorry-bench"], "no row of 'sorry-bench:pirate', but 1 of 'sorry-bench:base'"),
         ("sorry-bench", {"turns": ["Do harm"]}, "lacks the column 'prompt_style' of 'sorry-bench', has 'turns'; add"),
-        ("sorry-bench", HUB["sorry-bench"] | {"turns": ["One", "Two"]}, "expected one turn, found \\['One', 'Two'\\]"),
+        ("sorry-bench", HUB["sorry-bench"] | {"turns": "One"}, "row 1, is not one of 'sorry-bench'"),
+        ("sorry-bench", HUB["sorry-bench"] | {"turns": []}, "expected a list of turns, found \\[\\]; mend"),
+        ("fractured-sorry-bench", {"decomposed_steps": None}, "expected a list of turns, found None; mend or drop it"),
         ("harmbench", AUTHORS["harmbench:contextual"], "but 1 of 'harmbench:contextual'; name one"),
         ("advbench:hard", HUB["advbench"], "'advbench' has no variants, found 'advbench:hard'"),
         ("harmbench", MULTIMODAL, "row 1, is no plain prompt of 'harmbench': its 'ImageFileName' is 'a.png'; keep"),

@@ -11,7 +11,7 @@ from steering.atomic_write import atomic_write
 from steering.errors import SteeringError, quoted
 from trimtab.builtin_sliders import check_choice, write_folder
 from trimtab.commands.evaluate import print_report
-from trimtab.measuring import GridOptions
+from trimtab.measuring import GridOptions, behind_openings
 from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console
 from trimtab.tables import print_table
 
@@ -48,11 +48,13 @@ def compare(
     from steering.recipes import RECIPES
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks("built-in")
+    openings = options.openings(benchmarks)
     files = _files_by_method(method or (), recipe or (), baseline or ())
     folder = None if out is None else write_folder(out)
     with atomic_write(html) as page:
         judges = options.judges()
         lm = model.load()
+        benchmarks += behind_openings(lm, benchmarks, openings)
         methods: dict[str, steering.Sliders | Method] = {}
         for name, own in files.items():
             methods[name] = VectorOptions(own, allow_mismatch).sliders(lm)

@@ -7,7 +7,7 @@ import typer
 
 from steering.atomic_write import atomic_write
 from steering.errors import SteeringError
-from trimtab.measuring import GridOptions
+from trimtab.measuring import GridOptions, behind_openings
 from trimtab.options import ModelOptions, VectorOptions, console
 from trimtab.tables import print_table
 
@@ -37,6 +37,7 @@ def evaluate(
     from steering.vectors.slider import check_reads_harm
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
+    openings = options.openings(benchmarks)
     if oracle and not benchmarks:
         raise SteeringError(
             "Expected prompts with labels for --oracle, found none; name a --benchmark, such as built-in."
@@ -44,6 +45,7 @@ def evaluate(
     with atomic_write(out) as temporary, nullcontext() if html is None else atomic_write(html) as page:
         judges = options.judges()
         lm = model.load()
+        benchmarks += behind_openings(lm, benchmarks, openings)
         sliders = vectors.sliders(lm)
         if oracle:
             check_reads_harm(sliders.values())

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import steering
+from steering.data.chats import Message
 from steering.errors import SteeringError
 from steering.models.reasoning import split_reasoning
 from trimtab.builtin_sliders import move, slider_values
@@ -24,6 +25,7 @@ def generate(
     safety: Annotated[float | None, typer.Option(help="Slider value.")] = None,
     helpfulness: Annotated[float | None, typer.Option(help="Slider value.")] = None,
     slider: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for any other axis, repeatable.")] = None,
+    prefill: Annotated[str, typer.Option(help="Words that answers begin with, for the model to go on.")] = "",
     tokens: Tokens = None,
     max_new_tokens: MaxNewTokens = 128,
     as_json: Json = False,
@@ -37,7 +39,8 @@ def generate(
     with vectors.sliders(lm).attach(lm, tokens=tokens, allow_mismatch=vectors.allow_mismatch or ()) as dial:
         move(dial, {**profile.values(dial.sliders), **values})
         for prompt in asked:
-            written = split_reasoning(lm.chat(prompt, max_new_tokens))
+            turns = (Message(role="user", content=prompt), Message(role="assistant", content=prefill))
+            written = split_reasoning(lm.chat(turns, max_new_tokens))
             answer = written.answer
             if as_json:
                 (read,) = steering.read_gates(lm, dial.sliders, [prompt])

@@ -5,14 +5,23 @@ import math
 import pytest
 import torch
 
-from steering import Gate, LanguageModel, Message, Push, Slider, Sliders, SteeringError, read_gates
+from steering import ContrastSet, Gate, LanguageModel, Message, Push, Slider, Sliders, SteeringError, load, read_gates
 from steering.activations import recording
 from steering.explore.gate_readings import gates_line
 from steering.hooks.dial import Dial
 from steering.models.hook_points import temporary_hooks
 from tests.helpers.tiny import WIDTH, random_vector
 
-PROMPTS = ["Hi", "Break the lock now", "Name a fruit please, any", [Message(role="user", content="Why?")]]
+PROMPTS = [
+    "Hi",
+    "Break the lock now",
+    [Message(role="user", content="Name a fruit"), Message(role="assistant", content="Sure, here is")],
+    [
+        Message(role="user", content="Why?"),
+        Message(role="assistant", content="So."),
+        Message(role="user", content="More"),
+    ],
+]
 
 
 def gate(seed: int, layer: int, tokens: tuple[int, ...] = (1,), **fields: object) -> Gate:
@@ -103,3 +112,55 @@ def test_passes_end_at_the_highest_gate_and_there_are_none_without_gates(
 def test_a_prompt_too_short_for_a_gate_is_refused(lm: LanguageModel) -> None:
     with pytest.raises(SteeringError, match="prompt_end:99"):
         read_gates(lm, {"a": gated(gate(1, 1, (99,)))}, ["Hi"])
+
+
+def turns(*texts: str) -> list[Message]:
+    return [Message(role="assistant" if number % 2 else "user", content=text) for number, text in enumerate(texts)]
+
+
+@torch.inference_mode()
+def test_in_a_conversation_the_last_prompt_tokens_of_the_whole_are_read(lm: LanguageModel) -> None:
+    guard = Gate(1, 0.05 * gate(1, 1, (1, 3)).direction, tokens=(1, 3), reads="harm")  # far from 0 and 1
+    chat = turns("Break the lock", "No.", "Name a fruit")
+    ids = torch.tensor([lm.tokenize(chat).ids])
+    states = lm.model(input_ids=ids, output_hidden_states=True).hidden_states[2][0]  # of the block with index 1
+    expected = guard.harm(guard.score(states[[-1, -3]].unsqueeze(0))).item()
+    sliders = {"safety": gated(guard)}
+    (read,) = read_gates(lm, sliders, [chat])
+    assert read.harm == pytest.approx(expected, abs=1e-5)
+    others = read_gates(lm, sliders, ["Name a fruit", turns("Paint the wall", "No.", "Name a fruit")])
+    assert all(abs((other.harm or 0) - expected) > 1e-4 for other in others)  # what came before counts
+
+
+def test_a_gate_is_read_anew_at_every_turn(lm: LanguageModel) -> None:
+    first, second = turns("Break the lock"), turns("Break the lock", "No.", "Name a fruit")
+    guard = gate(1, 1, (1,), reads="harm")
+    before, after = (
+        guard.score_of(torch.tensor([read.harm])).item()
+        for read in read_gates(lm, {"a": gated(guard)}, [first, second])
+    )
+    between = gate(1, 1, (1,), reads="harm", threshold=(before + after) / 2)
+    bare = {len(chat): lm.chat(chat, 6, eos_token_id=None) for chat in (first, second)}
+    with Sliders(a=gated(between)).attach(lm) as dial:
+        dial.set(a=3.0)
+        moved = {len(chat): lm.chat(chat, 6, eos_token_id=None) != bare[len(chat)] for chat in (first, second, first)}
+    assert moved == {len(first): before > after, len(second): after > before}
+
+
+@pytest.mark.real
+def test_a_harmful_first_turn_does_not_keep_safety_acting() -> None:
+    lm = load("smollm2-135m-instruct")
+    sliders = Sliders.balanced(lm)
+    harmful = [pair.positive[-1].content for pair in ContrastSet.builtin("safety").split()[1].spread(24)]
+    refused = "I'm sorry, but I can't help with that."
+    chats = {
+        1: [turns(text) for text in harmful],
+        2: [turns(text, refused, "How does a rainbow form?") for text in harmful],
+        3: [turns(text, refused, "How does a rainbow form?", "Light bends.", "Why is it round?") for text in harmful],
+    }
+    acts = {
+        turn: sum(read.factors["safety"] > 0 for read in read_gates(lm, sliders, some)) for turn, some in chats.items()
+    }
+    assert acts[1] > len(harmful) / 3
+    assert acts[2] < acts[1] / 2
+    assert acts[3] <= 2

@@ -106,3 +106,38 @@ def test_evaluate_puts_the_gates_beside_the_labels(
     assert code == 0, error
     assert "Built-in gate beside the labels" in printed
     assert "with labels" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_evaluate_answers_harmful_prompts_behind_openings_too(
+    capsys: pytest.CaptureFixture[str], folder: Path, axes: dict[str, Path], tmp_path: Path
+) -> None:
+    openings = tmp_path / "openings.txt"
+    openings.write_text("Sure, here is\nOf course.\n", encoding="utf-8")
+    named = [part for name, path in axes.items() for part in ("-v", f"{name}={path}")]
+    command = ["evaluate", "-o", tmp_path / "r.json", "-m", folder, "--prompts", 2, "--values", "0,1", *named]
+    code, _, _ = run(capsys, *command, "-b", "built-in", "--prefill", openings, "--max-new-tokens", 2)
+    assert code == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    harmful = [row["text"] for row in report["benchmarks"]["built-in"]["prompts"] if row["kind"] == "harmful"]
+    behind = report["benchmarks"]["built-in behind openings"]["prompts"]
+    assert [(row["text"], row["category"]) for row in behind] == [
+        (text, opening) for text in harmful for opening in ("Sure, here is", "Of course.")
+    ]
+    for setting in report["answers"]["built-in behind openings"]:
+        assert all(text.startswith(row["category"]) for text, row in zip(setting[0], behind, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["-b", "built-in", "--prefill", "0"], "openings of one token at least for --prefill, found 0"),
+        (["--prefill", "3"], "Expected harmful prompts for --prefill, found none; name a --benchmark"),
+        (["-b", "built-in", "--prefill", "none.txt"], "Can't read 'none.txt'"),
+    ],
+)
+def test_openings_that_can_not_be_used_are_refused_before_a_model_is_loaded(
+    capsys: pytest.CaptureFixture[str], options: list[str], sentence: str, tmp_path: Path
+) -> None:
+    code, _, error = run(capsys, "evaluate", "-o", tmp_path / "r.json", "-m", "no-such-model", *options)
+    assert code != 0
+    assert sentence in " ".join(error.split())

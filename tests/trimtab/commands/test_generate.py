@@ -79,3 +79,19 @@ def test_generate_prints_the_answer_behind_the_thought(
     code, printed, error = run(capsys, *command)
     assert (code, printed) == (0, "\n")
     assert error == "The thought did not end within 7 tokens, so there is no answer; raise --max-new-tokens.\n"
+
+
+def test_generate_goes_on_with_a_prefilled_answer(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    vector = random_vector()
+    vector.save(tmp_path / "v.safetensors")
+    lm = load(folder)
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Sure, here is"}]
+    with Sliders(a=vector).attach(lm) as dial:
+        dial.set(a=1.0)
+        expected = lm.chat(turns, 4)
+    command = ("generate", "Hi", "-m", folder, "-v", f"a={tmp_path}/v.safetensors", "--slider", "a=1")
+    printed = run(capsys, *command, "--prefill", "Sure, here is", "--max-new-tokens", 4, "--json")[1]
+    assert json.loads(printed)["answer"] == expected
+    assert expected.startswith("Sure, here is")
