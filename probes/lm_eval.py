@@ -14,7 +14,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from torch import Tensor
 
-from steering import LanguageModel, Sliders, SteeringError
+from steering import LanguageModel, Push, Sliders, SteeringError
 from steering.errors import quoted
 from steering.models.declared_prompts import declared_prompts
 from steering.models.token_positions import token_choice
@@ -39,9 +39,7 @@ class SteeredModel(HFLM):  # type: ignore[misc]
             is no finite number.
     """
 
-    def __init__(
-        self, pretrained: Any, sliders: str, allow_mismatch: str | Sequence[str] = (), **options: Any
-    ) -> None:
+    def __init__(self, pretrained: Any, sliders: str, allow_mismatch: str | Sequence[str] = (), **options: Any) -> None:
         found = Sliders.from_pretrained(sliders)
         if taken := [name for name in found if name in signature(HFLM.__init__).parameters]:
             raise SteeringError(
@@ -50,10 +48,13 @@ class SteeredModel(HFLM):  # type: ignore[misc]
             )
         values = {name: _number(name, options.pop(name)) for name in found if name in options}
         super().__init__(pretrained, **options)
-        lm = LanguageModel(self.model, self.tokenizer, template=self.chat_template_args)
-        allowed = [allow_mismatch] if isinstance(allow_mismatch, str) else allow_mismatch
-        self.dial = found.attach(lm, allow_mismatch=allowed)
-        self.dial.set(**values)
+        moved = {name: value for name, value in values.items() if value}
+        if moved:  # those at 0 would only have gates read what isn't used
+            lm = LanguageModel(self.model, self.tokenizer, template=self.chat_template_args)
+            allowed = [allow_mismatch] if isinstance(allow_mismatch, str) else allow_mismatch
+            Sliders(**{name: found[name] for name in moved}).attach(lm, allow_mismatch=allowed).set(**moved)
+        self._need_prompts = [name for name in moved if any(map(_needs_prompt, found[name].pushes))]
+        """Sliders that go by where a prompt ends."""
         self._prompt_lengths: dict[tuple[int, ...], int] = {}
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Any:
@@ -76,18 +77,18 @@ class SteeredModel(HFLM):  # type: ignore[misc]
         return super().loglikelihood_rolling(requests, disable_tqdm)
 
     def _check_needs_no_prompt(self, scored: str) -> None:
-        settings = self.dial.settings
-        needing = {name for name, push in self.dial.pushes if push.gate or token_choice(push.tokens)}
-        if moved := [name for name in settings if name in needing and settings[name]]:
+        if self._need_prompts:
             raise SteeringError(
-                f"Expected tasks with prompts, by which the gates and choices of tokens of {quoted(moved)} go, found one "
-                f"that scores {scored}; leave the task out, or set these sliders to 0."
+                f"Expected tasks with prompts, by which the gates and tokens of {quoted(self._need_prompts)} go, found "
+                f"one that scores {scored}; leave the task out, or set these sliders to 0."
             )
 
     def _loglikelihood_tokens(
         self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[Any]:
-        """As the harness does it; requests that differ in their prompts' lengths alone don't share a pass."""
+        """As the harness does it, but requests of the same tokens share no pass where their prompts' ends differ."""
+        if not self._need_prompts:
+            return list(super()._loglikelihood_tokens(requests, disable_tqdm, override_bs))
         scores: dict[int, Any] = {}
         left = dict(enumerate(requests))
         while left:
@@ -107,7 +108,7 @@ class SteeredModel(HFLM):  # type: ignore[misc]
         return _without_padding(row), len(row) + 1 - len(continuation)
 
     def _model_call(self, inps: Tensor, attn_mask: Tensor | None = None, labels: Tensor | None = None) -> Any:
-        """Logits of rows whose prompts are known; those that only probe for a batch size are prompts wholly."""
+        """Logits of rows whose prompts are known; the rest, no slider's concern or made up, count as prompts wholly."""
         lengths = [self._prompt_lengths.get(_without_padding(row), len(row)) for row in inps.tolist()]
         with declared_prompts(lengths):
             return super()._model_call(inps, attn_mask, labels)
@@ -119,6 +120,10 @@ def _without_padding(row: list[int]) -> tuple[int, ...]:
     while kept and row[kept - 1] == 0:
         kept -= 1
     return tuple(row[:kept])
+
+
+def _needs_prompt(push: Push) -> bool:
+    return push.gate is not None or token_choice(push.tokens) is not None
 
 
 def _number(slider: str, value: Any) -> float:

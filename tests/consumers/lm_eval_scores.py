@@ -24,7 +24,7 @@ def responses(run: dict[str, Any]) -> dict[str, Any] | str:
         results = lm_eval.simple_evaluate(
             **run | {"model_args": arguments}, task_manager=tasks, bootstrap_iters=0, num_fewshot=0
         )
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         return str(error)
     return {
         task: [sample["resps"] for sample in sorted(samples, key=lambda sample: sample["doc_id"])]

@@ -119,6 +119,10 @@ def numbers(responses: list[Any]) -> list[list[float]]:
     return [[float(response[0][0]) for response in document] for document in responses]
 
 
+def assert_close(found: list[list[float]], expected: list[list[float]]) -> None:
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("family", ["Llama", "GPT2"])
 def test_trimtab_finds_what_the_hooks_give_and_at_zero_what_hf_finds(
     family: str, harness: Callable[..., list[Any]], tmp_path: Path
@@ -136,10 +140,7 @@ def test_trimtab_finds_what_the_hooks_give_and_at_zero_what_hf_finds(
         *({"model": "trimtab", "model_args": ours | VALUES, "tasks": prompted, "batch_size": n} for n in (1, 2, 8)),
         {"model": "trimtab", "model_args": ours | VALUES, "tasks": ["choice"], "batch_size": "auto"},
     )
-    for task in every:
-        if task != "parted":  # whose passes hold other rows
-            assert at_zero[task] == bare[task]
-    torch.testing.assert_close(numbers(at_zero["parted"]), numbers(bare["parted"]), rtol=0, atol=1e-4)
+    assert at_zero == bare
     assert numbers(plain["unprompted"]) != numbers(bare["unprompted"])
 
     with SLIDERS.attach(lm) as dial:
@@ -148,10 +149,13 @@ def test_trimtab_finds_what_the_hooks_give_and_at_zero_what_hf_finds(
         likelihoods = {"choice": log_likelihoods(lm, dial, QUESTIONS), "parted": log_likelihoods(lm, dial, PARTED)}
         texts = [written(lm, row["question"]) for row in QUESTIONS]
     assert texts != unmoved[1]
-    assert all(abs(a - b) > 0.1 for one, other in zip(likelihoods["choice"], unmoved[0], strict=True) for a, b in zip(one, other, strict=True))
+    moved_by = [
+        abs(a - b) for one in zip(likelihoods["choice"], unmoved[0], strict=True) for a, b in zip(*one, strict=True)
+    ]
+    assert min(moved_by) > 1e-2
     for found in steered:
         for task in likelihoods.keys() & found:
-            torch.testing.assert_close(numbers(found[task]), likelihoods[task], rtol=0, atol=1e-4)
+            assert_close(numbers(found[task]), likelihoods[task])
         if "written" in found:
             assert [document[0][0] for document in found["written"]] == texts
 
