@@ -30,6 +30,7 @@ from .judges import WildGuardJudge as WildGuardJudge
 from .judges.agreement import agreement as agreement
 from .linear import LinearProbe as LinearProbe
 from .linear import fit_probe as fit_probe
+from .methods import AdaptiveContrast as AdaptiveContrast
 from .methods import BestOfN as BestOfN
 from .methods import Method as Method
 from .methods import Prompting as Prompting

@@ -52,7 +52,7 @@ class Answers(BaseModel, frozen=True, extra="forbid"):
     refusal: tuple[float, ...]
     """Log odds, in nats, that the answer begins as refusals do (`steering.scoring.next_token.refusal_score`).
 
-    Empty where answers are chosen among several.
+    Empty where answers are chosen among several, or their tokens by more than the model's own distribution.
     """
 
 
