@@ -195,6 +195,41 @@ def test_the_harness_own_command_runs_behind_ours(python: str, tasks: Path, tmp_
     assert "|choice|" in ended.stdout
 
 
+ROWS = {
+    "mmlu": {"question": "What is {0} + 1?", "subject": "sums", "choices": ["1", "2", "3", "4"], "answer": 1},
+    "arc_challenge": {
+        "id": "a", "question": "What falls {0} times?", "answerKey": "B",
+        "choices": {"text": ["stones", "rain"], "label": ["A", "B"]},
+    },
+    "truthfulqa_mc2": {
+        "question": "Do {0} stones sing?",
+        "mc1_targets": {"choices": ["No", "Yes"], "labels": [1, 0]},
+        "mc2_targets": {"choices": ["No", "They don't", "Yes"], "labels": [1, 1, 0]},
+    },
+    "hellaswag": {
+        "ind": 1, "activity_label": "Painting", "ctx_a": "A man takes {0} brushes.", "ctx_b": "he", "ctx": "",
+        "endings": ["paints.", "sleeps.", "sings.", "runs."], "label": "0", "split": "val", "source_id": "x",
+    },
+}  # fmt: skip
+"""Invented rows in the layouts of the Hub."""
+
+
+def test_the_table_of_abilities_is_made_from_rows_laid_out_as_the_hubs(python: str, tmp_path: Path) -> None:
+    for name, row in ROWS.items():
+        lines = [json.dumps(row).replace("{0}", str(number)) for number in range(5)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    folder = save_folder(tiny_lm(max_position_embeddings=2048), tmp_path / "model")
+    to_hub_folder(Sliders(safety=SLIDERS["gated"], helpfulness=SLIDERS["writing"]), tmp_path / "sliders")
+    script = ROOT / "benchmarks" / "lm_eval_table.py"
+    ended = subprocess.run(
+        [python, script, folder, tmp_path / "sliders", tmp_path, "3"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    head, _, *lines = ended.stdout.strip().splitlines()[-6:]
+    assert head == "| task, 3 rows | (0, 0) | (1, 0) | (0, 1) | (1, 1) |"
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == list(ROWS)
+
+
 @pytest.mark.parametrize("family", ["Llama", "GPT2"])
 def test_the_harness_model_steered_finds_the_log_likelihoods_of_the_hooks(
     family: str, harness: Callable[..., list[Any]], tmp_path: Path

@@ -86,7 +86,7 @@ def test_as_a_method_it_has_two_axes_and_is_the_bare_model_at_zero() -> None:
 
 
 def test_prompts_that_the_refusing_turn_does_not_reach_are_refused() -> None:
-    with pytest.raises(SteeringError, match="chat template of .tiny-Llama. drops it"):
+    with pytest.raises(SteeringError, match="chat template of 'tiny-Llama' drops it"):
         contrasted_answers(tiny_lm(chat_template=DROPS_SYSTEM), PROMPTS, 1.0, 1.0, DECODING, None)
     own = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     with pytest.raises(SteeringError, match="found one that has its own"):

@@ -16,8 +16,8 @@ def test_compare_puts_vectors_and_baselines_on_one_page(
     files = ",".join(f"{name}={path}" for name, path in axes.items())
     code, printed, error = run(
         capsys, "compare", "--html", tmp_path / "c.html", "--out", tmp_path / "reports", "-m", big, "--prompts", 2,
-        "--method", f"mine:{files}", "--baseline", "prompting", "--baseline", "random", "--baseline", "adacd", "--values", "0,1",
-        "--max-new-tokens", 3, "--judge", "gcg",
+        "--method", f"mine:{files}", "--baseline", "prompting", "--baseline", "random", "--baseline", "adacd",
+        "--values", "0,1",        "--max-new-tokens", 3, "--judge", "gcg",
     )  # fmt: skip
     assert code == 0, error
     assert sorted(os.listdir(tmp_path / "reports")) == ["adacd.json", "mine.json", "prompting.json", "random.json"]
