@@ -11,8 +11,8 @@ from steering import LanguageModel, Sliders, load
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import random_vector, tiny_lm
 
-collect_ignore_glob = ["tests/consumers/*_logits.py", "tests/consumers/*_scores.py"]
-"""Scripts that other Pythons run."""
+collect_ignore_glob = ["tests/consumers/*_logits.py", "tests/consumers/*_scores.py", "probes/lm_eval.py"]
+"""What other Pythons run."""
 collect_ignore = [] if find_spec("llama_cpp") else ["steering/serving/llama_cpp/steered_llama.py"]
 """A subclass of what isn't installed."""
 

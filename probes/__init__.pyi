@@ -34,6 +34,7 @@ from .judges.agreement import agreement as agreement
 from .judges.axbench import AxBenchRater as AxBenchRater
 from .linear import LinearProbe as LinearProbe
 from .linear import fit_probe as fit_probe
+from .methods import AdaptiveContrast as AdaptiveContrast
 from .methods import BestOfN as BestOfN
 from .methods import Method as Method
 from .methods import Prompting as Prompting

@@ -53,7 +53,7 @@ class Answers(BaseModel, frozen=True, extra="forbid"):
     """Log odds, in nats, that the answer begins as refusals do (`steering.scoring.next_token.refusal_score`), or goes
     on so behind what was prefilled.
 
-    Empty where answers are chosen among several.
+    Empty where answers are chosen among several, or their tokens by more than the model's own distribution.
     """
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from probes import contrastive_decoding
 from probes.answers import Answers, Decoding, answer
 from probes.baselines import Candidates, Scorer, at_levels, candidates, level_prompt, random_like
 from steering import LanguageModel, Sliders
@@ -145,6 +146,41 @@ class BestOfN:
         if key not in self._sampled:
             self._sampled[key] = candidates(lm, prompts, self.scorers, self.n, decoding, seed or 0)
         return Answers(texts=tuple(self._sampled[key].rerank(values)), refusal=())
+
+
+@dataclass(frozen=True)
+class AdaptiveContrast:
+    """Decoding against a refusing system turn: AdaCD (Qi et al. 2026, arXiv 2604.17132), the paper's at 1 and 1.
+
+    Safety is how far refusing is added where the model means to refuse, helpfulness how far it is taken away elsewhere;
+    0 and 0 is the bare model. Chats with a system turn of their own are refused.
+
+    Example:
+        >>> from probes import AdaptiveContrast, Decoding
+        >>> values = {"safety": 1.0, "helpfulness": 1.0}
+        >>> answers = AdaptiveContrast().answers(lm, ["Hi"], values, Decoding(max_new_tokens=2), seed=None)
+        >>> len(answers.texts)
+        1
+    """
+
+    axes = {"safety": "refusing is added where both agree", "helpfulness": "refusing is taken away elsewhere"}  # noqa: RUF012
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells the paper's numbers apart from others."""
+        known = contrastive_decoding
+        numbers = (known.STRENGTH, known.AGREEMENT, known.PLAUSIBLE, known.STEPS)
+        return fingerprint(f"{known.REFUSING_TURN} {numbers}".encode())
+
+    def answers(
+        self, lm: LanguageModel, prompts: Sequence[ChatLike], values: SliderValues, decoding: Decoding, seed: int | None
+    ) -> Answers:
+        """What the model writes where its first tokens are contrasted."""
+        if not any(values.values()):
+            return answer(lm, prompts, decoding, seed)
+        add, remove = (values.get(axis, 0.0) for axis in self.axes)
+        texts = contrastive_decoding.contrasted_answers(lm, prompts, add, remove, decoding, seed)
+        return Answers(texts=texts, refusal=())
 
 
 def random_sliders(sliders: Sliders) -> Sliders:

@@ -21,9 +21,11 @@ def to_lm_eval(exportable: Exportable, path: str | Path, blocks: str | None = No
     """Write the file, whole or not at all: for `--model steered --model_args pretrained=…,steer_path=x.pt`.
 
     `blocks` is the dotted path of the decoder blocks under `model.base_model`, where the family isn't known; the
-    harness says so when no module has the name. Raises SteeringError for anything but additions at blocks.
+    harness says so when no module has the name. Raises SteeringError for anything but additions at blocks, which
+    Trimtab's own model there takes.
     """
-    additions = file_additions(exportable, "lm-evaluation-harness")
+    consumer = "lm-evaluation-harness's model 'steered' (python -m probes.lm_eval --model trimtab takes any slider)"
+    additions = file_additions(exportable, consumer)
     prefix = blocks or BLOCKS.get(as_fixed(exportable).architecture or "", "layers")
     plain = {"steering_coefficient": 1.0, "action": "add", "bias": None, "head_index": None}
     content = {f"{prefix}.{layer}": {"steering_vector": push, **plain} for layer, push in additions.items()}

@@ -16,6 +16,7 @@ from steering.interventions.ablate import ablate
 from steering.interventions.add import add
 from steering.interventions.add_keeping_norm import add_keeping_norm
 from steering.interventions.add_mapped import add_mapped
+from steering.interventions.couple import couple
 from steering.interventions.lower_projection import lower_projection
 from steering.interventions.rotate import angle_in_plane, rotate
 from steering.interventions.scale_component import scale_component
@@ -50,6 +51,7 @@ INTERVENTIONS: dict[str, Intervention] = {
     "add_above": lambda h, x, v: add(h, (x.clamp(min=0.0) * v).to(h.dtype)),
     "add_keeping_norm": lambda h, x, v: add_keeping_norm(h, x * v),
     "add_mapped": lambda h, x, v, reader: add_mapped(h, v, reader, x),
+    "couple": lambda h, x, v, reader, center: couple(h, v, reader, center, x),
     "ablate": lambda h, x, v: ablate(h, v, x.clamp(0.0, 1.0)),
     "scale_component": lambda h, x, v: scale_component(h, v, 1 + x),
     "set_projection": _set_projection,
@@ -61,6 +63,7 @@ INTERVENTIONS: dict[str, Intervention] = {
 
 - `add`, `add_keeping_norm`: adds `x·v`; `add_above` nothing below 0.
 - `add_mapped`: adds `x (w·h) v`, with the reader `w`.
+- `couple`: by the share x of the way to where its readout is the reader's, both read from the `center`.
 - `ablate`: strength x up to 1; below 0 nothing. Use strength -1 to ablate on the slider's minus side.
 - `scale_component`: the component becomes `1 + x` times itself.
 - `set_projection`: to `center·r̂ + x‖v‖`, at strength `|x|` up to 1: at ±1 wholly.

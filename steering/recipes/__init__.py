@@ -18,9 +18,11 @@ from steering.recipes.cast import cast
 from steering.recipes.inputs import RecipeInputs
 from steering.recipes.iti import iti
 from steering.recipes.jailbreak_antidote import jailbreak_antidote
+from steering.recipes.llm_va import llm_va
 from steering.recipes.persona import persona
 from steering.recipes.refusal_direction import refusal_direction
 from steering.recipes.repe import repe
+from steering.recipes.scans import scans
 from steering.recipes.surgical import surgical
 from steering.vectors.slider import Slider
 
@@ -51,6 +53,8 @@ RECIPES: dict[str, Recipe] = {
     "alphasteer": Recipe(alphasteer, "safety", "Sheng et al. 2025, arXiv 2506.07022"),
     "angular": Recipe(angular, "safety", "Vu and Nguyen 2025, arXiv 2510.26243"),
     "iti": Recipe(iti, "safety", "Li et al. 2023, arXiv 2306.03341"),
+    "scans": Recipe(scans, "safety", "Cao et al. 2024, arXiv 2408.11491"),
+    "llm-va": Recipe(llm_va, "safety", "Zhang et al. 2026, arXiv 2601.19487"),
     "persona": Recipe(persona, "safety", "Chen et al. 2025, arXiv 2507.21509"),
 }
 

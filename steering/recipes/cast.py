@@ -1,6 +1,6 @@
 """Conditional activation steering."""
 
-from steering.interventions.gates import Gate, threshold_gate
+from steering.recipes.condition_gate import condition_gate
 from steering.recipes.inputs import RecipeInputs
 from steering.vectors.slider import Push, Slider
 
@@ -16,15 +16,5 @@ def cast(inputs: RecipeInputs) -> Slider:
     moved = inputs.layers(15 / 32, 24 / 32)
     behavior = inputs.vector("safety-response", "pairwise_centered_pca")
     condition = inputs.vector("safety", "pairwise_centered_pca")
-    positive, negative = inputs.activations("safety")
-    gates = [
-        threshold_gate(layer, condition[layer], positive[:, layer], negative[:, layer])
-        for layer in range(min(1, moved[0]), moved[0] + 1)
-    ]
-
-    def f1(gate: Gate) -> float:
-        hits = gate.factors(positive[:, [gate.layer]]).sum()
-        wrong = gate.factors(negative[:, [gate.layer]]).sum()
-        return float(2 * hits / (hits + wrong + len(positive)))
-
-    return Slider((Push(behavior, moved, gate=max(gates, key=f1)),))
+    gate = condition_gate(condition, inputs.activations("safety"), moved[0])
+    return Slider((Push(behavior, moved, gate=gate),))

@@ -18,7 +18,7 @@ from trimtab.tables import print_table
 if TYPE_CHECKING:
     from probes.methods import Method
 
-BASELINES = ("prompting", "best-of-n", "random")
+BASELINES = ("prompting", "best-of-n", "adacd", "random")
 SCORER_SETS = {"safety": "safety-response", "helpfulness": "helpfulness"}
 """Answers that best-of-n's probes learn from: the judge of the report has seen neither."""
 
@@ -33,7 +33,8 @@ def compare(
     ] = None,
     recipe: Annotated[list[str] | None, Option(help="A name that `trimtab recipes` lists, repeatable.")] = None,
     baseline: Annotated[
-        list[str] | None, Option(help="prompting, best-of-n, random or trained=FOLDER (control tokens), repeatable.")
+        list[str] | None,
+        Option(help="prompting, best-of-n, adacd, random or trained=FOLDER (control tokens), repeatable."),
     ] = None,
     out: Annotated[str | None, Option(help="Folder for each method's report as JSON.")] = None,
     allow_mismatch: AllowMismatch = None,
@@ -125,11 +126,13 @@ def _baseline(lm: "steering.LanguageModel", baseline: str, first: "steering.Slid
     """A baseline by name; the random one has the norms of the first method's vectors."""
     from probes.baselines import probe_scorer
     from probes.linear import fit_probe
-    from probes.methods import BestOfN, Prompting, SliderMethod, random_sliders
+    from probes.methods import AdaptiveContrast, BestOfN, Prompting, SliderMethod, random_sliders
     from probes.trained.control_tokens import ControlTokens
 
     if baseline == "prompting":
         return Prompting()
+    if baseline == "adacd":
+        return AdaptiveContrast()
     if baseline.startswith("trained="):
         return ControlTokens(baseline.removeprefix("trained="))
     if baseline == "random":

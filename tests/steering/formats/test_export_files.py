@@ -90,6 +90,12 @@ def test_lm_eval_reads_a_dictionary_by_module_name(fixed: FixedSliders, tmp_path
     assert list(torch.load(tmp_path / "gpt2.pt", weights_only=True)) == ["h.1", "h.2"]
 
 
+def test_lm_evals_file_refuses_a_gate_and_names_the_model_that_takes_it(tmp_path: Path) -> None:
+    gated = Slider((Push(random_vector(), gate=Gate(0, torch.ones(WIDTH))),))
+    with pytest.raises(SteeringError, match=r"python -m probes.lm_eval --model trimtab takes any slider"):
+        to_lm_eval(gated, tmp_path / "x.pt")
+
+
 def test_svec_is_numbered_by_what_each_of_its_readers_moves(fixed: FixedSliders, tmp_path: Path) -> None:
     to_aisteer360(fixed, tmp_path / "output.svec")
     content = json.loads((tmp_path / "output.svec").read_text())

@@ -13,6 +13,7 @@ from steering.interventions import INTERVENTIONS, tensor_names
 from steering.interventions.ablate import ablate
 from steering.interventions.add_keeping_norm import add_keeping_norm
 from steering.interventions.add_mapped import add_mapped
+from steering.interventions.couple import couple
 from steering.interventions.lower_projection import lower_projection
 from steering.interventions.rotate import angle_in_plane, rotate
 from steering.interventions.scale_component import scale_component
@@ -126,6 +127,19 @@ def test_mapped_addition_is_the_rank_one_map(dtype: torch.dtype, tolerance: floa
     h, r, w = tensors(dtype)
     expected = h.double() + 0.1 * h.double() @ torch.outer(r, w).T
     close(add_mapped(h, r, w, 0.1), expected, 4 * tolerance)
+
+
+@each_dtype
+def test_coupling_makes_one_readout_the_other_and_leaves_the_rest(dtype: torch.dtype, tolerance: float) -> None:
+    h, r, w = tensors(dtype)
+    axis = torch.nn.functional.normalize(r.double(), dim=0)
+    reader, center = w.double() / w.double().norm(), h.double().mean((0, 1))
+    from_center = h.double() - center
+    expected = h.double() + 0.5 * (from_center @ reader - from_center @ axis).unsqueeze(-1) * axis
+    close(couple(h, r, reader, center, 0.5), expected, 4 * tolerance)
+    after = couple(h, r, reader, center)
+    close((after.double() - center) @ axis, from_center @ reader, 8 * tolerance)
+    close(ablate(after, r), ablate(h, r), 4 * tolerance)
 
 
 # Through the hooks.

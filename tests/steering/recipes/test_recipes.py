@@ -106,13 +106,15 @@ def test_the_parts_are_those_of_the_paper(inputs: RecipeInputs) -> None:
     assert interventions["angular"] == "rotate"
     assert interventions["alphasteer"] == "add_mapped"
     assert interventions["surgical"] == "ablate"
+    assert interventions["llm-va"] == "couple"
     arditi = sliders["refusal-direction"].pushes
     assert [(push.intervention, push.strength) for push in arditi] == [("add_above", 1.0), ("ablate", -1.0)]
     assert [len(push.layers) for push in arditi] == [1, LAYERS]
     gates = {name: [push.gate.curve for push in slider.pushes if push.gate] for name, slider in sliders.items()}
     assert gates["cast"] == ["step"]
     assert gates["adasteer"] == ["line", "line"]
-    assert not any(gates[name] for name in RECIPES if name not in ("cast", "adasteer"))
+    assert gates["scans"] == ["step", "step"]
+    assert not any(gates[name] for name in RECIPES if name not in ("cast", "adasteer", "scans"))
     sparse = sliders["jailbreak-antidote"].pushes[0].vector
     assert all((row != 0).sum() == round(0.05 * WIDTH) for row in sparse.directions)
 
@@ -183,6 +185,41 @@ def test_adasteers_lines_fall_along_refusal_and_along_harmfulness(inputs: Recipe
         assert (away[layer] @ refusal[layer]).abs() < 1e-3 * refusal[layer].norm() * away[layer].norm() + 1e-6
 
 
+def test_scans_adds_to_harmful_prompts_what_it_takes_from_harmless_ones(inputs: RecipeInputs) -> None:
+    slider = from_inputs(inputs, "scans")
+    first = slider.pushes[0].layers[0]
+    direction = inputs.vector("safety")[first]
+    prompts = [HARMFUL.format(3), HARMFUL.format(4), HARMLESS.format(3), HARMLESS.format(4)]
+    bare = record(inputs.lm, prompts)[:, first]
+    with Sliders(a=slider).attach(inputs.lm) as dial:
+        dial.set(a=0.5)
+        moved = record(inputs.lm, prompts)[:, first] - bare
+    signs = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    torch.testing.assert_close(moved, 0.5 * signs[:, None] * direction, rtol=1e-3, atol=1e-4)
+
+
+def test_llm_va_makes_the_answers_readout_follow_the_benign_one(inputs: RecipeInputs) -> None:
+    """`h + x (κ v_b·(h - c) - v_a·(h - c)) v_a`, worked out by hand at the first block that is moved."""
+    slider = from_inputs(inputs, "llm-va")
+    (push,) = slider.pushes
+    first = push.layers[0]
+    answer, benign, center = push.vector[first], push.tensors_at(first)["reader"], push.tensors_at(first)["center"]
+    prompts = [HARMFUL.format(3), HARMLESS.format(4)]
+    bare = record(inputs.lm, prompts)[:, first] - center
+    for value in (1.0, 0.25, -0.5):
+        with Sliders(a=slider).attach(inputs.lm) as dial:
+            dial.set(a=value)
+            moved = record(inputs.lm, prompts)[:, first] - center
+        expected = (1 - value) * (bare @ answer) + value * (bare @ benign)
+        torch.testing.assert_close(moved @ answer, expected, rtol=1e-3, atol=1e-3)
+    harmful, harmless = (side[:, first] - center for side in inputs.activations("safety"))
+    assert (harmless @ benign).min() > (harmful @ benign).max()  # the benign direction points from harmful prompts away
+    deviations = [torch.cat([harmful, harmless, inputs.prompt_activations("over-refusal")[:, first] - center]) @ axis
+                  for axis in (answer, benign)]  # fmt: skip
+    torch.testing.assert_close(deviations[0].std(), deviations[1].std(), rtol=1e-3, atol=1e-3)  # which κ makes them
+    torch.testing.assert_close(answer.norm(), torch.tensor(1.0))
+
+
 def test_a_file_names_every_set_that_was_read(inputs: RecipeInputs) -> None:
     reads = {
         "caa": {"safety-response"},
@@ -191,6 +228,8 @@ def test_a_file_names_every_set_that_was_read(inputs: RecipeInputs) -> None:
         "surgical": {"safety", "over-refusal", "helpfulness"},
         "adasteer": {"safety", "helpfulness"},
         "alphasteer": {"safety", "safety-response", "helpfulness", "over-refusal"},
+        "scans": {"safety"},
+        "llm-va": {"safety", "over-refusal"},
     }
     for name, sets in reads.items():
         slider = from_inputs(inputs, name)

@@ -16,12 +16,12 @@ def test_compare_puts_vectors_and_baselines_on_one_page(
     files = ",".join(f"{name}={path}" for name, path in axes.items())
     code, printed, error = run(
         capsys, "compare", "--html", tmp_path / "c.html", "--out", tmp_path / "reports", "-m", big, "--prompts", 2,
-        "--method", f"mine:{files}", "--baseline", "prompting", "--baseline", "random", "--values", "0,1",
-        "--max-new-tokens", 3, "--judge", "gcg",
+        "--method", f"mine:{files}", "--baseline", "prompting", "--baseline", "random", "--baseline", "adacd",
+        "--values", "0,1",        "--max-new-tokens", 3, "--judge", "gcg",
     )  # fmt: skip
     assert code == 0, error
-    assert sorted(os.listdir(tmp_path / "reports")) == ["mine.json", "prompting.json", "random.json"]
+    assert sorted(os.listdir(tmp_path / "reports")) == ["adacd.json", "mine.json", "prompting.json", "random.json"]
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
-    for name in ("mine", "prompting", "random"):
+    for name in ("mine", "prompting", "random", "adacd"):
         assert f"<h2>{name}</h2>" in page
     assert "Hypervolume" in printed
