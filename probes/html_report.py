@@ -1,6 +1,5 @@
 """One self-contained HTML page of one report, or of several methods side by side."""
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
@@ -11,7 +10,8 @@ import jinja2
 
 from probes import report_plots
 from probes.frontier import hypervolume
-from probes.slider_effects import CrossEffects, Estimate
+from probes.intervals import Estimate
+from probes.slider_effects import CrossEffects
 from steering.atomic_write import atomic_write
 from steering.display.html import paragraph, table
 from steering.display.labels import setting_label
@@ -41,7 +41,7 @@ def write_html(reports: "Mapping[str, Report]", path: str | Path) -> None:
     if len(models) > 1:
         raise SteeringError(f"Expected reports of one model, found {', '.join(map(repr, models.values()))}.")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    for shown in (share, figure, setting_label, matrices, dose_response):
+    for shown in (share, figure, setting_label, matrices, dose_response, sample_size):
         environment.filters[shown.__name__] = shown
     template = environment.from_string((resources.files("probes") / "report.html.jinja").read_text(encoding="utf-8"))
     frontiers = {name: points for name, report in reports.items() if (points := report.frontier())}
@@ -92,9 +92,18 @@ def share(estimate: Estimate) -> str:
     return f"{estimate.value:.0%} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]".replace("%", " %")
 
 
-def figure(estimate: Estimate) -> str:
-    """`+0.12 [-0.03, +0.20]`, or a dash where there is none."""
-    return "–" if math.isnan(estimate.value) else str(estimate)
+def figure(estimate: Estimate | None) -> str:
+    """`+0.12 [-0.03, +0.20]`, or that there is none."""
+    return "not measurable at this size" if estimate is None else str(estimate)
+
+
+def sample_size(report: "Report") -> str:
+    """How many prompts a claim within 3 points would need, as a sentence."""
+    needed = (f"{count:,} for {name!r}" for name, count in report.prompts_needed().items())
+    return (
+        "To tell a change from bare within ±3 points, at the setting where most prompts change and with as many "
+        f"changing as here, takes these numbers of prompts, each asked bare and steered: {', '.join(needed)}."
+    )
 
 
 class Matrix(NamedTuple):

@@ -17,18 +17,17 @@ from probes.answers import Decoding
 from probes.benchmarks import BenchmarkPrompt, Kind
 from probes.frontier import Point
 from probes.grid_scores import FIRST_TOKEN_SCORES
+from probes.intervals import Estimate, mean_with_interval, prompts_needed, share_with_interval
 from probes.judges.agreement import Agreement, agreement
 from probes.judges.verdict import REFUSED, UNJUDGED, Verdict
 from probes.repetition import repeated_ngrams
 from probes.slider_effects import (
     CrossEffects,
-    Estimate,
     Monotonicity,
     anti_steerable_fraction,
     cross_effects,
     monotonicity,
 )
-from probes.slider_effects import mean_with_interval as mean
 from steering.atomic_write import atomic_write
 from steering.display.labels import setting_label
 from steering.errors import SteeringError, first_line, quoted
@@ -104,7 +103,7 @@ class Report(BaseModel, frozen=True, extra="forbid"):
                 f"Expected for every axis judged answers to the prompts that it is about, found none for "
                 f"{quoted(missing)}; evaluate with benchmarks of harmful prompts and look-alikes."
             )
-        return cross_effects(self.settings, found, {axis: OWN_OUTCOMES[axis] for axis in axes}, standardized=False)
+        return cross_effects(self.settings, found, {axis: OWN_OUTCOMES[axis] for axis in axes}, shares=True)
 
     def outcomes(self, judge: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Share of runs that ended so, by outcome. Only of kinds that were asked.
@@ -126,7 +125,7 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         return np.concatenate([self._share(judge, kind, ("degenerate",)) for kind in FIRST_TOKEN_SCORES], axis=1)
 
     def rates(self, judge: str | None = None) -> list[dict[str, Estimate]]:
-        """Every outcome's rate with its 95 % bootstrap interval over prompts.
+        """Every outcome's rate with its 95 % Wilson interval over prompts; repetition's is bootstrapped.
 
         Among them, where there are any, the shares of answers that the judge is `unsure` of, as it can't read them, and
         of `unfinished` ones, which end inside the model's thought.
@@ -139,11 +138,22 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         for label in UNJUDGED:
             shares = [self._share(judge, kind, (label,)) for kind in get_args(Kind)]
             found |= {label: np.concatenate(shares, axis=1)} if any(map(np.any, shares)) else {}
-        found["repeated 4-grams"] = self.repetition
         return [
-            {name: mean(shares[place]) for name, shares in found.items() if shares.size}
+            {name: share_with_interval(shares[place]) for name, shares in found.items() if shares.size}
+            | {"repeated 4-grams": mean_with_interval(self.repetition[place])}
             for place in range(len(self.settings))
         ]
+
+    def prompts_needed(self, judge: str | None = None) -> dict[str, int]:
+        """By outcome, how many prompts would tell its change from bare within 3 points, at every setting.
+
+        Args:
+            judge: whose verdicts count, by name; the first judge's when not given.
+        """
+        return {
+            name: max(prompts_needed(row - shares[self.bare]) for row in shares)
+            for name, shares in self.outcomes(judge).items()
+        }
 
     @property
     def right(self) -> dict[str, NDArray[np.float64]]:
@@ -205,7 +215,7 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         """
         return monotonicity(*self.along(axis, self.own[axis]))
 
-    def anti_steerable_fraction(self, axis: str) -> float:
+    def anti_steerable_fraction(self, axis: str) -> Estimate:
         """Share of prompts whose own score falls as the axis rises, the others at 0.
 
         Args:

@@ -65,7 +65,7 @@ def evaluate(
 
 def print_report(report: "Report") -> None:
     """The cross-effect matrices, how orderly each slider is, and the means of every setting."""
-    from probes.html_report import figure, share
+    from probes.html_report import figure, sample_size, share
     from steering.display.labels import setting_label
 
     settings = [setting_label(setting) for setting in report.settings]
@@ -76,7 +76,7 @@ def print_report(report: "Report") -> None:
         order = report.monotonicity(axis)
         console.print(
             f"{axis} on {score!r}: rank correlation {order.spearman:.2f}, falls {order.where_it_falls}; "
-            f"{report.anti_steerable_fraction(axis):.0%} of prompts move the wrong way"
+            f"{share(report.anti_steerable_fraction(axis))} of prompts move the wrong way"
         )
     if report.scores:
         means = ([f"{sum(row) / len(row):+.3f}" for row in rows] for rows in report.scores.values())
@@ -89,6 +89,7 @@ def print_report(report: "Report") -> None:
     first, *others = report.verdicts
     rows = [[setting, *map(share, row.values())] for setting, row in zip(settings, rates, strict=True)]
     print_table(f"Answers: {report.decoding}, judged by {first}", ["setting", *rates[0]], rows)
+    console.print(sample_size(report))
     if "unsure" in rates[0]:
         console.print(
             f"{first} can't read the answers that it is unsure of, such as those that aren't in English; they count "
@@ -98,7 +99,7 @@ def print_report(report: "Report") -> None:
         found = report.judges_agree(first, other)
         if found.share is not None:
             kappa = "undefined" if found.kappa is None else figure(found.kappa)
-            console.print(f"{first} and {other} agree on {found.share.value:.0%} of answers, kappa {kappa}")
+            console.print(f"{first} and {other} agree on {share(found.share)} of answers, kappa {kappa}")
 
 
 def _print_beside(read: "Report", told: "Report") -> None:
