@@ -47,7 +47,7 @@ def print_effects(report: Report) -> None:
         print("\n(no outcome for every axis)")
     for effects in matrices:
         print("\n| score | " + " | ".join(effects.sliders) + " |\n|---" + "|---" * len(effects.sliders) + "|")
-        for name, row, leaks in zip(effects.scores, effects.slopes, effects.leakage, strict=True):
+        for name, row, leaks in zip(effects.scores, effects.slopes, effects.leakage, strict=False):
             cells = [
                 figure(slope) if name == own else f"{figure(slope)}, leakage {figure(leak)}"
                 for slope, leak, own in zip(row, leaks, effects.scores, strict=True)

@@ -26,6 +26,7 @@ class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
     text: str
     kind: Kind
     category: str = ""
+    """What it is about; of a jailbreak, the attack."""
     answer: str = ""
     """The right answer, where the benchmark has one."""
     question: ReflectiveQuestion | None = None
@@ -53,14 +54,17 @@ class LoadedBenchmark:
         return tuple(prompt for prompt in self.prompts if prompt.kind == kind)
 
     def spread(self, count: int) -> "LoadedBenchmark":
-        """At most `count` prompts of every kind, spread over the benchmark.
+        """At most `count` prompts of every kind, and of every attack, spread over the benchmark.
 
         Args:
-            count: prompts of each kind at most.
+            count: prompts of each at most.
         """
+        groups: dict[tuple[Kind, str], list[BenchmarkPrompt]] = {}
+        for prompt in self.prompts:
+            attack = prompt.category if prompt.kind == "jailbreak" else ""
+            groups.setdefault((prompt.kind, attack), []).append(prompt)
         kept: list[BenchmarkPrompt] = []
-        for kind in dict.fromkeys(prompt.kind for prompt in self.prompts):
-            some = self.of_kind(kind)
+        for some in groups.values():
             kept += [some[place * len(some) // min(count, len(some))] for place in range(min(count, len(some)))]
         return replace(self, prompts=tuple(kept))
 

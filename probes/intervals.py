@@ -121,7 +121,7 @@ def prompts_needed(changes: Samples, margin: float = MARGIN) -> int:
     Example:
         >>> from probes import prompts_needed
         >>> prompts_needed([1.0] * 10 + [0.0] * 90)
-        466
+        462
     """
     variance = float(with_added_prompts(np.asarray(changes, dtype=float), 1.0).var())
     return ceil(variance * (float(norm.ppf((1 + CONFIDENCE) / 2)) / margin) ** 2)

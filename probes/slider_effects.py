@@ -30,11 +30,11 @@ class CrossEffects(BaseModel, frozen=True, extra="forbid"):
 
     sliders: tuple[str, ...]
     scores: tuple[str, ...]
-    """The score that each slider is meant to move, in the order of the sliders."""
+    """The score that each slider is meant to move, in the order of the sliders; behind them those that none is."""
     slopes: tuple[tuple[Estimate, ...], ...]
     """`[score][slider]`: the diagonal is what the sliders are for."""
     leakage: tuple[tuple[Estimate | None, ...], ...]
-    """`[score][slider]`: the slope over the same slider's own, on the diagonal; 1 on the diagonal.
+    """`[score][slider]`, for scores that a slider is meant to move: the slope over the same slider's own, 1 there.
 
     None where the slider's own slope can't be told from 0 on so few prompts: a share of nothing is no number.
     """
@@ -70,7 +70,7 @@ def cross_effects(
         >>> scores = {"x": [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]], "y": [[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]]}
         >>> found = cross_effects([{}, {"a": 1.0}, {"b": 1.0}], scores, own={"a": "x", "b": "y"}, shares=True)
         >>> print(found.slopes[0][0])
-        +1.00 [+0.08, +1.00]
+        +1.00 [-0.35, +1.00]
     """
     sliders, names = tuple(own), tuple(own.values())
     design, generator = _design(settings, sliders), np.random.default_rng(0)

@@ -65,7 +65,7 @@ def evaluate(
 
 def print_report(report: "Report") -> None:
     """The cross-effect matrices, how orderly each slider is, and the means of every setting."""
-    from probes.html_report import figure, sample_size, share
+    from probes.html_report import change, figure, robustness, sample_size, share
     from steering.display.labels import setting_label
 
     settings = [setting_label(setting) for setting in report.settings]
@@ -90,6 +90,13 @@ def print_report(report: "Report") -> None:
     rows = [[setting, *map(share, row.values())] for setting, row in zip(settings, rates, strict=True)]
     print_table(f"Answers: {report.decoding}, judged by {first}", ["setting", *rates[0]], rows)
     console.print(sample_size(report))
+    if attacks := robustness(report):
+        cells = [
+            [attack, *(share(rate) if moved is None else f"{share(rate)}\n{change(moved)}" for rate, moved in row)]
+            for attack, row in attacks.items()
+        ]
+        title = "Robustness: attacks refused, below it steered minus bare in points"
+        print_table(title, ["attack", *settings], cells, lines=True)
     if "unsure" in rates[0]:
         console.print(
             f"{first} can't read the answers that it is unsure of, such as those that aren't in English; they count "
@@ -123,7 +130,9 @@ def _print_matrix(effects: "CrossEffects", title: str) -> None:
 
     rows = [[name, *map(figure, row)] for name, row in zip(effects.scores, effects.slopes, strict=True)]
     print_table(title, ["score", *effects.sliders], rows)
-    for name, row, own in zip(effects.scores, effects.leakage, effects.sliders, strict=True):
+    for name, row, own in zip(
+        effects.scores, effects.leakage, effects.sliders, strict=False
+    ):  # robustness has no slider
         for slider, leak in zip(effects.sliders, row, strict=True):
             if slider != own:
                 console.print(f"leakage of {slider} onto {name}: {figure(leak)}")
