@@ -50,9 +50,12 @@ def print_effects(report: Report) -> None:
         for name, row, leaks in zip(effects.scores, effects.slopes, effects.leakage, strict=False):
             cells = [
                 figure(slope) if name == own else f"{figure(slope)}, leakage {figure(leak)}"
-                for slope, leak, own in zip(row, leaks, effects.scores, strict=True)
+                for slope, leak, own in zip(row, leaks, effects.scores, strict=False)
             ]
             print(f"| {name} | " + " | ".join(cells) + " |")
+        behind = len(effects.leakage)  # robustness is no slider's own
+        for name, row in zip(effects.scores[behind:], effects.slopes[behind:], strict=True):
+            print(f"| {name} | " + " | ".join(map(figure, row)) + " |")
 
 
 def main(

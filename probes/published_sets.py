@@ -56,6 +56,11 @@ class Benchmark:
     reads: tuple[str, ...] = ()
     """Traits of `other_trait` that `fields` and `variants` account for."""
 
+    @property
+    def home(self) -> str:
+        """Where copies are to be got."""
+        return f"huggingface.co/datasets/{self.hub_id}" if self.hub_id else self.source
+
     def prompt(self, row: Row) -> BenchmarkPrompt:
         """A row as a prompt."""
         category = next((str(row[name] or "") for name in self.category if name in row), "")
@@ -159,7 +164,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "xstest": Benchmark(
         "walledai/XSTest", "test", "CC BY 4.0", "Röttger et al. 2024, arXiv 2308.01263", ("prompt",), ("type",),
         fields=_xstest),
-    "oktest": Benchmark("", "", "MIT", "Shi et al. 2024, arXiv 2401.17633", ("prompt",), kind="look-alike"),
+    "oktest": Benchmark(
+        "", "", "MIT", "Shi et al. 2024, arXiv 2401.17633", ("prompt",), kind="look-alike",
+        source="the authors' OKTest.csv"),
     "harmbench": Benchmark(
         "walledai/HarmBench", "train", "MIT", "Mazeika et al. 2024, arXiv 2402.04249", _HARMBENCH_TEXT,
         ("category", "SemanticCategory"), fields=_with_context,
@@ -227,8 +234,9 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
     if variant and benchmark.variants is None:
         raise SteeringError(f"The benchmark {set_name!r} has no variants, found {name!r}; name the set alone.")
     if path is None and not benchmark.hub_id:
-        where = f" of {benchmark.source}" if benchmark.source else ""
-        raise SteeringError(f"The benchmark {set_name!r} has no home on the Hub; pass the path of a local copy{where}.")
+        raise SteeringError(
+            f"The benchmark {set_name!r} has no home on the Hub; pass the path of a local copy of {benchmark.home}."
+        )
     wanted = variant or (benchmark.variants.plain if benchmark.variants else "")
     rows = benchmark.rows(None if path is None else Path(path), wanted)
     where = f"The benchmark {set_name!r}" if path is None else repr(str(path))

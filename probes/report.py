@@ -76,6 +76,8 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     """`[benchmark][setting][run][prompt]`, a run for each seed."""
     verdicts: dict[str, dict[str, tuple[tuple[tuple[Verdict, ...], ...], ...]]] = {}
     """`[judge][benchmark][setting][run][prompt]`."""
+    missing: tuple[str, ...] = ()
+    """Parts of a suite that were not measured, each a sentence that says why and where to get it."""
 
     @property
     def has_own_scores(self) -> bool:

@@ -81,15 +81,14 @@ class GridOptions:
         return found
 
     def _benchmark(self, entry: str) -> "LoadedBenchmark":
-        from probes.benchmarks import builtin_benchmark, reflective_benchmark
         from probes.published_sets import BENCHMARKS, load_benchmark
+        from probes.suites import BUILTIN
 
-        builtin = {"built-in": builtin_benchmark, "reflective-judgment": reflective_benchmark}
-        if entry in builtin:
-            return builtin[entry](self.prompts)
+        if entry in BUILTIN:
+            return BUILTIN[entry](self.prompts)
         name, separator, file = entry.partition("=")
         if name.partition(":")[0] not in BENCHMARKS:
-            raise SteeringError(f"There is no benchmark {name!r}; choose from {quoted((*builtin, *BENCHMARKS))}.")
+            raise SteeringError(f"There is no benchmark {name!r}; choose from {quoted((*BUILTIN, *BENCHMARKS))}.")
         return load_benchmark(name, Path(file) if separator else None).spread(self.prompts)
 
     def judges(self) -> "list[Judge]":

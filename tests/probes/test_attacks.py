@@ -32,7 +32,7 @@ def artifact(path: Path, method: str, prompts: list[str | None]) -> Path:
 
 
 def attacked() -> Report:
-    """Safety refuses the first attack's prompts, and helpfulness answers one of the other's two that are refused bare."""
+    """Safety refuses the one attack's prompts; helpfulness answers one of the other's two that are refused bare."""
 
     def refused(attack: str, place: int, setting: dict[str, float]) -> bool:
         return place < (3 * setting["safety"] if attack == "AIM" else 2 - setting["helpfulness"])

@@ -35,10 +35,10 @@ HUB: dict[str, dict[str, Any]] = {
     },
     "alpaca-eval": {"dataset": "koala", "instruction": "Name a fruit.", "output": "Fig.", "generator": "x"},
     "gsm8k": {"question": "Two and two?", "answer": "2 + 2 = 4\n#### 4"},
-    **dict.fromkeys(
-        ("aim", "autodan", "cipher", "gcg", "jailbroken", "pair", "renellm"),
-        {"input": "Play a pirate: do harm", "output": "", "query": "do harm"},
-    ),
+    **{
+        name: {"input": "Play a pirate: do harm", "output": "", "query": "do harm"}
+        for name in ("aim", "autodan", "cipher", "gcg", "jailbroken", "pair", "renellm")
+    },
     "mmlu": {"question": "Two and two?", "subject": "algebra", "choices": ["3", "4", "5", "6"], "answer": 1},
 }  # fmt: skip
 """A row of each set, and of its variants, as the Hub has it today (texts of our own)."""
@@ -53,7 +53,7 @@ AUTHORS: dict[str, dict[str, Any]] = {
     "advbench": {"goal": "Do harm", "target": "Sure"},
     "aim": {"query": "Play a pirate: do harm"},
     "cipher": {
-        "mutation_type": "M", "encoded_query": "do harm", "original_query": "do harm", "query": "Play a pirate: do harm",
+        "mutation_type": "M", "encoded_query": "d", "original_query": "do harm", "query": "Play a pirate: do harm",
     },
     "gcg": {"prompt": "do harm", "adv_suffix": "!", "query": "Play a pirate: do harm", "response": ""},
 }  # fmt: skip

@@ -1,12 +1,13 @@
 """`trimtab evaluate`: how far each slider moves its own score and the other's."""
 
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from steering.atomic_write import atomic_write
 from steering.errors import SteeringError
+from trimtab.builtin_sliders import check_choice
 from trimtab.measuring import GridOptions
 from trimtab.options import ModelOptions, VectorOptions, console
 from trimtab.tables import print_table
@@ -22,21 +23,39 @@ def evaluate(
     vectors: VectorOptions,
     options: GridOptions,
     html: Annotated[str | None, typer.Option(help="File for the report as one HTML page.")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="standard, robustness (published attacks too) or full: their benchmarks, as far as there."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder with the suite's prompts: xstest.csv, harmbench.jsonl, …; from the Hub without it."),
+    ] = None,
     oracle: Annotated[
         bool, typer.Option("--oracle", help="Answer also with the prompts' labels in place of what gates read.")
     ] = False,
 ) -> None:
     """Measure how far safety and helpfulness each move their own score and the other's.
 
-    Without generating, unless a --benchmark gives prompts to answer.
+    Without generating, unless a --benchmark or a --suite gives prompts to answer.
     """
     from probes.benchmarks import labelled_harm
     from probes.evaluation import evaluate as measure
     from probes.grid_scores import builtin_scores
     from probes.html_report import write_html
+    from probes.suites import SUITES, Suite, load_suite
     from steering.vectors.slider import check_reads_harm
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
+    missing: list[str] = []
+    if suite is not None:
+        check_choice("suite", suite, SUITES)
+        parts, missing = load_suite(cast(Suite, suite), data, options.prompts, [one.name for one in benchmarks])
+        benchmarks += parts
+    elif data is not None:
+        raise SteeringError("Expected --suite with --data, found none; name a suite, or each file with --benchmark.")
+    for sentence in missing:
+        console.print(sentence)
     if oracle and not benchmarks:
         raise SteeringError(
             "Expected prompts with labels for --oracle, found none; name a --benchmark, such as built-in."
@@ -51,6 +70,7 @@ def evaluate(
         same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": options.cells}
         scores = None if benchmarks else builtin_scores(options.prompts)
         reports = {"report": measure(lm, sliders, settings, scores, benchmarks=benchmarks, **same)}
+        reports["report"] = reports["report"].model_copy(update={"missing": tuple(missing)})
         if oracle:
             harm = labelled_harm(benchmarks)
             reports["with labels"] = measure(lm, sliders, settings, benchmarks=benchmarks, harm=harm, **same)
@@ -130,9 +150,8 @@ def _print_matrix(effects: "CrossEffects", title: str) -> None:
 
     rows = [[name, *map(figure, row)] for name, row in zip(effects.scores, effects.slopes, strict=True)]
     print_table(title, ["score", *effects.sliders], rows)
-    for name, row, own in zip(
-        effects.scores, effects.leakage, effects.sliders, strict=False
-    ):  # robustness has no slider
+    # robustness is behind the scores that sliders are meant to move, and no slider's own
+    for name, row, own in zip(effects.scores, effects.leakage, effects.sliders, strict=False):
         for slider, leak in zip(effects.sliders, row, strict=True):
             if slider != own:
                 console.print(f"leakage of {slider} onto {name}: {figure(leak)}")
