@@ -89,8 +89,9 @@ def _spoken(effects: CrossEffects) -> str:
 
 
 def share(estimate: Estimate) -> str:
-    """`47 % [38, 56]`."""
-    return f"{estimate.value:.0%} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]".replace("%", " %")
+    """`47 % [38, 56]`, or `0 % [no spread]` for a mean of samples that are all the same."""
+    spread = "no spread" if estimate.low == estimate.high else f"{100 * estimate.low:.0f}, {100 * estimate.high:.0f}"
+    return f"{estimate.value:.0%} [{spread}]".replace("%", " %")
 
 
 def figure(estimate: Estimate | None) -> str:

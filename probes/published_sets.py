@@ -234,9 +234,7 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
     if variant and benchmark.variants is None:
         raise SteeringError(f"The benchmark {set_name!r} has no variants, found {name!r}; name the set alone.")
     if path is None and not benchmark.hub_id:
-        raise SteeringError(
-            f"The benchmark {set_name!r} has no home on the Hub; pass the path of a local copy of {benchmark.home}."
-        )
+        raise SteeringError(f"The benchmark {set_name!r} has no home on the Hub; pass a copy of {benchmark.home}.")
     wanted = variant or (benchmark.variants.plain if benchmark.variants else "")
     rows = benchmark.rows(None if path is None else Path(path), wanted)
     where = f"The benchmark {set_name!r}" if path is None else repr(str(path))

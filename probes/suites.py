@@ -1,4 +1,4 @@
-"""Which benchmarks belong together, and those of them that can be had: from a folder of local copies, or from the Hub."""
+"""Which benchmarks belong together, and those of them that can be had, from a folder of local copies or the Hub."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -29,8 +29,8 @@ def load_suite(
 
     Args:
         suite: its name.
-        folder: holds a file or folder for each benchmark, under its name: `xstest.csv`, `harmbench/`. Without it they are
-            loaded from the Hub.
+        folder: holds a file or folder for each benchmark, under its name: `xstest.csv`, `harmbench/`. Without it the
+            Hub is asked.
         count: prompts of a kind, and of an attack, at most.
         besides: names of benchmarks that are there already.
 

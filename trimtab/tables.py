@@ -34,7 +34,7 @@ def print_table(
             table.add_column(
                 columns[place],
                 justify="left" if is_text or place == 0 else "right",
-                min_width=None if is_text else widths[place],
+                width=None if is_text else widths[place],
             )
         for row in rows:
             table.add_row(*(row[place] for place in shown))

@@ -205,7 +205,7 @@ def test_a_line_separator_within_a_cell_of_a_csv_file_ends_no_row(tmp_path: Path
         ("advbench", "f.xlsx", "text", "Expected a file that ends in '.csv'"),
         ("mmlu", "f.jsonl", '{"question": "q", "subject": "s", "choices": ["a"], "answer": 3}\n', "row 1, is not one"),
         ("oktest", None, "", "no home on the Hub"),
-        ("aim", None, "", "pass the path of a local copy of data/inputs of github.com/MuyuenLP/AdaSteer"),
+        ("aim", None, "", "pass a copy of data/inputs of github.com/MuyuenLP/AdaSteer"),
     ],
 )
 def test_other_files_are_refused(name: str, file: str | None, content: str, sentence: str, tmp_path: Path) -> None:
