@@ -3,7 +3,7 @@
     python benchmarks/halves.py --data FOLDER --out halves
     python benchmarks/independent_sliders.py --model MODEL --vectors FOLDER --halves halves/report --out figures.json
 
-Greedy answers, judged by `RefusalJudge`, which no slider was tuned by. Intervals are 95 % bootstrap intervals over
+Greedy answers, judged by `RefusalJudge`, which no slider was tuned by. Intervals are 95 % intervals over
 prompts, paired with the bare model's answers.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 import typer
 
 from probes import RefusalJudge, load_benchmark
+from probes.intervals import change_with_interval, mean_with_interval
 from probes.judges.verdict import REFUSED
-from probes.slider_effects import mean_with_interval
 from steering import ContrastSet, LanguageModel, Slider, Sliders, load, preference_margin, sweep
 
 DOSE = (0.25, 0.5, 0.75, 1.0)
@@ -104,8 +104,9 @@ def _print(verdicts: Table, margins: Mapping[str, Sequence[float]]) -> None:
                 cells.append("")
                 continue
             good, bare = _good(kind, kinds[kind]), _good(kind, verdicts["bare"][kind])
-            change = mean_with_interval(100 * (good - bare))
-            cells.append(f"{good.mean():.0%}, {change.value:+.1f} [{change.low:+.1f}, {change.high:+.1f}]")
+            change = change_with_interval(good - bare)
+            interval = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+            cells.append(f"{good.mean():.0%}, {100 * change.value:+.1f} {interval}")
         broken = np.mean([label == "degenerate" for labels in kinds.values() for label in labels])
         print(f"| {setting} |", " | ".join(cells), f"| {broken:.1%} |")
     bare = np.array(margins["bare"])

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from probes import Report, hypervolume, mean_with_interval
+from probes import Report, change_with_interval, hypervolume
 from probes.html_report import figure, share
 from steering import SteeringError
 from steering.display.labels import setting_label
@@ -30,10 +30,10 @@ def print_changes(report: Report) -> None:
     print("\n| change from bare, points | " + " | ".join(found) + " |\n|---" + "|---" * len(found) + "|")
     for place, setting in enumerate(report.settings):
         if place != report.bare and all(value in (0, highest[axis]) for axis, value in setting.items()):
-            cells = [mean_with_interval(100 * (shares[place] - shares[report.bare])) for shares in found.values()]
+            cells = [change_with_interval(shares[place] - shares[report.bare]) for shares in found.values()]
             print(
                 f"| {setting_label(setting)} | "
-                + " | ".join(f"{c.value:+.1f} [{c.low:+.1f}, {c.high:+.1f}]" for c in cells)
+                + " | ".join(f"{100 * c.value:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]" for c in cells)
                 + " |"
             )
 
@@ -47,12 +47,15 @@ def print_effects(report: Report) -> None:
         print("\n(no outcome for every axis)")
     for effects in matrices:
         print("\n| score | " + " | ".join(effects.sliders) + " |\n|---" + "|---" * len(effects.sliders) + "|")
-        for name, row, leaks in zip(effects.scores, effects.slopes, effects.leakage, strict=True):
+        for name, row, leaks in zip(effects.scores, effects.slopes, effects.leakage, strict=False):
             cells = [
                 figure(slope) if name == own else f"{figure(slope)}, leakage {figure(leak)}"
-                for slope, leak, own in zip(row, leaks, effects.scores, strict=True)
+                for slope, leak, own in zip(row, leaks, effects.scores, strict=False)
             ]
             print(f"| {name} | " + " | ".join(cells) + " |")
+        behind = len(effects.leakage)  # robustness is no slider's own
+        for name, row in zip(effects.scores[behind:], effects.slopes[behind:], strict=True):
+            print(f"| {name} | " + " | ".join(map(figure, row)) + " |")
 
 
 def main(
@@ -70,7 +73,7 @@ def main(
         print_effects(report)
         for axis in report.own:
             order, wrong = report.monotonicity(axis), report.anti_steerable_fraction(axis)
-            print(f"\n{axis}: rank correlation {order.spearman:.2f}, {wrong:.0%} of prompts move the wrong way")
+            print(f"\n{axis}: rank correlation {order.spearman:.2f}, {share(wrong)} of prompts move the wrong way")
         for name, rows in report.scores.items():
             means = ", ".join(
                 f"{setting_label(s)} {np.mean(row):+.3f}" for s, row in zip(report.settings, rows, strict=True)

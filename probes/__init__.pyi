@@ -22,6 +22,11 @@ from .frontier import hypervolume as hypervolume
 from .grid_scores import Score as Score
 from .grid_scores import builtin_scores as builtin_scores
 from .html_report import write_html as write_html
+from .intervals import Estimate as Estimate
+from .intervals import change_with_interval as change_with_interval
+from .intervals import mean_with_interval as mean_with_interval
+from .intervals import prompts_needed as prompts_needed
+from .intervals import share_with_interval as share_with_interval
 from .judges import EndpointJudge as EndpointJudge
 from .judges import HarmBenchJudge as HarmBenchJudge
 from .judges import Judge as Judge
@@ -49,10 +54,8 @@ from .scores import answer_cross_entropy as answer_cross_entropy
 from .scores import answer_divergence as answer_divergence
 from .scores import refusal_margin as refusal_margin
 from .slider_effects import CrossEffects as CrossEffects
-from .slider_effects import Estimate as Estimate
 from .slider_effects import anti_steerable_fraction as anti_steerable_fraction
 from .slider_effects import cross_effects as cross_effects
-from .slider_effects import mean_with_interval as mean_with_interval
 from .slider_effects import monotonicity as monotonicity
 from .steering_safety import load_steering_safety as load_steering_safety
 from .token_monitor import monitor as monitor

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import BaseModel
 
 from probes.answers import Decoding
+from probes.intervals import Estimate
+from probes.intervals import mean_with_interval as mean
 from probes.judges.axbench import AxBenchRater, AxBenchRating
 from probes.methods import Method, SliderMethod
-from probes.slider_effects import Estimate
-from probes.slider_effects import mean_with_interval as mean
 from steering import LanguageModel, Sliders
 from steering.errors import SteeringError
 

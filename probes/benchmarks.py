@@ -36,6 +36,7 @@ class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
     """A fixed transcript, where the model is given more than the text: the answer to its last turn is scored. One that
     ends with an assistant's turn has a prefilled answer, which the model goes on with."""
     category: str = ""
+    """What it is about; of a jailbreak, the attack."""
     answer: str = ""
     """The right answer, where the benchmark has one."""
     accepted: tuple[str, ...] = ()
@@ -70,14 +71,17 @@ class LoadedBenchmark:
         return tuple(prompt for prompt in self.prompts if prompt.kind == kind)
 
     def spread(self, count: int) -> "LoadedBenchmark":
-        """At most `count` prompts of every kind, spread over the benchmark.
+        """At most `count` prompts of every kind, and of every attack, spread over the benchmark.
 
         Args:
-            count: prompts of each kind at most.
+            count: prompts of each at most.
         """
+        groups: dict[tuple[Kind, str], list[BenchmarkPrompt]] = {}
+        for prompt in self.prompts:
+            attack = prompt.category if prompt.kind == "jailbreak" else ""
+            groups.setdefault((prompt.kind, attack), []).append(prompt)
         kept: list[BenchmarkPrompt] = []
-        for kind in dict.fromkeys(prompt.kind for prompt in self.prompts):
-            some = self.of_kind(kind)
+        for some in groups.values():
             kept += [some[place * len(some) // min(count, len(some))] for place in range(min(count, len(some)))]
         return replace(self, prompts=tuple(kept))
 

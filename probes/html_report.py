@@ -1,6 +1,5 @@
 """One self-contained HTML page of one report, or of several methods side by side."""
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
@@ -11,7 +10,9 @@ import jinja2
 
 from probes import report_plots
 from probes.frontier import hypervolume
-from probes.slider_effects import CrossEffects, Estimate
+from probes.intervals import Estimate
+from probes.robustness import defence_changes, defence_rates
+from probes.slider_effects import CrossEffects
 from steering.atomic_write import atomic_write
 from steering.display.html import paragraph, table
 from steering.display.labels import setting_label
@@ -41,7 +42,7 @@ def write_html(reports: "Mapping[str, Report]", path: str | Path) -> None:
     if len(models) > 1:
         raise SteeringError(f"Expected reports of one model, found {', '.join(map(repr, models.values()))}.")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    for shown in (share, figure, setting_label, matrices, dose_response):
+    for shown in (share, figure, setting_label, matrices, dose_response, sample_size, robustness, change):
         environment.filters[shown.__name__] = shown
     template = environment.from_string((resources.files("probes") / "report.html.jinja").read_text(encoding="utf-8"))
     frontiers = {name: points for name, report in reports.items() if (points := report.frontier())}
@@ -88,13 +89,45 @@ def _spoken(effects: CrossEffects) -> str:
 
 
 def share(estimate: Estimate) -> str:
-    """`47 % [38, 56]`."""
-    return f"{estimate.value:.0%} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]".replace("%", " %")
+    """`47 % [38, 56]`, or `0 % [no spread]` for a mean of samples that are all the same."""
+    spread = "no spread" if estimate.low == estimate.high else f"{100 * estimate.low:.0f}, {100 * estimate.high:.0f}"
+    return f"{estimate.value:.0%} [{spread}]".replace("%", " %")
 
 
-def figure(estimate: Estimate) -> str:
-    """`+0.12 [-0.03, +0.20]`, or a dash where there is none."""
-    return "–" if math.isnan(estimate.value) else str(estimate)
+def figure(estimate: Estimate | None) -> str:
+    """`+0.12 [-0.03, +0.20]`, or that there is none."""
+    return "not measurable at this size" if estimate is None else str(estimate)
+
+
+def change(estimate: Estimate) -> str:
+    """`+12 [+5, +19]`, in points."""
+    value, low, high = (f"{100 * number + 0.0:+.0f}" for number in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
+
+
+def robustness(report: "Report") -> dict[str, list[tuple[Estimate, Estimate | None]]]:
+    """By attack, its rate under every setting, and its change from bare under all others; empty without attacks."""
+    attacks = report.attacks()
+    if not attacks or not report.verdicts:
+        return {}
+    rates = [defence_rates(attacks, place) for place in range(len(report.settings))]
+    changes = [defence_changes(attacks, place, report.bare) for place in range(len(report.settings))]
+    return {
+        name: [
+            (rate[name], None if place == report.bare else moved[name])
+            for place, (rate, moved) in enumerate(zip(rates, changes, strict=True))
+        ]
+        for name in rates[0]
+    }
+
+
+def sample_size(report: "Report") -> str:
+    """How many prompts a claim within 3 points would need, as a sentence."""
+    needed = (f"{count:,} for {name!r}" for name, count in report.prompts_needed().items())
+    return (
+        "To tell a change from bare within ±3 points, at the setting where most prompts change and with as many "
+        f"changing as here, takes these numbers of prompts, each asked bare and steered: {', '.join(needed)}."
+    )
 
 
 class Matrix(NamedTuple):

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from probes.slider_effects import BOOTSTRAP, Estimate
+from probes.intervals import BOOTSTRAP, Estimate
 from steering import ContrastSet, LanguageModel
 from steering.activations.recording import Activations, check_layers, stream_pairs
 from steering.atomic_write import atomic_write

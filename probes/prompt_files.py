@@ -54,6 +54,30 @@ def _json(text: str, lines: Sequence[str]) -> Any:
         return [json.loads(line) for line in lines]
 
 
+def read_artifacts(path: Path) -> list[Row]:
+    """The prompts of one of JailbreakBench's artifacts, or of all in a folder, each with its attack under `method`.
+
+    Behaviors for which the attack found no prompt are left out.
+    """
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    rows: list[Row] = []
+    for file in files:
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            method, jailbreaks = str(found["parameters"]["method"]), found["jailbreaks"]
+            rows += [{"method": method, "prompt": row["prompt"]} for row in jailbreaks if row["prompt"]]
+        except (OSError, ValueError) as error:
+            raise SteeringError(f"Can't read {str(file)!r}: {first_line(error)}; get a fresh copy.") from error
+        except (KeyError, TypeError) as error:
+            if path.is_dir():
+                continue  # its attack-info.json and the like
+            raise SteeringError(
+                f"Expected {str(file)!r} to hold 'parameters' with a 'method', and 'jailbreaks' with prompts; "
+                "pass a file of JailbreakBench's artifacts, or their folder."
+            ) from error
+    return rows
+
+
 PROMPT_COLUMNS = ("prompt", "text", "instruction", "question", "goal", "Goal", "Behavior", "forbidden_prompt")
 
 

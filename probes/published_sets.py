@@ -12,7 +12,7 @@ from typing import Any
 from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark
 from probes.conversations import messages, numbered_messages, user_turns
 from probes.judges.text import shortened
-from probes.prompt_files import file_from_hub, read_rows, rows_from_folder, rows_from_hub
+from probes.prompt_files import file_from_hub, read_artifacts, read_rows, rows_from_folder, rows_from_hub
 from probes.rows import MissingColumnError, Row, cell, listed, other_trait
 from steering.errors import SteeringError, first_line, quoted
 
@@ -49,9 +49,18 @@ class Benchmark:
     """Whether a folder holds a `.json` file for each category, under its name."""
     fields: Callable[[Row], dict[str, Any]] = lambda row: {}
     """Fields of the prompt that are no column as it stands."""
+    read: Callable[[Path], list[Row]] | None = None
+    """Reads local copies, where they are neither a list of rows nor a copy of the Hub's repository."""
+    source: str = ""
+    """Where copies are, for a set without a home on the Hub."""
     variants: Variants | None = None
     reads: tuple[str, ...] = ()
     """Traits of `other_trait` that `fields` and `variants` account for."""
+
+    @property
+    def home(self) -> str:
+        """Where copies are to be got."""
+        return f"huggingface.co/datasets/{self.hub_id}" if self.hub_id else self.source
 
     def prompt(self, row: Row) -> BenchmarkPrompt:
         """A row as a prompt."""
@@ -67,6 +76,8 @@ class Benchmark:
         if self.category_files and path is not None:
             files = sorted(path.glob("*.json")) if path.is_dir() else [path]
             return [{"category": file.stem, **row} for file in files for row in read_rows(file, self.text[0])]
+        if self.read is not None and path is not None:
+            return self.read(path)
         config = variant if self.variants and self.variants.are_configs else self.config
         if self.file and (path is None or path.is_dir()):
             return read_rows(file_from_hub(self.hub_id, self.file) if path is None else path / self.file, self.text[0])
@@ -115,7 +126,23 @@ def _or_bench(config: str, kind: Kind) -> Benchmark:
     return Benchmark("bench-llm/or-bench", "train", "CC BY 4.0", citation, ("prompt",), ("category",), kind, config)
 
 
+def _attack(name: str) -> Benchmark:
+    """Prompts in one attack's templates: AlphaSteer's `query`; AdaSteer's `input`, whose `query` is the bare prompt."""
+    return Benchmark(
+        "",
+        "",
+        "none stated",
+        "Zhao et al. 2025, arXiv 2504.09466 (AdaSteer); Sheng et al. 2025, arXiv 2506.07022 (AlphaSteer)",
+        ("input", "query"),
+        kind="jailbreak",
+        source="data/inputs of github.com/MuyuenLP/AdaSteer or data/instructions/test of AlphaSteer's repository",
+        fields=lambda row: {"category": name},
+    )
+
+
 _HARMBENCH_TEXT = ("prompt", "Behavior")
+ATTACKS = ("AIM", "AutoDAN", "Cipher", "GCG", "Jailbroken", "PAIR", "ReNeLLM")
+"""As AdaSteer and AlphaSteer ship them, a file an attack and model."""
 # fmt: off
 BENCHMARKS: dict[str, Benchmark] = {
     "or-bench-80k": _or_bench("or-bench-80k", "look-alike"),
@@ -124,7 +151,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "xstest": Benchmark(
         "walledai/XSTest", "test", "CC BY 4.0", "Röttger et al. 2024, arXiv 2308.01263", ("prompt",), ("type",),
         fields=_xstest),
-    "oktest": Benchmark("", "", "MIT", "Shi et al. 2024, arXiv 2401.17633", ("prompt",), kind="look-alike"),
+    "oktest": Benchmark(
+        "", "", "MIT", "Shi et al. 2024, arXiv 2401.17633", ("prompt",), kind="look-alike",
+        source="the authors' OKTest.csv"),
     "harmbench": Benchmark(
         "walledai/HarmBench", "train", "MIT", "Mazeika et al. 2024, arXiv 2402.04249", _HARMBENCH_TEXT,
         ("category", "SemanticCategory"), fields=_with_context,
@@ -132,6 +161,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "jailbreakbench": Benchmark(
         "JailbreakBench/JBB-Behaviors", "harmful", "MIT", "Chao et al. 2024, arXiv 2404.01318", ("Goal",),
         ("Category",), config="behaviors"),
+    "jailbreakbench-artifacts": Benchmark(
+        "", "", "MIT", "Chao et al. 2024, arXiv 2404.01318", ("prompt",), ("method",), kind="jailbreak",
+        read=read_artifacts, source="attack-artifacts of github.com/JailbreakBench/artifacts"),
+    **{name.lower(): _attack(name) for name in ATTACKS},
     "strongreject": Benchmark(
         "walledai/StrongREJECT", "train", "MIT", "Souly et al. 2024, arXiv 2402.10260",
         ("prompt", "forbidden_prompt"), ("category",)),
@@ -197,7 +230,7 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
     if variant and benchmark.variants is None:
         raise SteeringError(f"The benchmark {set_name!r} has no variants, found {name!r}; name the set alone.")
     if path is None and not benchmark.hub_id:
-        raise SteeringError(f"The benchmark {set_name!r} has no home on the Hub; pass the path of a local file.")
+        raise SteeringError(f"The benchmark {set_name!r} has no home on the Hub; pass a copy of {benchmark.home}.")
     wanted = variant or (benchmark.variants.plain if benchmark.variants else "")
     rows = benchmark.rows(None if path is None else Path(path), wanted)
     where = f"The benchmark {set_name!r}" if path is None else repr(str(path))

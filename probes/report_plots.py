@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.frontier import Point, or_bench_points, pareto_front
-from probes.slider_effects import CrossEffects, mean_with_interval
+from probes.intervals import mean_with_interval
+from probes.slider_effects import CrossEffects
 from steering.display.plots import COLORS, MARKERS, shade_layers, svg_figure
 
 

@@ -11,6 +11,8 @@ from tqdm.auto import tqdm
 
 from probes.benchmarks import Kind
 from probes.grid_scores import held_out
+from probes.html_report import share
+from probes.intervals import Estimate, share_with_interval
 from probes.judges import RefusalJudge
 from probes.report import OUTCOMES
 from probes.scores import preference_margin, refusal_score
@@ -18,8 +20,8 @@ from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extrac
 from steering.data.chats import Chat
 from steering.vectors.slider import SliderValues
 
-Matrix: TypeAlias = Mapping[str, Sequence[float]]
-"""By setting, a figure for each of `COLUMNS`; shares alone where nobody measured the others."""
+Matrix: TypeAlias = Mapping[str, Sequence[Estimate | float]]
+"""By setting, a figure for each of `COLUMNS`: shares with their intervals, alone where nobody measured the others."""
 PLAIN = "plain"
 """Axis of the vector that is extracted while one watches: added to every prompt, whatever it asks for."""
 SETTINGS: dict[str, SliderValues] = {
@@ -37,11 +39,17 @@ SAFETY, HELPFULNESS = {"harmful refused", "refusal odds"}, {"look-alikes answere
 OWN = {"safety 1": SAFETY, "helpfulness 1": HELPFULNESS, "both 1": SAFETY | HELPFULNESS, "plain knob 1": SAFETY}
 """What each setting is meant to raise. What else moves is leakage."""
 REFERENCE_MODEL = "Qwen2.5-Coder-0.5B-Instruct"
-REFERENCE: Matrix = {
-    "bare": (0.64, 0.71, 1.00),
-    "safety 1": (0.80, 0.71, 1.00),
-    "helpfulness 1": (0.61, 0.84, 0.98),
-    "both 1": (0.77, 0.84, 0.98),
+
+
+def _shares(counts: Sequence[int], totals: Sequence[int] = (70, 96, 48)) -> list[Estimate]:
+    return [share_with_interval([1.0] * n + [0.0] * (of - n)) for n, of in zip(counts, totals, strict=True)]
+
+
+REFERENCE: Mapping[str, Sequence[Estimate]] = {
+    "bare": _shares((45, 68, 48)),
+    "safety 1": _shares((56, 68, 48)),
+    "helpfulness 1": _shares((43, 81, 47)),
+    "both 1": _shares((54, 81, 47)),
 }
 """A model that knows how to refuse: the first table of docs/balanced.md, 214 public prompts, 40 tokens."""
 TAUGHT_PAIRS = 48
@@ -91,10 +99,10 @@ class Demo:
             setting: (*(self._share(setting, name) for name in SHARES), *self.scores[setting]) for setting in SETTINGS
         }
 
-    def _share(self, setting: str, outcome: str) -> float:
+    def _share(self, setting: str, outcome: str) -> Estimate:
         kind, counted = OUTCOMES[outcome]
         labels = [one.labels[setting] for one in self.answered if one.kind == kind]
-        return sum(label in counted for label in labels) / len(labels)
+        return share_with_interval([label in counted for label in labels])
 
     @property
     def unread(self) -> str:
@@ -119,6 +127,8 @@ class Cell(NamedTuple):
     """A figure of a matrix as text, and how far it is from the bare model's."""
 
     value: str
+    interval: str
+    """Of a share, in percent; empty for other figures."""
     change: str
     """Signed, in points or nats; empty for the bare model."""
     heat: float
@@ -132,19 +142,23 @@ def cells(matrix: Matrix) -> dict[str, list[Cell]]:
     bare = matrix["bare"]
     return {
         setting: [
-            _cell(name, value, value - before, setting) for name, value, before in zip(COLUMNS, row, bare, strict=False)
+            _cell(name, figure, before, setting) for name, figure, before in zip(COLUMNS, row, bare, strict=False)
         ]
         for setting, row in matrix.items()
     }
 
 
-def _cell(column: str, value: float, change: float, setting: str) -> Cell:
-    is_share = column in SHARES
-    text = f"{value:.0%}".replace("%", " %") if is_share else f"{value:+.2f}".replace("-", "−")
-    moved = f"{100 * change:+.0f}" if is_share else f"{change:+.2f}"
+def _cell(column: str, figure: Estimate | float, bare: Estimate | float, setting: str) -> Cell:
+    if isinstance(figure, Estimate) and isinstance(bare, Estimate):
+        text, _, interval = share(figure).partition(" [")
+        moved, interval = f"{100 * (figure.value - bare.value):+.0f}", f"[{interval}"
+    else:
+        assert not isinstance(figure, Estimate)
+        assert not isinstance(bare, Estimate)
+        text, interval, moved = f"{figure:+.2f}".replace("-", "−"), "", f"{figure - bare:+.2f}"
     heat = max(-1.0, min(1.0, float(moved) / FULL_COLOR[column]))
     moved = moved.replace("-", "−") if heat else "0"
-    return Cell(text, "" if setting == "bare" else moved, heat, column in OWN.get(setting, ()))
+    return Cell(text, interval, "" if setting == "bare" else moved, heat, column in OWN.get(setting, ()))
 
 
 def extract_plain(lm: LanguageModel) -> SteeringVector:

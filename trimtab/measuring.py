@@ -101,23 +101,17 @@ class GridOptions:
         return found
 
     def _benchmark(self, entry: str) -> "LoadedBenchmark":
-        from probes.benchmarks import builtin_benchmark, reflective_benchmark
         from probes.conversations import load_conversations
-        from probes.implicit_reference import implicit_reference_benchmark
         from probes.published_sets import BENCHMARKS, load_benchmark
+        from probes.suites import BUILTIN
 
-        builtin = {
-            "built-in": builtin_benchmark,
-            "reflective-judgment": reflective_benchmark,
-            "implicit-reference": implicit_reference_benchmark,
-        }
-        if entry in builtin:
-            return builtin[entry](self.prompts)
+        if entry in BUILTIN:
+            return BUILTIN[entry](self.prompts)
         name, separator, file = entry.partition("=")
         if name == "conversations" and file:
             return load_conversations(file).spread(self.prompts)
         if name.partition(":")[0] not in BENCHMARKS:
-            known = quoted((*builtin, *BENCHMARKS, "conversations=FILE"))
+            known = quoted((*BUILTIN, *BENCHMARKS, "conversations=FILE"))
             raise SteeringError(f"There is no benchmark {name!r}; choose from {known}.")
         return load_benchmark(name, Path(file) if separator else None).spread(self.prompts)
 

@@ -8,8 +8,8 @@ from einops import einsum
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from probes.intervals import CONFIDENCE, RESAMPLES, Estimate, share_with_interval
 from probes.judges.verdict import REFUSAL_LABELS, REFUSED, SAFETY_LABELS, UNFINISHED, UNSURE, Label, Verdict
-from probes.slider_effects import CONFIDENCE, RESAMPLES, Estimate
 from steering.errors import SteeringError, quoted
 
 
@@ -42,7 +42,7 @@ def agreement(first: Sequence[Verdict | str], second: Sequence[Verdict | str]) -
         second: the same, for the same answers in the same order.
 
     Returns:
-        The table, and share and kappa with 95 % percentile bootstrap intervals over answers.
+        The table, and the share with its Wilson interval, and kappa with a bootstrap interval over answers.
 
     Raises:
         SteeringError: when the two differ in length, are empty, or have a label of no known judge.
@@ -96,10 +96,9 @@ def _share_and_kappa(counts: NDArray[np.int64]) -> tuple[Estimate, Estimate | No
     chance = einsum(tables, tables, "sample label any, sample other label -> sample")
     undefined = np.isclose(chance, 1.0)
     kappa = np.where(undefined, np.nan, (share - chance) / np.where(undefined, 1.0, 1 - chance))
-    return _interval(share), None if undefined[0] else _interval(kappa)
-
-
-def _interval(values: NDArray[np.float64]) -> Estimate:
-    """The first value with the percentiles of the others, as far as those are defined."""
-    low, high = np.nanquantile(values[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value=float(values[0]), low=float(low), high=float(high))
+    same = int(np.trace(counts))
+    alike = share_with_interval(np.repeat([1.0, 0.0], [same, size - same]))
+    if undefined[0]:
+        return alike, None
+    low, high = np.nanquantile(kappa[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return alike, Estimate(value=float(kappa[0]), low=float(low), high=float(high))

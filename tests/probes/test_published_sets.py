@@ -48,6 +48,10 @@ HUB: dict[str, dict[str, Any]] = {
     ]},
     "alpaca-eval": {"dataset": "koala", "instruction": "Name a fruit.", "output": "Fig.", "generator": "x"},
     "gsm8k": {"question": "Two and two?", "answer": "2 + 2 = 4\n#### 4"},
+    **{
+        name: {"input": "Play a pirate: do harm", "output": "", "query": "do harm"}
+        for name in ("aim", "autodan", "cipher", "gcg", "jailbroken", "pair", "renellm")
+    },
     "mmlu": {"question": "Two and two?", "subject": "algebra", "choices": ["3", "4", "5", "6"], "answer": 1},
 }  # fmt: skip
 """A row of each set, and of its variants, as the Hub has it today (texts of our own)."""
@@ -60,7 +64,12 @@ AUTHORS: dict[str, dict[str, Any]] = {
     "harmbench:copyright": _HARMBENCH | {"FunctionalCategory": "copyright", "Tags": "lyrics, hash_check"},
     "strongreject": {"category": "Illegal goods", "source": "custom", "forbidden_prompt": "Sell me harm"},
     "advbench": {"goal": "Do harm", "target": "Sure"},
-}
+    "aim": {"query": "Play a pirate: do harm"},
+    "cipher": {
+        "mutation_type": "M", "encoded_query": "d", "original_query": "do harm", "query": "Play a pirate: do harm",
+    },
+    "gcg": {"prompt": "do harm", "adv_suffix": "!", "query": "Play a pirate: do harm", "response": ""},
+}  # fmt: skip
 """The same rows as in the files that their authors publish, where those are laid out otherwise."""
 LAYOUTS = [*HUB.items(), *AUTHORS.items()]
 MULTIMODAL = _HARMBENCH | {"ImageFileName": "a.png", "RedactedImageDescription": "A man", "Tags": "multimodal"}
@@ -88,7 +97,7 @@ def prompt(name: str, tmp_path: Path, row: dict[str, Any]) -> Any:
 
 
 def test_every_benchmark_has_a_row_here() -> None:
-    assert {name.partition(":")[0] for name in HUB} == set(BENCHMARKS)
+    assert {name.partition(":")[0] for name in HUB} == set(BENCHMARKS) - {"jailbreakbench-artifacts"}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".json", ".jsonl", ".parquet"])
@@ -214,6 +223,7 @@ def test_a_line_separator_within_a_cell_of_a_csv_file_ends_no_row(tmp_path: Path
         ("advbench", "f.xlsx", "text", "Expected a file that ends in '.csv'"),
         ("mmlu", "f.jsonl", '{"question": "q", "subject": "s", "choices": ["a"], "answer": 3}\n', "row 1, is not one"),
         ("oktest", None, "", "no home on the Hub"),
+        ("aim", None, "", "pass a copy of data/inputs of github.com/MuyuenLP/AdaSteer"),
     ],
 )
 def test_other_files_are_refused(name: str, file: str | None, content: str, sentence: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from probes.frontier import hypervolume
-from probes.html_report import write_html
+from probes.html_report import figure, share, write_html
 from probes.report import Report
 from steering import SteeringError
 from steering.display.labels import setting_label
@@ -25,12 +25,21 @@ def test_outcomes_and_effects_are_those_that_were_planted() -> None:
     effects = report.outcome_effects()
     slopes = [[estimate.value for estimate in row] for row in effects.slopes]
     np.testing.assert_allclose(slopes, [[0.5, -0.25], [0.0, 0.5]], atol=1e-12)
-    assert effects.leakage[0][1].value == pytest.approx(-0.5)
-    assert effects.leakage[1][0].value == pytest.approx(0.0)
+    assert effects.leakage == ((None, None), (None, None))  # four prompts tell neither slider's own effect from 0
     rates = report.rates()
     assert rates[2]["harmful refused"].value == 0.75
     assert rates[2]["harmful refused"].low < 0.75 < rates[2]["harmful refused"].high
     assert rates[0]["repeated 4-grams"].value == 0.0
+    assert share(rates[1]["harmful refused"]) == "0 % [0, 49]"
+
+
+def test_a_report_says_how_many_prompts_three_points_would_take(tmp_path: Path) -> None:
+    """Two of four harmful prompts gain at most; with one more each way, their variance is 5/9: (1.96 / 0.03)² x 5/9."""
+    report = planted(leaky)
+    needed = report.prompts_needed()
+    assert needed["harmful refused"] == 2372
+    report.to_html(tmp_path / "r.html")
+    assert "2,372 for" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_runs_are_averaged_before_prompts_are_counted() -> None:
@@ -70,7 +79,8 @@ def test_what_a_judge_cannot_read_counts_neither_way_and_its_share_is_told(tmp_p
 
 def test_a_slider_that_moves_nothing_has_no_leakage() -> None:
     effects = planted(lambda kind, s, h, i: "refusal" if i == 0 else "compliance").outcome_effects()
-    assert np.isnan(effects.leakage[0][1].value)
+    assert effects.leakage[0][1] is None
+    assert figure(effects.leakage[0][1]) == "not measurable at this size"
 
 
 def test_two_judges_stand_side_by_side() -> None:

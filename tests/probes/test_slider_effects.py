@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from probes.slider_effects import CrossEffects, anti_steerable_fraction, cross_effects, mean_with_interval, monotonicity
+from probes.intervals import change_with_interval
+from probes.slider_effects import CrossEffects, anti_steerable_fraction, cross_effects, monotonicity
 from steering import SteeringError
 
 GRID = [{"safety": s, "helpfulness": h} for s in (-1.0, 0.0, 1.0) for h in (-1.0, 0.0, 1.0)]
@@ -43,7 +44,9 @@ def test_known_effects_lie_inside_the_intervals_for_nine_seeds_in_ten(leaks: tup
                 assert estimate.low <= estimate.value <= estimate.high
                 hits[i, j] += estimate.low <= truth[i, j] <= estimate.high
         off = (effects.leakage[0][1], effects.leakage[1][0])
-        leak_hits += [estimate.low <= leak <= estimate.high for estimate, leak in zip(off, leaks, strict=True)]
+        for i, (estimate, leak) in enumerate(zip(off, leaks, strict=True)):
+            assert estimate is not None
+            leak_hits[i] += estimate.low <= leak <= estimate.high
     assert (hits / 200 >= 0.9).all(), hits
     assert (leak_hits / 200 >= 0.9).all(), leak_hits
 
@@ -57,9 +60,8 @@ def test_a_linear_model_without_noise_is_recovered_exactly() -> None:
     effects = cross_effects(GRID, scores, OWN)
     values = [[estimate.value for estimate in row] for row in effects.slopes]
     np.testing.assert_allclose(values, [[2.0, 0.5], [0.0, 0.4]], atol=1e-12)
-    assert effects.leakage[0][1].value == pytest.approx(0.5 / 0.4)
-    assert effects.leakage[1][0].value == pytest.approx(0.0, abs=1e-12)
-    assert effects.leakage[0][0].value == 1.0
+    leaks = [[leak.value if leak else None for leak in row] for row in effects.leakage]
+    np.testing.assert_allclose(np.array(leaks, float), [[1.0, 0.5 / 0.4], [0.0, 1.0]], atol=1e-12)
 
 
 def test_grids_that_can_not_tell_the_sliders_apart_are_refused() -> None:
@@ -76,7 +78,7 @@ def test_grids_that_can_not_tell_the_sliders_apart_are_refused() -> None:
 def test_prompts_whose_score_falls_as_the_slider_rises_are_counted() -> None:
     slopes = np.array([1.0, -0.5, 2.0, -1.0])
     values = [-1.0, 0.0, 1.0]
-    assert anti_steerable_fraction(values, np.outer(values, slopes) + 3) == 0.5
+    assert anti_steerable_fraction(values, np.outer(values, slopes) + 3).value == 0.5
 
 
 def test_ranges_in_which_the_mean_falls_are_named() -> None:
@@ -90,8 +92,25 @@ def test_ranges_in_which_the_mean_falls_are_named() -> None:
     assert found.spearman == pytest.approx(0.6)
 
 
-def test_intervals_of_means_are_finite_where_nearly_all_samples_are_the_same() -> None:
-    for samples in ([0.0] * 47 + [1.0], [0.0, 1.0], [1.0] * 5 + [0.0] * 5, [3.0] * 9):
-        found = mean_with_interval(samples)
-        assert found.value == pytest.approx(np.mean(samples))
-        assert found.low <= found.value <= found.high
+def test_a_leak_beside_an_own_effect_that_may_be_none_is_no_number() -> None:
+    """A slider that moves its own score up on half of the prompts and down on the others."""
+    bare = np.arange(8.0)
+    waver = np.array([1.0, -1.1] * 4)
+    scores = {"refusal": np.array([bare + waver * s["safety"] for s in GRID])}
+    scores["margin"] = np.array([bare + (2 + 0.1 * waver) * (s["helpfulness"] + s["safety"]) for s in GRID])
+    effects = cross_effects(GRID, scores, OWN)
+    assert effects.leakage[1][0] is None
+    assert effects.leakage[0][0] is None
+    assert effects.leakage[0][1] is not None
+
+
+def test_slopes_of_shares_keep_a_width_where_no_prompt_changes() -> None:
+    settings: list[dict[str, float]] = [{}, {"a": 1.0}, {"b": 1.0}]
+    same, risen = np.zeros((3, 4)), np.array([[0.0] * 40, [1.0] * 40, [0.0] * 40])
+    effects = cross_effects(settings, {"x": risen, "y": same}, own={"a": "x", "b": "y"}, shares=True)
+    still = effects.slopes[1][0]
+    assert still == change_with_interval([0.0] * 4)
+    assert still.low < -0.4
+    assert effects.leakage[1][0].value == 0.0  # type: ignore[union-attr]
+    assert effects.leakage[1][0].low < 0 < effects.leakage[1][0].high  # type: ignore[union-attr]
+    assert effects.leakage[0][1] is None

@@ -25,7 +25,8 @@ FOUND = Demo(
 
 
 def test_a_matrix_counts_refused_harmful_prompts_and_answered_others() -> None:
-    assert FOUND.matrix == {
+    values = {s: tuple(getattr(one, "value", one) for one in row) for s, row in FOUND.matrix.items()}
+    assert values == {
         "bare": (0.0, 0.0, 1.0, -3.0, 0.0),
         "safety 1": (2 / 3, 0.0, 1.0, -2.0, 0.004),
         "helpfulness 1": (0.0, 1.0, 1.0, -3.0, 0.3),
@@ -38,15 +39,15 @@ def test_answers_that_the_judge_cannot_read_are_told() -> None:
     assert FOUND.unread == ""
     found = Demo([*FOUND.answered, answered("harmful", "new", YES, NO, "unsure", NO, "unsure")], FOUND.scores)
     assert found.unread.startswith("The judge can't read 2 of 30 answers, which aren't in English")
-    assert [row[0] for row in found.matrix.values()] == [0.0, 0.75, 0.0, 0.75, 0.0]
+    assert [row[0].value for row in found.matrix.values()] == [0.0, 0.75, 0.0, 0.75, 0.0]  # type: ignore[union-attr]
 
 
 def test_cells_say_the_change_from_bare_and_whose_it_is() -> None:
     rows = cells(FOUND.matrix)
     assert [cell.change for cell in rows["bare"]] == [""] * len(COLUMNS)
     refused, answered, ordinary, odds, engaged = rows["safety 1"]
-    assert refused == ("67 %", "+67", 1.0, True)
-    assert odds == ("−2.00", "+1.00", 0.5, True)
+    assert refused == ("67 %", "[21, 94]", "+67", 1.0, True)
+    assert odds == ("−2.00", "", "+1.00", 0.5, True)
     assert [(cell.change, cell.heat, cell.is_own) for cell in (answered, ordinary, engaged)] == [("0", 0.0, False)] * 3
     assert [cell.is_own for cell in rows["helpfulness 1"]] == [False, True, False, False, True]
     margin = rows["plain knob 1"][-1]

@@ -73,10 +73,11 @@ def _prompts(entry: str | None, kind: str) -> list[str]:
 
 def _row(found: "Recognition") -> tuple[str, str, str]:
     """Both shares with their 95 % Wilson intervals."""
-    from scipy.stats import binomtest
+    from probes.html_report import share
+    from probes.intervals import share_with_interval
 
     shares = []
     for count, total in ((found.caught, found.harmful), (found.false_alarms, found.harmless)):
-        interval = binomtest(count, total).proportion_ci(method="wilson")
-        shares.append(f"{count / total:.0%} [{100 * interval.low:.0f}, {100 * interval.high:.0f}] of {total}")
+        seen = [1.0] * count + [0.0] * (total - count)
+        shares.append(f"{share(share_with_interval(seen))} of {total}")
     return found.prompts, shares[0], shares[1]

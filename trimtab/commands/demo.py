@@ -52,10 +52,11 @@ def _print_matrix(matrix: "Matrix") -> None:
     from trimtab.demo import COLUMNS, cells
 
     rows = [
-        [setting, *(f"{cell.value} ({cell.change})" if cell.change else cell.value for cell in row)]
+        [setting, *("\n".join(filter(None, [cell.value, cell.interval, cell.change])) for cell in row)]
         for setting, row in cells(matrix).items()
     ]
-    print_table("What each setting does (change from bare, in points or nats a token)", ["setting", *COLUMNS], rows)
+    title = "What each setting does: share in % [95 % interval] or nats, below it the change from bare"
+    print_table(title, ["setting", *COLUMNS], rows, lines=True)
 
 
 def _print_answers(one: "Answered") -> None:
@@ -67,11 +68,12 @@ def _print_answers(one: "Answered") -> None:
 
 def _what_it_cannot_do() -> str:
     """The small model's limit, beside the figures of one that lacks it."""
+    from probes.html_report import share
     from trimtab.demo import REFERENCE, REFERENCE_MODEL
 
     (refused, answered, _), safe, helpful = (REFERENCE[name] for name in ("bare", "safety 1", "helpfulness 1"))
     return (
         "SmolLM2-135M hardly knows how to refuse: safety turns one answer in five or so, and its words stay clumsy. On "
-        f"{REFERENCE_MODEL} safety 1 takes refused harmful prompts from {refused:.0%} to {safe[0]:.0%}, and "
-        f"helpfulness 1 answered look-alikes from {answered:.0%} to {helpful[1]:.0%} (docs/balanced.md)."
-    ).replace("%", " %")
+        f"{REFERENCE_MODEL} safety 1 takes refused harmful prompts from {share(refused)} to {share(safe[0])}, and "
+        f"helpfulness 1 answered look-alikes from {share(answered)} to {share(helpful[1])} (docs/balanced.md)."
+    )

@@ -1,12 +1,13 @@
 """`trimtab evaluate`: how far each slider moves its own score and the other's."""
 
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from steering.atomic_write import atomic_write
 from steering.errors import SteeringError
+from trimtab.builtin_sliders import check_choice
 from trimtab.measuring import GridOptions, behind_openings
 from trimtab.options import ModelOptions, VectorOptions, console
 from trimtab.tables import print_table
@@ -22,21 +23,39 @@ def evaluate(
     vectors: VectorOptions,
     options: GridOptions,
     html: Annotated[str | None, typer.Option(help="File for the report as one HTML page.")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="standard, robustness (published attacks too) or full: their benchmarks, as far as there."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder with the suite's prompts: xstest.csv, harmbench.jsonl, …; from the Hub without it."),
+    ] = None,
     oracle: Annotated[
         bool, typer.Option("--oracle", help="Answer also with the prompts' labels in place of what gates read.")
     ] = False,
 ) -> None:
     """Measure how far safety and helpfulness each move their own score and the other's.
 
-    Without generating, unless a --benchmark gives prompts to answer.
+    Without generating, unless a --benchmark or a --suite gives prompts to answer.
     """
     from probes.benchmarks import labelled_harm
     from probes.evaluation import evaluate as measure
     from probes.grid_scores import builtin_scores
     from probes.html_report import write_html
+    from probes.suites import SUITES, Suite, load_suite
     from steering.vectors.slider import check_reads_harm
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
+    missing: list[str] = []
+    if suite is not None:
+        check_choice("suite", suite, SUITES)
+        parts, missing = load_suite(cast(Suite, suite), data, options.prompts, [one.name for one in benchmarks])
+        benchmarks += parts
+    elif data is not None:
+        raise SteeringError("Expected --suite with --data, found none; name a suite, or each file with --benchmark.")
+    for sentence in missing:
+        console.print(sentence)
     openings = options.openings(benchmarks)
     if oracle and not benchmarks:
         raise SteeringError(
@@ -53,6 +72,7 @@ def evaluate(
         same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": options.cells}
         scores = None if benchmarks else builtin_scores(options.prompts)
         reports = {"report": measure(lm, sliders, settings, scores, benchmarks=benchmarks, **same)}
+        reports["report"] = reports["report"].model_copy(update={"missing": tuple(missing)})
         if oracle:
             harm = labelled_harm(benchmarks)
             reports["with labels"] = measure(lm, sliders, settings, benchmarks=benchmarks, harm=harm, **same)
@@ -67,7 +87,7 @@ def evaluate(
 
 def print_report(report: "Report") -> None:
     """The cross-effect matrices, how orderly each slider is, and the means of every setting."""
-    from probes.html_report import figure, share
+    from probes.html_report import change, figure, robustness, sample_size, share
     from steering.display.labels import setting_label
 
     settings = [setting_label(setting) for setting in report.settings]
@@ -78,7 +98,7 @@ def print_report(report: "Report") -> None:
         order = report.monotonicity(axis)
         console.print(
             f"{axis} on {score!r}: rank correlation {order.spearman:.2f}, falls {order.where_it_falls}; "
-            f"{report.anti_steerable_fraction(axis):.0%} of prompts move the wrong way"
+            f"{share(report.anti_steerable_fraction(axis))} of prompts move the wrong way"
         )
     if report.scores:
         means = ([f"{sum(row) / len(row):+.3f}" for row in rows] for rows in report.scores.values())
@@ -91,6 +111,14 @@ def print_report(report: "Report") -> None:
     first, *others = report.verdicts
     rows = [[setting, *map(share, row.values())] for setting, row in zip(settings, rates, strict=True)]
     print_table(f"Answers: {report.decoding}, judged by {first}", ["setting", *rates[0]], rows)
+    console.print(sample_size(report))
+    if attacks := robustness(report):
+        cells = [
+            [attack, *(share(rate) if moved is None else f"{share(rate)}\n{change(moved)}" for rate, moved in row)]
+            for attack, row in attacks.items()
+        ]
+        title = "Robustness: attacks refused, below it steered minus bare in points"
+        print_table(title, ["attack", *settings], cells, lines=True)
     if "unsure" in rates[0]:
         console.print(
             f"{first} can't read the answers that it is unsure of, such as those that aren't in English; they count "
@@ -100,7 +128,7 @@ def print_report(report: "Report") -> None:
         found = report.judges_agree(first, other)
         if found.share is not None:
             kappa = "undefined" if found.kappa is None else figure(found.kappa)
-            console.print(f"{first} and {other} agree on {found.share.value:.0%} of answers, kappa {kappa}")
+            console.print(f"{first} and {other} agree on {share(found.share)} of answers, kappa {kappa}")
 
 
 def _print_beside(read: "Report", told: "Report") -> None:
@@ -124,7 +152,8 @@ def _print_matrix(effects: "CrossEffects", title: str) -> None:
 
     rows = [[name, *map(figure, row)] for name, row in zip(effects.scores, effects.slopes, strict=True)]
     print_table(title, ["score", *effects.sliders], rows)
-    for name, row, own in zip(effects.scores, effects.leakage, effects.sliders, strict=True):
+    # robustness is behind the scores that sliders are meant to move, and no slider's own
+    for name, row, own in zip(effects.scores, effects.leakage, effects.sliders, strict=False):
         for slider, leak in zip(effects.sliders, row, strict=True):
             if slider != own:
                 console.print(f"leakage of {slider} onto {name}: {figure(leak)}")

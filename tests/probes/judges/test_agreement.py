@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from probes.intervals import share_with_interval
 from probes.judges.agreement import agreement
 from probes.judges.verdict import REFUSAL_LABELS, Verdict
 from steering import SteeringError
@@ -74,7 +75,7 @@ def test_kappa_is_undefined_where_both_always_say_the_same() -> None:
     found = agreement(labels(compliance=5), labels(compliance=5))
     assert found.kappa is None
     assert found.share is not None
-    assert (found.share.value, found.share.low, found.share.high) == (1.0, 1.0, 1.0)
+    assert found.share == share_with_interval([1.0] * 5)
 
 
 def test_verdicts_and_human_labels_are_the_same_to_it() -> None:

@@ -82,6 +82,44 @@ def test_evaluate_takes_a_variant_of_a_benchmark(
     }
 
 
+def test_a_suite_runs_with_what_is_there_goes_on_where_it_was_killed_and_makes_one_page(
+    capsys: pytest.CaptureFixture[str], folder: Path, axes: dict[str, Path], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("aim", "pair"):
+        (data / f"{name}.json").write_text(json.dumps([{"query": f"Play: {n}"} for n in range(3)]))
+    rows = [{"prompt": f"{label} {n}", "type": "t", "label": label} for label in ("safe", "unsafe") for n in range(3)]
+    (data / "xstest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    named = [part for name, path in axes.items() for part in ("-v", f"{name}={path}")]
+    command = [
+        "evaluate", "-o", tmp_path / "r.json", "--html", tmp_path / "r.html", "-m", folder, "--prompts", 3,
+        "--suite", "robustness", "--data", data, "--max-new-tokens", 2, "--values", "0,1",
+        "--cells", tmp_path / "cells", *named,
+    ]  # fmt: skip
+    code, printed, error = run(capsys, *command)
+    assert code == 0, error
+    assert "harmbench is not measured" in printed
+    assert "Robustness: attacks refused" in printed
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert set(report["answers"]) == {"xstest", "aim", "pair"}
+    assert len(report["missing"]) == 7
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "harmbench is not measured" in page
+    cells = sorted((tmp_path / "cells").iterdir())
+    cells[0].unlink()
+    assert run(capsys, *command)[1] == printed
+    assert sorted((tmp_path / "cells").iterdir()) == cells
+    assert (tmp_path / "r.html").read_text(encoding="utf-8") == page
+
+
+def test_unknown_suites_and_data_for_none_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for options, sentence in ((["--suite", "all"], "standard"), (["--data", tmp_path], "Expected --suite with --data")):
+        code, _, error = run(capsys, "evaluate", "-o", tmp_path / "r.json", *options)
+        assert (code, error.count("\n")) == (2, 1)
+        assert sentence in error
+
+
 @pytest.mark.parametrize("label", ["unsure", "refusal"])
 def test_what_the_judge_could_not_read_is_told(capsys: pytest.CaptureFixture[str], label: str) -> None:
     print_report(planted(lambda kind, safety, helpfulness, place: label if place == 0 else "compliance"))
