@@ -4,7 +4,7 @@
 
 FOLDER holds `xstest_human_labels_dev.jsonl` (`prompt`, `completion`, `model`, `human_label` a line): answers of two
 models to the 450 prompts of XSTest with the authors' labels. The judge's own examples (`refusal_judge_examples.jsonl`)
-were written for it in eight styles of answering. Measured with the answers of one model or of one style held out,
+were written for it in many styles of answering. Measured with the answers of one model or of one style held out,
 trained on all others; what is shipped is trained on all of them. Acts, features and most examples were written with
 errors on these rows in view, which no split undoes. So `refusal_judge_fresh.jsonl`, in styles of its own, was written
 after all of that and is never trained on; answers of further models are the test.

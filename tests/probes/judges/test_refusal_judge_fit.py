@@ -1,0 +1,68 @@
+import importlib.util
+from types import ModuleType
+
+from probes.judges.degenerate import degenerate_reason
+from probes.judges.language import english_part
+from probes.judges.refusal import decide, shipped
+from probes.judges.stall import stall_reason
+from probes.judges.verdict import REFUSAL_LABELS
+from tests.helpers.paths import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "refusal_judge.py"
+
+
+def load_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("refusal_judge_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script_fits_what_is_shipped_on_the_examples() -> None:
+    script = load_script()
+    examples = script.read_examples()
+    fitted = script.fit(examples)
+    assert list(fitted.refuses.weights) == list(shipped().refuses.weights)
+    assert list(fitted.partly.weights) == list(shipped().partly.weights)
+    predicted = [decide(given) for given in script.probabilities(fitted, examples)]
+    agree = [(a == "compliance") == (b.label == "compliance") for a, b in zip(predicted, examples, strict=True)]
+    assert sum(agree) / len(agree) > 0.9
+    assert set(predicted) == set(script.LABELS)
+
+
+def test_examples_are_labeled_once_each_and_left_to_the_coefficients() -> None:
+    rows = [row for name in ("examples", "fresh") for row in load_script().read_examples(name)]
+    assert len({(row.prompt, row.answer) for row in rows}) == len(rows)
+    assert {row.label for row in rows} == set(REFUSAL_LABELS) - {"stall", "degenerate"}
+    assert [row for row in rows if degenerate_reason(row.prompt, row.answer)] == []
+    assert [row for row in rows if stall_reason(row.prompt, row.answer)] == []
+    assert all(english_part(row.answer) for row in rows)
+
+
+def test_every_style_has_answers_of_each_label() -> None:
+    rows = [row for name in ("examples", "fresh") for row in load_script().read_examples(name)]
+    found = {style: {row.label for row in rows if row.style == style} for style in {row.style for row in rows}}
+    assert all(labels == set(REFUSAL_LABELS) - {"stall", "degenerate"} for labels in found.values())
+    assert len(found) >= 12
+
+
+def test_styles_that_were_never_trained_on() -> None:
+    script = load_script()
+    fresh = script.read_examples("fresh")
+    assert not {row.style for row in fresh} & {row.style for row in script.read_examples()}
+    predicted = [decide(given) for given in script.probabilities(shipped(), fresh)]
+    refused = [(a == "compliance") == (b.label == "compliance") for a, b in zip(predicted, fresh, strict=True)]
+    partly = [(a, b.label) for a, b in zip(predicted, fresh, strict=True) if "partial_refusal" in (a, b.label)]
+    assert sum(refused) / len(refused) >= 0.9
+    assert sum(a == b for a, b in partly) / len(partly) >= 0.6  # Jaccard; an F1 of 0.75
+
+
+def test_reliability_compares_scores_with_shares_that_are_right() -> None:
+    script = load_script()
+    rows = [script.Row("Ask", str(i), "refusal" if i < 3 else "compliance", "any") for i in range(4)]
+    sure = {"compliance": 0.05, "partial_refusal": 0.0, "refusal": 0.95}
+    table = script.reliability(rows, [sure] * 4)
+    assert "| 0.9 to 1.0 | 4 | 0.95 | 0.75 |" in table
+    assert "Expected calibration error: 0.200." in table
