@@ -152,7 +152,7 @@ def test_what_is_no_trained_folder_is_refused(lm: LanguageModel, folder: Path, t
     with pytest.raises(SteeringError, match="holds no adapter for this model"), adapted(other, folder):
         pass
     assert not [name for name, _ in other.model.named_modules() if "lora" in name]
-    with pytest.raises(SteeringError, match="trained for another model: .*weights"):
+    with pytest.raises(SteeringError, match=r"trained for another model: .*weights"):
         ControlTokens(folder).answers(tiny_lm(seed=1), ["Hi"], {"safety": 1.0}, Decoding(), None)
     with adapted(lm, folder) as trained, pytest.raises(SteeringError, match="without an adapter"):
         train_control_tokens(trained, planted(), tmp_path / "again")
