@@ -46,7 +46,7 @@ def chooses_right(
         A tensor (questions,) in float32 on the CPU.
 
     Raises:
-        SteeringError: where the first token doesn't tell the options apart.
+        SteeringError: for an option without a token, and where the first doesn't tell the options apart.
 
     Example:
         >>> question = ChoiceQuestion(text="Two and two?\\nA. 4\\nB. 5", right="A", wrong=("B",))
@@ -54,6 +54,8 @@ def chooses_right(
         torch.Size([1])
     """
     tokens = {option: _first_tokens(lm, option) for one in questions for option in (one.right, *one.wrong)}
+    if silent := [option for option, found in tokens.items() if not found]:
+        raise SteeringError(f"The options {quoted(silent)} have no token of their own; name them by letters or words.")
     for question in questions:
         if same := [option for option in question.wrong if tokens[option] & tokens[question.right]]:
             raise SteeringError(

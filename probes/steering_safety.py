@@ -116,6 +116,8 @@ def _ordinary(row: Row) -> Item:
 
 
 def _lettered(text: str, right: str, letters: str) -> Item:
+    if right not in tuple(letters):
+        raise ValueError(f"expected the right answer among {letters!r}, found {right!r}")
     return ChoiceQuestion(text=text, right=right, wrong=tuple(letter for letter in letters if letter != right))
 
 

@@ -47,5 +47,7 @@ def test_a_slider_towards_a_letter_chooses_it() -> None:
 def test_options_that_begin_alike_are_refused() -> None:
     with pytest.raises(SteeringError, match="options 'Yes', 'Yep' begin with the same token"):
         chooses_right(tiny_lm(), [ChoiceQuestion(text="So?", right="Yes", wrong=("No", "Yep"))])
+    with pytest.raises(SteeringError, match="The options ' ' have no token of their own"):
+        chooses_right(tiny_lm(), [ChoiceQuestion(text="So?", right="Yes", wrong=(" ",))])
     with pytest.raises(ValueError, match="one right option"):
         ChoiceQuestion(text="So?", right="A", wrong=("A",))

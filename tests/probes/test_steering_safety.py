@@ -92,6 +92,7 @@ def test_the_validation_split_has_what_can_be_tuned_on_and_a_count_is_spread(tmp
     ("config", "change", "sentence"),
     [
         ("BBQ", {"answer": 3}, "'BBQ', row 1, is not as published: expected the answer's place below 3, found 3"),
+        ("ARC_C", {"answerKey": "1"}, "'ARC_C', row 1, is not as published: expected the right answer among 'ABCD'"),
         ("ToxiGen", {"hate": "maybe"}, "'ToxiGen', row 1, is not as published"),
         ("ARC_C", {"prompt": " "}, "'ARC_C', row 1, is not as published"),
         ("FaithEvalCounterfactual", {"choices": {"label": ["A"], "text": ["Tin", "Ice"]}}, "is not as published"),

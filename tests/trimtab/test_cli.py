@@ -39,6 +39,10 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
         (["evaluate", "-o", "r.json", "--seeds", "a"], "Expected whole numbers"),
         (["compare", "--html", "c.html", "--recipe", "x"], "There is no recipe 'x'"),
         (["compare", "--html", "c.html", "--baseline", "x"], "There is no baseline 'x'"),
+        (
+            ["compare", "--html", "c.html", "--baseline", "trained=/no/such"],
+            "'/no/such/control_tokens.json' is no record",
+        ),
         (["compare", "--html", "c.html", "--method", "x"], "Expected NAME:AXIS=FILE"),
         (["compare", "--html", "c.html", "--baseline", "random", "--baseline", "random"], "a name of its own"),
         (["calibrate", "v", "-o", "c", "--axis", "charm"], "no built-in tuning data for 'charm'"),
