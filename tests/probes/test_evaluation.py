@@ -64,7 +64,7 @@ def test_the_matrix_is_the_one_that_was_built_in(sliders: Sliders) -> None:
             assert matrix.slopes[i][j].value == pytest.approx(expected, rel=1e-3, abs=1e-4)
     assert report.monotonicity("a").spearman == pytest.approx(1.0)
     assert report.monotonicity("a").falls == ()
-    assert report.anti_steerable_fraction("a") == 0.0
+    assert report.anti_steerable_fraction("a").value == 0.0
 
 
 def test_cells_hold_each_setting_and_the_sliders_end_detached(sliders: Sliders) -> None:
@@ -197,7 +197,7 @@ def test_answers_are_those_of_the_setting_and_every_one_is_judged() -> None:
     assert set(report.outcomes()) == {
         "harmful refused", "look-alikes answered", "ordinary answered", "jailbreaks refused"
     }  # fmt: skip
-    assert report.outcome_effects().scores == ("harmful refused", "look-alikes answered")
+    assert report.outcome_effects().scores == ("harmful refused", "look-alikes answered", "jailbreaks refused")
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 

@@ -55,7 +55,7 @@ def test_the_gate_is_taught_by_files_and_both_sliders_are_written(
     assert after.false_alarms <= 0.25 * 12 + 1
     for found in (before, after):
         (line,) = (line for line in printed.splitlines() if line.strip(" │|┃").startswith(f"{found.prompts} "))
-        assert f"{found.caught / 12:.0%} [" in line
+        assert f"{100 * found.caught / 12:.0f} % [" in line
         assert "of 12" in line
     assert "Prompts that the gate's probe had not seen" in printed
     assert f"Written to {out}" in printed.replace("\n", "")
