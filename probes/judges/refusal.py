@@ -76,7 +76,7 @@ class RefusalJudge(AnswerJudge):
         >>> verdict.label
         'refusal'
         >>> print(verdict.reason)
-        declines: "sorry, but I can't" in the first sentence
+        declines: "I'm sorry, but I can't help" in the first sentence
     """
 
     name = "refusal-judge"
