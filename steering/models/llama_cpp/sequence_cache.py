@@ -26,7 +26,8 @@ class SequenceCache(Cache):
         self._runtime = runtime
         self.sequences: list[int] = []
         """The sequence of each row."""
-        weakref.finalize(self, runtime.give_back, self.sequences)
+        finalizer = weakref.finalize(self, runtime.give_back, self.sequences)
+        finalizer.atexit = False  # when Python ends, the context may be gone before
         self.lengths: list[int] = [0] * rows
         """Real tokens of each row."""
         for _ in range(rows):

@@ -2,6 +2,8 @@
 
 import copy
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -209,3 +211,17 @@ def test_states_that_are_no_rows_of_the_pass_are_refused(both: Both) -> None:
     context = both.llama.model.runtime._context
     with pytest.raises(SteeringError, match="Expected up to"):
         context.decode([Token(1, 0, 0)] * (context.room.batch + 1))
+
+
+@pytest.mark.slow
+def test_python_ends_well_with_caches_kept(both: Both) -> None:
+    script = (
+        "import sys, torch; from pathlib import Path\n"
+        "from steering.models.llama_cpp.context import GgufModel, Room\n"
+        "from steering.models.llama_cpp.runtime import Runtime\n"
+        "from steering.models.llama_cpp.sequence_cache import SequenceCache\n"
+        "runtime = Runtime(GgufModel(Path(sys.argv[1])), Room(256, 64, 2, 2, threads=1))\n"
+        "kept = [SequenceCache(runtime, 1) for _ in range(9)]  # more than the first context had numbers for\n"
+    )
+    command = [sys.executable, "-c", script, str(both.llama.model.runtime.model.path)]
+    assert subprocess.run(command, check=False).returncode == 0
