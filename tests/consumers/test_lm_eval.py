@@ -221,11 +221,8 @@ def test_the_table_of_abilities_is_made_from_rows_laid_out_as_the_hubs(python: s
     folder = save_folder(tiny_lm(max_position_embeddings=2048), tmp_path / "model")
     to_hub_folder(Sliders(safety=SLIDERS["gated"], helpfulness=SLIDERS["writing"]), tmp_path / "sliders")
     script = ROOT / "benchmarks" / "lm_eval_table.py"
-    ended = subprocess.run(
-        [python, script, folder, tmp_path / "sliders", tmp_path, "3"], capture_output=True, text=True, cwd=ROOT
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    head, _, *lines = ended.stdout.strip().splitlines()[-6:]
+    printed = run(python, script, folder, tmp_path / "sliders", tmp_path, 3)
+    head, _, *lines = printed.strip().splitlines()[-6:]
     assert head == "| task, 3 rows | (0, 0) | (1, 0) | (0, 1) | (1, 1) |"
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == list(ROWS)
 

@@ -4,10 +4,11 @@ import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.helpers.paths import CONSUMERS
+from tests.helpers.paths import CONSUMERS, ROOT
 
 
 def python_with(module: str, distribution: str, variable: str) -> str:
@@ -26,7 +27,9 @@ def python_with(module: str, distribution: str, variable: str) -> str:
     return sys.executable
 
 
-def run(python: str, script: str, *arguments: object) -> None:
-    """Run a script of this folder there; the test fails with what it printed."""
-    ended = subprocess.run([python, str(CONSUMERS / script), *map(str, arguments)], capture_output=True, text=True)
+def run(python: str, script: str | Path, *arguments: object) -> str:
+    """What a script of `tests/consumers` prints there, where it sees this repository; fails with its errors."""
+    command = [python, str(CONSUMERS / script), *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout
