@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import torch
 import typer
 
-from steering import ContrastSet, LanguageModel, Slider, Sliders, extract, load
+from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector, extract, load
 from steering.models.llama_cpp.context import Context, GgufModel, Room, Token
 from steering.models.loading import Engine as EngineName
 from steering.serving.llama_cpp.engine import Engine, Request
@@ -119,7 +120,7 @@ def speed(file: File, threads: Threads = 2) -> None:
         print(f"| {name} | {figures} |", flush=True)
     print("\n| engine | seconds for 48 tokens, both at 1 | highest memory, MB |\n|---|---|---|")
     for name in ("llama.cpp", "transformers"):
-        print(_own_process("writing", file, name, threads), flush=True)
+        print(_own_process("writing", file, name, threads=threads), flush=True)
 
 
 def _ratio(bare: Bare, row: Row, steps: int, skipped: int = 0) -> tuple[float, float, float]:
@@ -153,25 +154,26 @@ def writing(file: File, engine: EngineName, threads: Threads = 2) -> None:
 def extraction(file: File, threads: Threads = 2) -> None:
     """The safety set through both engines, and how alike the directions are."""
     print(f"{file}, {machine()}, {threads} threads\n\n| engine | seconds | highest memory, MB |\n|---|---|---|")
-    for name in ("llama.cpp", "transformers"):
-        print(_own_process("extracting", file, name, threads), flush=True)
-    pairs = ContrastSet.builtin("safety")
-    ours, theirs = (
-        extract(_loaded(file, name, threads), pairs, progress=False) for name in ("llama.cpp", "transformers")
-    )
-    cosines = torch.cosine_similarity(ours.directions, theirs.directions, dim=-1)
-    moved = cosines[list(theirs.recommended_layers)]
+    with TemporaryDirectory() as folder:
+        vectors = []
+        for name in ("llama.cpp", "transformers"):
+            out = Path(folder, f"{name}.safetensors")
+            print(_own_process("extracting", file, name, str(out), threads=threads), flush=True)
+            vectors.append(SteeringVector.load(out))
+    cosines = torch.cosine_similarity(*(vector.directions for vector in vectors), dim=-1)
+    moved = cosines[list(vectors[1].recommended_layers)]
     print(f"\nCosine of the directions by layer: median {cosines.median():.4f}, lowest {cosines.min():.4f} at layer "
           f"{int(cosines.argmin())}; at the layers that are moved {moved.min():.4f} at least.")  # fmt: skip
 
 
 @app.command()
-def extracting(file: File, engine: EngineName, threads: Threads = 2) -> None:
-    """One engine's line."""
+def extracting(file: File, engine: EngineName, out: str, threads: Threads = 2) -> None:
+    """One engine's line, and its vector in a file."""
     lm = _loaded(file, engine, threads)
     start = time.perf_counter()
-    extract(lm, ContrastSet.builtin("safety"), progress=False)
+    vector = extract(lm, ContrastSet.builtin("safety"), progress=False)
     print(f"| {engine} | {time.perf_counter() - start:.1f} | {kilobytes('VmHWM') / 1024:.0f} |")
+    vector.save(out)
 
 
 @app.command()
@@ -203,8 +205,8 @@ def _loaded(file: str, engine: EngineName, threads: int) -> LanguageModel:
     return load(file, engine=engine)
 
 
-def _own_process(command: str, file: str, engine: str, threads: int) -> str:
-    line = [sys.executable, str(Path(__file__)), command, file, engine, "--threads", str(threads)]
+def _own_process(command: str, *arguments: str, threads: int) -> str:
+    line = [sys.executable, str(Path(__file__)), command, *arguments, "--threads", str(threads)]
     return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
 
 
