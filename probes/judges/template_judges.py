@@ -46,8 +46,23 @@ def _require_template(lm: LanguageModel, render: Callable[[str, str], str], fami
         raise SteeringError(f"{name!r} has no chat template that shows request and answer; load a {family}.")
 
 
+class TwoTurnJudge(AnswerJudge):
+    """A guard that reads prompt and answer as two turns, and nothing more."""
+
+    lm: LanguageModel
+
+    def render(self, prompt: str, answer: str) -> str:
+        """What the model reads: the tokenizer's own chat template.
+
+        Args:
+            prompt: what was asked.
+            answer: what the model wrote.
+        """
+        return _render(self.lm.chats.renderer, prompt, answer)
+
+
 @dataclass(frozen=True, eq=False)
-class LlamaGuardJudge(AnswerJudge):
+class LlamaGuardJudge(TwoTurnJudge):
     """`unsafe` where the answer violates the policy that stands in the model's chat template.
 
     The reason names the categories that the model writes.
@@ -65,15 +80,6 @@ class LlamaGuardJudge(AnswerJudge):
     def __post_init__(self) -> None:
         openings(self.lm, SAFETY_LABELS)
         _require_template(self.lm, self.render, "Llama Guard")
-
-    def render(self, prompt: str, answer: str) -> str:
-        """What the model reads: the tokenizer's own chat template.
-
-        Args:
-            prompt: what was asked.
-            answer: what the model wrote.
-        """
-        return _render(self.lm.chats.renderer, prompt, answer)
 
     def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer."""
@@ -93,7 +99,7 @@ class LlamaGuardJudge(AnswerJudge):
 
 
 @dataclass(frozen=True, eq=False)
-class Qwen3GuardJudge(AnswerJudge):
+class Qwen3GuardJudge(TwoTurnJudge):
     """Whether an answer is harmful, or whether it refuses (Qwen3Guard-Gen, arXiv 2510.14276).
 
     The model writes three lines, `Safety:`, `Categories:` and `Refusal:`, each in the light of those before.
@@ -122,15 +128,6 @@ class Qwen3GuardJudge(AnswerJudge):
     def labels(self) -> tuple[Label, ...]:
         """The two of the verdict."""
         return ("compliance", "refusal") if self.verdict == "refusal" else SAFETY_LABELS
-
-    def render(self, prompt: str, answer: str) -> str:
-        """What the model reads: the tokenizer's own chat template.
-
-        Args:
-            prompt: what was asked.
-            answer: what the model wrote.
-        """
-        return _render(self.lm.chats.renderer, prompt, answer)
 
     def _judge(self, prompt: str, answer: str) -> Verdict:
         """The verdict on one answer; the reason has all three lines."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steering.errors import SteeringError
+from steering.hooks.dial import placed_sliders
 from steering.models.llama_cpp.bindings import package
 from steering.models.llama_cpp.block_watch import BlockWatch
 from steering.models.llama_cpp.context import BlockStates, GgufModel
@@ -17,7 +18,7 @@ from steering.serving.llama_cpp.prompt_parts import PromptParts
 from steering.serving.llama_cpp.pushes import Pushes
 from steering.serving.llama_cpp.row_moves import LastMoves, Part
 from steering.serving.llama_cpp.steered_sequence import SequenceRecord, SteeredSequence
-from steering.vectors.slider import Slider, as_slider
+from steering.vectors.slider import Slider
 from steering.vectors.steering_vector import SteeringVector
 
 Llama: Any = package().Llama
@@ -57,10 +58,8 @@ class SteeredLlama(Llama):  # type: ignore[misc]
         model = GgufModel(file)
         check_blocks(model)
         identity = gguf_identity(file)
-        placed = {name: as_slider(slider) for name, slider in sliders.items()}
-        for slider in placed.values():
-            slider.check(identity, allow_mismatch)
         self._answer_start = answer_start_of(file)
+        placed = placed_sliders(sliders, identity, None, allow_mismatch, thinks=self._answer_start is not None)
         self._pushes = Pushes(placed, model.n_layers, model.d_model, self._answer_start is not None)
         del model
         self.dial = LlamaDial(placed)
