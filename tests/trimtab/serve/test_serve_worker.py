@@ -205,6 +205,26 @@ def test_an_answer_that_fails_takes_no_other_with_it(engine: EngineName) -> None
     assert isinstance(found[1][1].problem, SteeringError)
 
 
+def test_a_round_that_fails_ends_its_answers_and_the_worker_goes_on(
+    engine: EngineName, lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("in a round")
+
+    sliders = Sliders(**AXES["plain"])
+    with worker_of(engine, lm, sliders) as worker:
+        with monkeypatch.context() as broken:
+            broken.setattr(worker, "write", fails)
+            first = Heard(worker, [5, 6, 7], {}, Decoding(4))
+            worker.submit(first.answer)
+            _, ending = first.ending(10)
+        assert ending.reason == "failed"
+        assert isinstance(ending.problem, ZeroDivisionError)
+        second = Heard(worker, [5, 6, 7], {}, Decoding(4))
+        worker.submit(second.answer)
+        assert second.ending()[0] == alone(lm, sliders, [5, 6, 7], {}, 4)
+
+
 def test_large_rows_run_in_smaller_batches() -> None:
     lm, sliders = tiny_lm(), Sliders(safety=random_vector())
     prompt = lm.tokenize("Hi").ids
