@@ -68,7 +68,6 @@ def _array(archive: ZipFile, name: str) -> NDArray[Any]:
     if header is None:
         raise ValueError(f"{name} that isn't a plain array of numbers")
     shape = tuple(int(size) for size in header["shape"].decode().split(",") if size.strip())
-    order = "F" if header["fortran"] == b"True" else "C"
     flat = np.frombuffer(content, header["dtype"].decode(), offset=header.end())
-    array = flat.reshape(shape, order=order)
-    return array.astype(array.dtype.newbyteorder("="))
+    native = flat.astype(flat.dtype.newbyteorder("="))
+    return native.reshape(shape, order="F" if header["fortran"] == b"True" else "C")

@@ -71,7 +71,8 @@ def _look_through(path: Path) -> None:
         if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE:
             raise ValueError(f"no data.pkl, or one of more than {_MAX_PICKLE} bytes")
         content = archive.read(pickles[0])
-    written, shared_tuples = "", set()
+    shared_tuples: set[object] = set()
+    written = ""
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name not in _OPCODES or (opcode.name == "GLOBAL" and argument not in _GLOBALS):
             raise ValueError(f"{opcode.name} {str(argument)[:60]}")

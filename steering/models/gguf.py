@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from steering.errors import SteeringError, first_line
+from steering.models.gguf_header import GGUFHeader
 from steering.models.identity import GGUF_TENSORS
 
 _LAYOUT = 4
@@ -36,10 +37,8 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
     Raises:
         SteeringError: for a file that can't be converted.
     """
-    with file.open("rb") as stream:
-        magic = stream.read(4)
-    if magic != b"GGUF":
-        raise SteeringError(f"Expected a GGUF file, found {str(file)!r} that begins with {magic!r}; check the path.")
+    header = GGUFHeader.read(file)
+    _check_sizes(header, file)
     kind = "no-weights" if dtype is None else str(dtype).removeprefix("torch.")
     folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{kind}-{_LAYOUT}"
     if folder.is_dir():
@@ -50,13 +49,34 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
         alone.mkdir()
         made.mkdir()
         (alone / file.name).symlink_to(file.resolve())  # a tokenizer.json beside the file is another model's
-        _convert(alone / file.name, dtype, made)
+        _convert(alone / file.name, dtype, made, header)
         try:
             os.rename(made, folder)
         except OSError:
             if not folder.is_dir():  # another process may have finished the same conversion first
                 raise
     return folder
+
+
+def _check_sizes(header: GGUFHeader, file: Path) -> None:
+    """Raise SteeringError for a model of more blocks than tensors, or of another width than its embeddings'.
+
+    transformers makes room for what the keys say before it looks at the tensors.
+    """
+    architecture = header.values.get("general.architecture")
+    blocks, width = (header.values.get(f"{architecture}.{key}") for key in ("block_count", "embedding_length"))
+    embeddings = header.tensors.get("token_embd.weight")
+    if not isinstance(blocks, int) or not 0 < blocks < len(header.tensors):
+        raise SteeringError(
+            f"Expected in {str(file)!r} a language model of fewer blocks than its {len(header.tensors)} tensors, found "
+            f"{blocks!r} of architecture {architecture!r}; get a fresh copy."
+        )
+    if embeddings is None or embeddings.shape[0] != width:
+        found = None if embeddings is None else embeddings.shape[0]
+        raise SteeringError(
+            f"Expected embeddings of width {width!r} in {str(file)!r}, as its keys say, found {found!r}; "
+            "get a fresh copy."
+        )
 
 
 def _content_hash(file: Path) -> str:
@@ -67,7 +87,7 @@ def _content_hash(file: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
+def _convert(file: Path, dtype: torch.dtype | None, folder: Path, header: GGUFHeader) -> None:
     source: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
     weights: dict[str, torch.Tensor] = {}
     try:
@@ -80,7 +100,7 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
             config, generation_config, weights = model.config, model.generation_config, _weights(model)
             del config.quantization_config  # the folder's weights are no longer packed
             config.architectures = [type(model).__name__]
-        tensors = _tensors_fingerprint(file)
+        tensors = _tensors_fingerprint(file, header)
     except Exception as error:  # transformers raises whatever the file makes its parsers raise
         raise SteeringError(
             f"transformers can't convert the GGUF file {file.name!r}: {first_line(error)}; try another file."
@@ -95,14 +115,14 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _tensors_fingerprint(file: Path) -> str:
+def _tensors_fingerprint(file: Path, header: GGUFHeader) -> str:
     """SHA-256 of all tensors as they lie in the file, with names, types and shapes, 16 hexadecimal digits."""
-    from gguf import GGUFReader
-
     digest = hashlib.sha256()
-    for tensor in sorted(GGUFReader(file).tensors, key=lambda tensor: str(tensor.name)):
-        digest.update(f"{tensor.name} {tensor.tensor_type.name} {tensor.shape.tolist()}".encode())
-        digest.update(tensor.data.tobytes())
+    with file.open("rb") as stream:
+        for name, tensor in sorted(header.tensors.items()):
+            digest.update(f"{name} {tensor.kind.name} {list(tensor.shape)}".encode())
+            stream.seek(tensor.start)
+            digest.update(stream.read(tensor.size))
     return digest.hexdigest()[:16]
 
 
