@@ -1,6 +1,7 @@
 """GGUF files, read once and kept as a folder in transformers' layout that loads in a second."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +13,15 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from steering.errors import SteeringError, first_line
+from steering.json_reading import read_json
+from steering.models.checkpoints import check_complete
 from steering.models.gguf_header import GGUFHeader
 from steering.models.identity import GGUF_TENSORS
 
-_LAYOUT = 4
+_LAYOUT = 5
 """Raised when what is written into a cached folder changes, so that older folders are not read."""
+_FILES = "files.json"
+"""Names and sizes of all other files in a cached folder: one from which something was cut or taken is made anew."""
 
 
 def cache_folder() -> Path:
@@ -28,7 +33,7 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
     """A local folder in transformers' layout with a GGUF file's configuration, tokenizer and weights.
 
     The folder is keyed by the file's content and the dtype; it is renamed into place when complete, so a killed
-    conversion leaves nothing that a later one would read.
+    conversion leaves nothing that a later one would read. A folder that is no longer whole is made anew.
 
     Args:
         file: the GGUF file.
@@ -41,7 +46,7 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
     _check_sizes(header, file)
     kind = "no-weights" if dtype is None else str(dtype).removeprefix("torch.")
     folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{kind}-{_LAYOUT}"
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".converting-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
@@ -50,31 +55,48 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
         made.mkdir()
         (alone / file.name).symlink_to(file.resolve())  # a tokenizer.json beside the file is another model's
         _convert(alone / file.name, dtype, made, header)
+        (made / _FILES).write_text(json.dumps(_sizes(made)), encoding="utf-8")
         try:
+            if folder.is_dir() and not _is_whole(folder):
+                os.rename(folder, Path(temporary, "damaged"))
             os.rename(made, folder)
         except OSError:
-            if not folder.is_dir():  # another process may have finished the same conversion first
+            if not _is_whole(folder):  # another process may have finished the same conversion first
                 raise
     return folder
 
 
-def _check_sizes(header: GGUFHeader, file: Path) -> None:
-    """Raise SteeringError for a model of more blocks than tensors, or of another width than its embeddings'.
+def _is_whole(folder: Path) -> bool:
+    try:
+        return bool(read_json(folder / _FILES) == _sizes(folder))
+    except SteeringError:
+        return False
 
-    transformers makes room for what the keys say before it looks at the tensors.
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """In bytes, of every file but the list itself."""
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != _FILES)
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}
+
+
+def _check_sizes(header: GGUFHeader, file: Path) -> None:
+    """Raise SteeringError for a model of other blocks than its tensors', or of another width than its embeddings'.
+
+    transformers makes what the keys say, and fills with random numbers what no tensor is for.
     """
     architecture = header.values.get("general.architecture")
     blocks, width = (header.values.get(f"{architecture}.{key}") for key in ("block_count", "embedding_length"))
-    embeddings = header.tensors.get("token_embd.weight")
-    if not isinstance(blocks, int) or not 0 < blocks < len(header.tensors):
+    found = {name.split(".")[1] for name in header.tensors if name.startswith("blk.")}
+    if not found or blocks != len(found):
         raise SteeringError(
-            f"Expected in {str(file)!r} a language model of fewer blocks than its {len(header.tensors)} tensors, found "
-            f"{blocks!r} of architecture {architecture!r}; get a fresh copy."
+            f"Expected a language model in {str(file)!r}, with tensors of as many blocks as its keys say, found "
+            f"architecture {architecture!r:.80} of {blocks!r} blocks, and tensors of {len(found)}; get a fresh copy."
         )
-    if embeddings is None or embeddings.shape[0] != width:
-        found = None if embeddings is None else embeddings.shape[0]
+    embeddings = header.tensors.get("token_embd.weight")
+    if embeddings is None or embeddings.shape[:1] != (width,):
+        shape = embeddings and embeddings.shape
         raise SteeringError(
-            f"Expected embeddings of width {width!r} in {str(file)!r}, as its keys say, found {found!r}; "
+            f"Expected embeddings of width {width!r} in {str(file)!r}, as its keys say, found shape {shape}; "
             "get a fresh copy."
         )
 
@@ -96,11 +118,16 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path, header: GGUFHe
             config = AutoConfig.from_pretrained(str(file.parent), **source)
             generation_config = GenerationConfig.from_model_config(config)
         else:
-            model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=dtype, **source)
+            model, found = AutoModelForCausalLM.from_pretrained(
+                str(file.parent), dtype=dtype, output_loading_info=True, **source
+            )
+            check_complete(found, file.name)
             config, generation_config, weights = model.config, model.generation_config, _weights(model)
             del config.quantization_config  # the folder's weights are no longer packed
             config.architectures = [type(model).__name__]
         tensors = _tensors_fingerprint(file, header)
+    except SteeringError:
+        raise
     except Exception as error:  # transformers raises whatever the file makes its parsers raise
         raise SteeringError(
             f"transformers can't convert the GGUF file {file.name!r}: {first_line(error)}; try another file."

@@ -145,8 +145,9 @@ def test_headers_are_read_as_the_formats_own_reader_does(packaged: bool, tmp_pat
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("block_count", 2**31, "fewer blocks than its"),
-        ("block_count", 0, "fewer blocks than its"),
+        ("block_count", 2**31, f"of {2**31} blocks, and tensors of {LAYERS}"),
+        ("block_count", LAYERS + 1, f"of {LAYERS + 1} blocks, and tensors of {LAYERS}"),
+        ("block_count", LAYERS - 1, f"of {LAYERS - 1} blocks, and tensors of {LAYERS}"),
         ("embedding_length", 2**31, f"Expected embeddings of width {2**31}"),
     ],
 )
