@@ -45,7 +45,7 @@ def main(
     sliders = Sliders(**{name: slider.on_tokens(tokens) for name, slider in pair.items()})
     texts = [text for file in harmful for text in read_prompts(file)][:prompts]
     plain = LoadedBenchmark("plain", tuple(BenchmarkPrompt(text=text, kind="harmful") for text in texts), "", "")
-    behind = [prefilled_by_model(lm, plain, int(length)) for length in lengths.split(",")]
+    behind = prefilled_by_model(lm, plain, [*map(int, lengths.split(","))])
     common = set.intersection(*({prompt.text for prompt in one.prompts} for one in behind))
     measured = [plain, *behind, prefilled(plain, [SURE])]
     grid = {name: [0.0, 1.0] for name in sliders}

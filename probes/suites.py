@@ -85,12 +85,13 @@ def prefilled_suite(
         The benchmarks, and for each to which the model begins no complying answer a sentence that says so.
     """
     found, missing = [], []
+    lengths = PREFILLED[suite]
     for benchmark in benchmarks:
-        for tokens in PREFILLED[suite] if benchmark.of_kind("harmful") else ():
+        if lengths and benchmark.of_kind("harmful"):
             try:
-                found.append(prefilled_by_model(lm, benchmark, tokens))
+                found += prefilled_by_model(lm, benchmark, lengths)
             except SteeringError as error:
-                missing.append(f"{benchmark.name} behind {tokens} tokens is not measured: {error}")
+                missing.append(f"{benchmark.name} behind tokens of answers is not measured: {error}")
     return found, missing
 
 

@@ -57,4 +57,4 @@ def test_prefilled_answers_belong_to_robustness_and_a_model_that_complies_with_n
     monkeypatch.setattr("probes.prefill._complying", lambda lm, prompts, tokens: [""] * len(prompts))
     found, missing = prefilled_suite(lm, "full", [harmful])
     assert found == []
-    assert missing[0].startswith("asked behind 5 tokens is not measured: ")
+    assert missing[0].startswith("asked behind tokens of answers is not measured: ")
