@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from steering.errors import SteeringError
+from steering.hooks.prompts import GateFactors
 from steering.hooks.token_tracker import TokenTracker
 from steering.interventions import INTERVENTIONS
 from steering.interventions.add import add
@@ -107,16 +108,18 @@ class GateReading:
         here = torch.stack(chosen, dim=1)  # (rows, tokens, seq, 1)
         seen = here.any(2).squeeze(-1)  # (rows, tokens)
         whole = seen.all(1)
-        if (seen.any(1) & ~whole).any():
+        known = self._tracker.readings.get(self)
+        read = torch.zeros_like(whole) if known is None or len(known.read) != len(h) else known.read.to(whole.device)
+        if (seen.any(1) & ~whole & ~read).any():  # what was read before may pass again: a draft goes back into a prompt
             raise SteeringError(
                 f"Expected the prompts' tokens {list(self._gate.tokens)} from the end in one forward pass, found only "
-                "some of them; pass whole prompts of that length at once (no chunked prefill)."
+                "some of them; pass whole prompts of that length at once (no chunked prefill), negative prompts of "
+                "guidance_scale too, or give the harm with dial.set where the gate reads harm."
             )
         if whole.any():
             found = self._gate.factors(torch.where(here, h.unsqueeze(1), 0).sum(2))
-            known = self._tracker.readings.get(self, torch.empty(0))
-            known = known if len(known) == len(h) else torch.zeros_like(found)
-            self._tracker.readings[self] = torch.where(whole, found, known.to(found.device))
+            before = known.factors.to(found.device) if known is not None and read.any() else torch.zeros_like(found)
+            self._tracker.readings[self] = GateFactors(torch.where(whole, found, before), whole | read)
 
     def factors(self, h: Tensor) -> Float[Tensor, "rows 1 1"]:
         """The factors of the rows under way, given or read; each prompt's repeated for its beams."""
@@ -131,14 +134,14 @@ class GateReading:
         return factors.reshape(-1, 1, 1)
 
     def _read_factors(self, h: Tensor) -> Float[Tensor, " rows"]:
-        factors = self._tracker.readings.get(self, torch.empty(0))
-        read = len(factors)
-        if not read or len(h) % read:
+        known = self._tracker.readings.get(self)
+        read = 0 if known is None else len(known.factors)
+        if known is None or len(h) % read:
             raise SteeringError(
                 f"Expected to have read the prompts of {len(h)} rows, found {read}; pass whole prompts through the "
                 "attached model at once (no chunked prefill), with no harm given for them, before you decode on."
             )
-        return factors.to(h.device).repeat_interleave(len(h) // read)
+        return known.factors.to(h.device).repeat_interleave(len(h) // read)
 
 
 class Intervention:

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
 from inspect import signature
 from threading import Lock
 from types import EllipsisType
@@ -17,6 +16,7 @@ from steering.hooks.block_hooks import Addition, GateReading, Intervention
 from steering.hooks.cache_notes import CacheNotes
 from steering.hooks.dial_settings import DialSettings, HarmScore, SliderValue
 from steering.hooks.method_hook import watch
+from steering.hooks.own_hook import OwnHook
 from steering.hooks.past_tokens import PastTokens
 from steering.hooks.seen_tokens import AnswerStart
 from steering.hooks.token_tracker import TokenTracker
@@ -118,12 +118,14 @@ class Dial:
         with ExitStack() as undo:
             for push, reading in readings.items():  # before the moves at the same block, so that it reads what comes in
                 assert push.gate is not None
-                undo.callback(blocks[push.gate.layer].register_forward_hook(reading.read).remove)
+                undo.callback(blocks[push.gate.layer].register_forward_hook(OwnHook(reading.read)).remove)
             for module, hooks in self._hooks.items():
-                undo.callback(module.register_forward_hook(partial(self._steer, hooks)).remove)
-            undo.callback(model.register_forward_pre_hook(self._check_adapters).remove)
+                undo.callback(module.register_forward_hook(OwnHook(self._steer, hooks)).remove)
+            undo.callback(model.register_forward_pre_hook(OwnHook(self._check_adapters)).remove)
             if self._choices:
-                begins, ends = (_uncompiled(hook) for hook in (self._tracker.pass_begins, self._tracker.pass_ends))
+                begins, ends = (
+                    OwnHook(_uncompiled(hook)) for hook in (self._tracker.pass_begins, self._tracker.pass_ends)
+                )
                 undo.callback(model.register_forward_pre_hook(begins, with_kwargs=True).remove)
                 undo.callback(model.register_forward_hook(ends, always_call=True).remove)
             undo.callback(watch(model, "generate", self._tracker.generating))

@@ -14,9 +14,10 @@ _changing = Lock()
 
 
 class _WatchedMethod:
-    """Stands in for one model's method while anybody listens."""
+    """Stands in for one model's method while anybody listens. A copy of the model gets its plain method back."""
 
     def __init__(self, model: PreTrainedModel, name: str) -> None:
+        self._model, self._name = model, name
         self.own = vars(model).get(name)  # what the user had put there, if anything
         self.method = cast(Callable[..., Any], getattr(model, name))
         self.listeners: tuple[Listener, ...] = ()  # never changed in place: a call in another thread goes through it
@@ -27,6 +28,13 @@ class _WatchedMethod:
             for listener in self.listeners:
                 stack.enter_context(listener(*args, **kwargs))
             return self.method(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _plain_method, (self._model, self._name, self.own)
+
+
+def _plain_method(model: PreTrainedModel, name: str, own: Any) -> Any:
+    return getattr(model, name) if own is None else own
 
 
 def watch(model: PreTrainedModel, name: str, listener: Listener) -> Callable[[], None]:

@@ -23,7 +23,7 @@ from steering.errors import SteeringError
 from steering.hooks.cache_notes import CacheNotes
 from steering.hooks.forward_pass import ForwardPass
 from steering.hooks.past_tokens import PastTokens, returned_caches
-from steering.hooks.prompts import Prompts
+from steering.hooks.prompts import GateFactors, Prompts
 from steering.hooks.seen_tokens import AnswerStart, SeenTokens
 from steering.models.declared_prompts import declared_lengths
 from steering.models.decoder_blocks import check_places
@@ -76,14 +76,18 @@ class TokenTracker(threading.local):
         return declared_lengths() if self._given_lengths is None else self._given_lengths
 
     @property
-    def readings(self) -> dict[object, Tensor]:
+    def readings(self) -> dict[object, GateFactors]:
         """What gates have read of the prompts of the pass under way."""
         return {} if self.prompts is None else self.prompts.readings
 
     @contextmanager
     def generating(self, *args: Any, **kwargs: Any) -> Iterator[None]:
         """Around one call of the model's `generate`, with the call's own arguments."""
-        before, self._announced = self._announced, Prompts.of_generate(args, kwargs)
+        before = self._announced
+        if before is not None and getattr(kwargs.get("generation_config"), "is_assistant", False):
+            yield  # a draft of the answer under way, by some of the model's own layers
+            return
+        self._announced = Prompts.of_generate(args, kwargs)
         try:
             if self._announced is not None:
                 if (given := self._lengths_given) is not None:
