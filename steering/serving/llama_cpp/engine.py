@@ -91,16 +91,6 @@ class Engine:
         self._slots: dict[Request, _Slot] = {}
         self._free = list(reversed(range(room.sequences)))
 
-    def has_room(self, request: Request, new_tokens: int) -> bool:
-        """Whether a slot is free, and cells beside those that are filled now.
-
-        Args:
-            request: one that is to come.
-            new_tokens: how many it may write.
-        """
-        filled = sum(len(slot.sequence.tokens) for slot in self._slots.values())
-        return bool(self._free) and filled + len(request.tokens) + new_tokens <= self._room.cells
-
     def add(self, request: Request) -> None:
         """Give a request a slot; its prompt is read from the next step on.
 
