@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 
 from steering.data.chats import Message, first_problem
 from steering.errors import SteeringError
+from trimtab.serve.stop_rule import StopRule
 
 IGNORED = frozenset(
     {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user", "parallel_tool_calls"}
@@ -63,8 +64,8 @@ FiniteValues: TypeAlias = dict[str, Number]
 
 
 class ChatRequest(BaseModel):
-    """OpenAI's request with `steering`, slider values by axis, `profile`, a name that stands for some, and `harm`, a
-    guard's probability for its prompt.
+    """OpenAI's request with `steering`, slider values by axis, `profile`, a name that stands for some, `harm`, a
+    guard's probability for its prompt, `readings`, whether what is read is told, and `stop_when`, rules by axis.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -74,6 +75,8 @@ class ChatRequest(BaseModel):
     steering: FiniteValues | None = None
     profile: str | None = None
     harm: Annotated[Number, Field(ge=0, le=1)] | None = None
+    readings: Annotated[bool, Field(strict=True)] | None = None
+    stop_when: dict[str, Annotated[StopRule, PlainValidator(StopRule.parse)]] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: TokenCount | None = None

@@ -10,7 +10,9 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from trimtab.serve.answer import Ending
 from trimtab.serve.http import status_and_sentence
+from trimtab.serve.watch import Seen
 from trimtab.serve.worker import QueueFullError, ShutDownError
 
 ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
@@ -27,16 +29,17 @@ class Reply:
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def completion(self, text: str, reasoning: str, reason: str, completion_tokens: int) -> dict[str, Any]:
+    def completion(self, text: str, reasoning: str, ending: Ending, completion_tokens: int) -> dict[str, Any]:
         """The whole answer, with the thought before it where there is one, as vLLM and DeepSeek send it."""
         message = {"role": "assistant", "content": text} | ({"reasoning_content": reasoning} if reasoning else {})
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+        choice = {"index": 0, "message": message, "logprobs": None} | _finish(ending)
         return self._object("chat.completion", [choice]) | {"usage": self._usage(completion_tokens)}
 
-    def chunk(self, delta: dict[str, str], reason: str | None = None) -> str:
-        """A piece of the answer as a server-sent event."""
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return event(self._object("chat.completion.chunk", [choice]))
+    def chunk(self, delta: dict[str, str], ending: Ending | None = None, seen: Seen | None = None) -> str:
+        """A piece of the answer as a server-sent event, or what was read of its tokens."""
+        choice = {"index": 0, "delta": delta, "logprobs": None} | _finish(ending)
+        read = {} if seen is None else {"readings": seen.object}
+        return event(self._object("chat.completion.chunk", [choice]) | read)
 
     def usage_chunk(self, completion_tokens: int) -> str:
         """The event after the last piece, for clients that asked for it."""
@@ -52,6 +55,14 @@ class Reply:
             "completion_tokens": completion_tokens,
             "total_tokens": self.prompt_tokens + completion_tokens,
         }
+
+
+def _finish(ending: Ending | None) -> dict[str, Any]:
+    """Why an answer ended, with the rule that did it: a field of ours."""
+    if ending is None:
+        return {"finish_reason": None}
+    fulfilled = {} if ending.fulfilled is None else {"stop_when": ending.fulfilled.object}
+    return {"finish_reason": ending.reason} | fulfilled
 
 
 def event(data: dict[str, Any]) -> str:

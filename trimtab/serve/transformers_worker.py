@@ -19,6 +19,7 @@ from steering.models.language_model import LanguageModel
 from steering.sliders import Sliders
 from trimtab.serve.answer import Answer
 from trimtab.serve.limits import Limits
+from trimtab.serve.watched_rows import watched_rows
 from trimtab.serve.worker import Worker
 
 BATCH_TOKENS = 65_536
@@ -74,11 +75,12 @@ class TransformersWorker(Worker):
         values = {axis: [answer.steering[axis] for answer in answers] for axis in self.sliders.axes}
         self._dial.set(harm=[answer.harm for answer in answers], **values)
         greedy: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        with self._dial.prompt_lengths([answer.prompt_length for answer in answers]):
+        lengths = [answer.prompt_length for answer in answers]
+        with self._dial.prompt_lengths(lengths), watched_rows(lm, answers):
             lm.model.generate(  # type: ignore[operator]
                 input_ids=ids,
                 attention_mask=mask,
-                max_new_tokens=max(answer.final_length - len(answer.tokens) for answer in answers),
+                max_new_tokens=max(answer.steps_left for answer in answers),
                 pad_token_id=lm.padding_id,
                 logits_processor=LogitsProcessorList([_Samples(answers)]),
                 stopping_criteria=StoppingCriteriaList([_Writes(self, answers)]),
