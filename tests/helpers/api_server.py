@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 pytest.importorskip("fastapi")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("uvicorn")
 openai = pytest.importorskip("openai")
 
 from steering import LanguageModel, Slider, Sliders, SteeringVector  # noqa: E402
@@ -20,9 +20,10 @@ from tests.helpers.known_vectors import slider_of  # noqa: E402
 from tests.helpers.tiny import random_vector, tiny_lm  # noqa: E402
 from tests.helpers.workers import EngineName, worker_of  # noqa: E402
 from trimtab.profiles import load_profiles  # noqa: E402
+from trimtab.serve import server  # noqa: E402
 from trimtab.serve.api import Api  # noqa: E402
+from trimtab.serve.connections import Connections  # noqa: E402
 from trimtab.serve.limits import Limits  # noqa: E402
-from trimtab.serve.server import listen  # noqa: E402
 from trimtab.serve.worker import Worker  # noqa: E402
 
 KEY = "a secret"
@@ -34,14 +35,13 @@ GOOD = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
 class Server:
     """A server in a thread of this process."""
 
-    def __init__(self, worker: Worker, **options: Any) -> None:
+    def __init__(self, worker: Worker, connections: Connections | None = None, **options: Any) -> None:
         self.worker = worker
-        listener = listen("127.0.0.1", 0)
+        listener = server.listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            Api(self.worker, "tiny", load_profiles(), **options).app(), log_level="error", timeout_graceful_shutdown=20
-        )
-        self.uvicorn = uvicorn.Server(config)
+        app = Api(self.worker, "tiny", load_profiles(), **options).app()
+        options = {"log_level": "error", "timeout_graceful_shutdown": 20}
+        self.uvicorn = server.Server(app, connections or Connections.of_process(), **options)
         self.thread = Thread(target=self.uvicorn.run, kwargs={"sockets": [listener]}, daemon=True)
 
     def client(self, key: str = KEY, **options: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from steering.errors import SteeringError
 
@@ -31,10 +32,13 @@ def check_content_type(request: Request, *accepted: str) -> None:
 async def read_body(request: Request, limit: int) -> bytes:
     """What was sent, read no further than `limit` bytes: a 413 beyond."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise HTTPException(413, f"Expected a body of {limit} bytes at most; send less.")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > limit:
+                raise HTTPException(413, f"Expected a body of {limit} bytes at most; send less.")
+    except ClientDisconnect as error:  # nobody hears it, but it is no failure of the server's either
+        raise HTTPException(400, "The request ended before its body.") from error
     return bytes(body)
 
 
