@@ -1,5 +1,6 @@
 """The body of `POST /v1/chat/completions`: what of OpenAI's fields is understood, and what is refused."""
 
+import json
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
@@ -98,6 +99,7 @@ def parse_request(body: bytes) -> ChatRequest:
         request = ChatRequest.model_validate_json(body)
     except ValidationError as error:
         raise SteeringError(f"The request is not usable: {first_problem(error)}.") from error
+    _check_names(body)
     for name, value in (request.model_extra or {}).items():
         if value is not None and name not in IGNORED and value not in NEUTRAL.get(name, ()):
             but = f" other than as {' or '.join(map(repr, NEUTRAL[name]))}" if name in NEUTRAL else ""
@@ -110,6 +112,20 @@ def parse_request(body: bytes) -> ChatRequest:
 def parse_slider_values(body: bytes) -> FiniteValues:
     """Slider values by axis. Raises SteeringError for anything else."""
     try:
-        return TypeAdapter(FiniteValues).validate_json(body)
+        values = TypeAdapter(FiniteValues).validate_json(body)
     except ValidationError as error:
         raise SteeringError(f'Expected slider values such as {{"safety": 0.5}}: {first_problem(error)}.') from error
+    _check_names(body)
+    return values
+
+
+def _check_names(body: bytes) -> None:
+    """Raise SteeringError where valid JSON has a name twice in one object: parsers differ in which value they take."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise SteeringError(f"Expected every name once in an object, found {twice!r} twice; send one of them.")
+
+    json.loads(body, object_pairs_hook=once, parse_int=float)  # Python refuses to read very long integers

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -27,6 +28,13 @@ def check_content_type(request: Request, *accepted: str) -> None:
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if found not in accepted:
         raise HTTPException(415, f"Expected the content type {' or '.join(accepted)}, found {found!r}.")
+
+
+def check_origin(request: Request) -> None:
+    """Raise a 403 for what a page from elsewhere asks: browsers say where a page is from, other clients say nothing."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise HTTPException(403, f"Expected no web page from elsewhere to ask, found one from {origin!r}.")
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -15,6 +15,7 @@ from trimtab.serve.http import status_and_sentence
 from trimtab.serve.watch import Seen
 from trimtab.serve.worker import QueueFullError, ShutDownError
 
+LONGEST_SENTENCE = 450
 ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 
@@ -76,7 +77,7 @@ class ApiError(HTTPException):
     def __init__(
         self, status: int, sentence: str, code: str | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        super().__init__(status, sentence, headers)
+        super().__init__(status, _shortened(sentence), headers)
         self.code = code
 
     @property
@@ -98,6 +99,11 @@ def refusal(error: Exception) -> ApiError:
     status, sentence = status_and_sentence(error)
     hint = "; see docs/serving.md for what there is." if status in (404, 405) else ""
     return ApiError(status, f"{sentence}{hint}")
+
+
+def _shortened(sentence: str) -> str:
+    """Without the middle, where it quotes something long that the client has sent."""
+    return sentence if len(sentence) <= LONGEST_SENTENCE else f"{sentence[:200]} … {sentence[-200:]}"
 
 
 async def refuse(_: Request, error: Exception) -> Response:

@@ -15,6 +15,11 @@ from tests.helpers.api_server import GOOD, KEY, Server, ask, openai
         (400, b'"\\ud800"', "not usable"),
         (400, b"[" * 10_000, "not usable"),
         (400, [], "not usable"),
+        (
+            400,
+            b'{"model": "tiny", "model": "x", "messages": [{"role": "user", "content": "Hi"}]}',
+            "found 'model' twice",
+        ),
         (400, {"messages": []}, "field 'messages'"),
         (400, {"messages": [{"role": "tool", "content": "x"}]}, "field 'messages.0.role'"),
         (400, {"messages": [{"role": "user", "content": None}]}, "field 'messages.0.content'"),
@@ -66,6 +71,19 @@ def test_a_bad_request_is_a_sentence_and_the_server_lives(
     assert server.post("/v1/chat/completions", GOOD | {"max_tokens": 1}).status_code == 200
 
 
+def test_slider_values_have_each_name_once(server: Server) -> None:
+    refused = server.post("/v1/sliders", b'{"safety": 0.5, "safety": 1}')
+    assert refused.status_code == 400
+    assert "Expected every name once in an object, found 'safety' twice" in refused.json()["error"]["message"]
+
+
+def test_long_names_are_not_repeated_whole(server: Server) -> None:
+    for change in ({"model": "x" * 5000}, {"x" * 5000: 1}, {"profile": "x" * 5000}, {"steering": {"x" * 5000: 1}}):
+        refused = server.post("/v1/chat/completions", GOOD | change)
+        assert refused.status_code in (400, 404)
+        assert len(refused.json()["error"]["message"]) < 500
+
+
 def test_fields_that_change_nothing_are_taken(server: Server) -> None:
     extra = {"n": 1, "presence_penalty": 0.0, "user": "me", "tools": None, "logit_bias": {}, "store": False}
     assert server.post("/v1/chat/completions", GOOD | extra | {"max_tokens": 1}).status_code == 200
@@ -77,12 +95,10 @@ def test_a_body_that_comes_in_endless_chunks_is_cut_off(server: Server) -> None:
     assert httpx.post(f"{server.url}/v1/chat/completions", content=chunks, headers=headers).status_code == 413
 
 
-def test_paths_methods_types_and_hosts_that_are_not_ours(server: Server) -> None:
+def test_paths_methods_and_types_that_are_not_ours(server: Server) -> None:
     assert httpx.get(f"{server.url}/v1/nothing").json()["error"]["message"].startswith("Not Found")
     assert httpx.get(f"{server.url}/v1/chat/completions").status_code == 405
     assert server.post("/v1/chat/completions", GOOD, **{"Content-Type": "text/plain"}).status_code == 415
-    assert httpx.get(f"{server.url}/health", headers={"Host": "evil.example"}).status_code == 400
-    assert httpx.get(f"{server.url}/health", headers={"Host": "localhost:99"}).status_code == 200
 
 
 @pytest.mark.parametrize("sent", ["", "Bearer", "Bearer wrong", "Bearer a secre", "Bearer a secret.", "Bearer ä"])
