@@ -1,5 +1,7 @@
 """`readings` and `stop_when` over HTTP: what is told is what `read_tokens` and `read_gates` find in Python."""
 
+import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +14,11 @@ from steering.explore.token_readings import Readout, TokenReading, as_readings, 
 from tests.helpers.api_server import GOOD, Server, alone, ask, endless_lm, serving
 from tests.helpers.known_vectors import slider_of
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
-from tests.helpers.workers import EngineName
+from tests.helpers.workers import EngineName, worker_of
+from tests.trimtab.serve.test_serve_worker import Heard
+from trimtab.serve.answer import Decoding, Ending
+from trimtab.serve.limits import Limits
+from trimtab.serve.watch import Seen
 
 GATE = Gate(0, torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(3)), tokens=(1, 3), reads="harm")
 AXES = {
@@ -85,6 +91,31 @@ def test_readings_of_rows_in_company_are_those_of_python(server: Server, stream:
         }
         assert read["text"] == unread.result().choices[0].message.content
         assert not hasattr(unread.result(), "readings")
+
+
+def test_readings_are_whole_when_rows_join_and_leave(engine: EngineName) -> None:
+    """Read anew in several rounds, and told once; those that nobody watches are written beside them."""
+    lm = endless_lm()
+    rng = random.Random(0)
+    asks = [("".join(rng.choices("abc ", k=rng.randint(1, 40))), rng.randint(1, 30)) for _ in range(12)]
+    with worker_of(engine, lm, Sliders(**AXES), Limits(rows=4)) as worker:
+        heard = []
+        for number, (text, tokens) in enumerate(asks):
+            heard.append(Heard(worker, lm.tokenize(text).ids, {"helpfulness": number / 12}, Decoding(tokens)))
+            if number % 3:
+                heard[-1].answer.watch = worker.watch(AXES, {}, shows=True, harm=None)
+            worker.submit(heard[-1].answer)
+            time.sleep(0.02)
+        for number, ((text, tokens), one) in enumerate(zip(asks, heard, strict=True)):
+            seen: list[TokenReading] = []
+            while not isinstance(piece := one.pieces.get(timeout=60), Ending):
+                seen += piece.tokens if isinstance(piece, Seen) else []
+            expected = read_in_python(lm, text, {"helpfulness": number / 12}, tokens)
+            assert piece.reason == "length"
+            if number % 3:
+                assert same([{"token": token.token, "axes": token.readings} for token in seen], expected)
+            else:
+                assert not seen
 
 
 def first_above(readings: list[TokenReading], axis: str) -> tuple[int, float]:
@@ -248,6 +279,15 @@ def test_a_prompt_too_short_for_a_gate_is_refused(engine: EngineName) -> None:
         refused = server.post("/v1/chat/completions", GOOD | {"readings": True})
     assert refused.status_code == 400
     assert "Expected a prompt of 9 tokens, which a gate reads, found 3." in refused.json()["error"]["message"]
+
+
+def test_prompts_that_pass_in_parts_are_refused_where_they_are_read() -> None:
+    lm = endless_lm()
+    lm.model.generation_config.prefill_chunk_size = 4
+    with serving("transformers", lm) as server:
+        refused = server.post("/v1/chat/completions", GOOD | {"readings": True, "max_tokens": 2})
+    assert refused.status_code == 400
+    assert "in one pass, or one, found 4; leave prefill_chunk_size out" in refused.json()["error"]["message"]
 
 
 @pytest.mark.real
