@@ -154,7 +154,7 @@ def _processor_template(source: str, options: dict[str, Any]) -> str | dict[str,
     try:
         template = read_json(file)["chat_template"]
         return {each["name"]: each["template"] for each in template} if isinstance(template, list) else template
-    except (KeyError, TypeError) as error:
+    except (SteeringError, KeyError, TypeError) as error:
         raise SteeringError(
             f'Expected {{"chat_template": …}} in {str(file)!r}, found something else: {first_line(error)}; '
             "mend the file, or pass chat_template."
