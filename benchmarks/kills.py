@@ -57,6 +57,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 NEW_ONLY = ("hub", "peft", "baked", "orthogonalized", "gguf-cache")
 """Commands that write a folder that isn't there yet."""
+STOPS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FAULTS = ("torn", "left", "traceback", "exit code", "rerun fails")
 
 
@@ -81,7 +82,7 @@ def main(
             counts = killed(kills, random.Random(seed))
         finally:
             os.chdir(home)
-    for name in ("SIGKILL", "SIGTERM", "SIGINT"):
+    for name in (stop.name for stop in STOPS):
         faults = ", ".join(f"{fault}: {counts[name, fault]}" for fault in FAULTS)
         print(f"{name}: {counts[name, 'killed']} killed, {counts[name, 'in time']} done before; {faults}")
     sys.exit(any(counts[name, fault] for name, fault in counts if fault in FAULTS))
@@ -94,7 +95,7 @@ def killed(kills: int, draw: random.Random) -> Counter[tuple[str, str]]:
     counts: Counter[tuple[str, str]] = Counter()
     for number in tqdm(range(kills), unit="kill"):
         name = list(COMMANDS)[number % len(COMMANDS)]
-        stop = draw.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
+        stop = draw.choice(STOPS)
         for what in kill(name, known[name], stop, draw):
             counts[stop.name, what] += 1
             if what in FAULTS:
@@ -168,14 +169,17 @@ def kill(name: str, known: Known, stop: signal.Signals, draw: random.Random) -> 
 
 def start(name: str) -> int:
     """A process that runs the command, its output in the file `log`."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # none may strike before the process has begun what it is to do
     process = os.fork()
     if process:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         return process
-    log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(log, stream)
     code = 1
     try:
+        log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         trimtab(list(COMMANDS[name]))
     except SystemExit as ended:
         code = int(ended.code or 0)
