@@ -15,14 +15,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from tqdm import tqdm
 
 from steering import Push, Slider, SteeringVector
 from steering.formats.npz import to_npz
@@ -90,10 +90,14 @@ def main(
 
 def killed(kills: int, draw: random.Random) -> Counter[tuple[str, str]]:
     """How often each thing happened with each signal."""
-    prepare()
-    known = {name: learn(name) for name in tqdm(COMMANDS, unit="command")}
+    if (process := os.fork()) == 0:  # in a process of its own: threads that it starts would make later forks hang
+        prepare()
+        os._exit(0)
+    os.waitpid(process, 0)
+    os.environ["TRIMTAB_CACHE"] = "place"
+    known = {name: learn(name) for name in COMMANDS}
     counts: Counter[tuple[str, str]] = Counter()
-    for number in tqdm(range(kills), unit="kill"):
+    for number in range(kills):
         name = list(COMMANDS)[number % len(COMMANDS)]
         stop = draw.choice(STOPS)
         for what in kill(name, known[name], stop, draw):
@@ -115,22 +119,23 @@ def prepare() -> None:
     Slider((Push(everywhere, intervention="ablate"),)).save("ablation.safetensors")
     to_npz(random_vector(3), Path("v.npz"))
     prompt_pairs(40).save("toy.jsonl")
-    os.environ["TRIMTAB_CACHE"] = "place"
 
 
 def learn(name: str) -> Known:
-    """Let a command end, in this process, which then has its imports, and in another: both times it writes the same."""
-    empty()
-    with Path("log").open("w") as log, redirect_stdout(log), redirect_stderr(log), suppress(SystemExit):
-        trimtab(list(COMMANDS[name]))
-    found = files()
-    empty()
-    begun = time.monotonic()
-    code = os.waitstatus_to_exitcode(os.waitpid(start(name), 0)[1])
-    seconds = time.monotonic() - begun
-    if code != 0 or not found or files() != found:
-        sys.exit(f"{name} ends with {code} and writes {sorted(files())}: {Path('log').read_text()}")
-    return Known(found, seconds)
+    """Let a command end, twice: both times it writes the same. What it imports, this process then has too."""
+    found = []
+    for _ in range(2):
+        empty()
+        begun = time.monotonic()
+        code = os.waitstatus_to_exitcode(os.waitpid(start(name), 0)[1])
+        seconds = time.monotonic() - begun
+        found.append(files())
+        if code != 0 or not found[-1] or found[-1] != found[0]:
+            sys.exit(f"{name} ends with {code} and writes {sorted(found[-1])}: {Path('log').read_text()}")
+        for module in Path("modules").read_text().split():
+            with suppress(Exception):
+                import_module(module)
+    return Known(found[0], seconds)
 
 
 def kill(name: str, known: Known, stop: signal.Signals, draw: random.Random) -> list[str]:
@@ -168,7 +173,7 @@ def kill(name: str, known: Known, stop: signal.Signals, draw: random.Random) -> 
 
 
 def start(name: str) -> int:
-    """A process that runs the command, its output in the file `log`."""
+    """A process that runs the command, its output in the file `log`, at its end the modules in `modules`."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # none may strike before the process has begun what it is to do
     process = os.fork()
     if process:
@@ -183,6 +188,7 @@ def start(name: str) -> int:
         trimtab(list(COMMANDS[name]))
     except SystemExit as ended:
         code = int(ended.code or 0)
+        Path("modules").write_text("\n".join(sys.modules))
     except KeyboardInterrupt:  # before the command had begun, or after its end
         code = 128 + signal.SIGINT
     finally:

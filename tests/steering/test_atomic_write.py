@@ -1,5 +1,7 @@
 """A reader sees the old file or the new one, whole, wherever a path leads and whenever the writer is killed."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -261,3 +263,15 @@ def test_a_folder_that_holds_only_what_a_killed_writer_left_is_empty(tmp_path: P
     with files_in(tmp_path / "folder") as temporary:
         (temporary / "whole").write_text("1")
     assert names(tmp_path / "folder") == ["whole"]
+
+
+def test_a_file_system_without_locks_is_written_to_and_not_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    (tmp_path / ".trimtab-01234567").mkdir()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    write(tmp_path / "file")
+    assert names(tmp_path) == [".trimtab-01234567", "file"]
