@@ -1,0 +1,78 @@
+"""Count what becomes of mutated files: `python -m benchmarks.hostile_files --count 10000 --seed 0`."""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.hostile_files.mutations import mutate
+from benchmarks.hostile_files.reading import Outcome, Reader
+
+GOOD: tuple[Outcome, ...] = ("read", "refused")
+
+
+def run(count: int, seed: int = 0, only: str = "", first: int = 0) -> tuple[Counter[str], list[str]]:
+    """Break and read so many files.
+
+    Args:
+        count: number of files.
+        seed: decides them; file N is the same in every run of the seed.
+        only: part of the names of the kinds to take.
+        first: number of the first file.
+
+    Returns:
+        How often each outcome was, and for every one that shouldn't be: number, kind, what was done to it, and words.
+    """
+    tally, findings = Counter[str](), list[str]()
+    with tempfile.TemporaryDirectory() as name:
+        reader = Reader(Path(name))
+        places = [place for place, (kind, _) in enumerate(reader.kinds) if only in kind]
+        by_kind = {kind: [place for place in places if reader.kinds[place][0] == kind] for kind, _ in reader.kinds}
+        kinds = [kind for kind, found in by_kind.items() if found]
+        for number in range(first, first + count):
+            dice = random.Random(f"{seed} {number}")
+            kind = dice.choice(kinds)
+            place = dice.choice(by_kind[kind])
+            source = reader.kinds[place][1]
+            broken = Path(name) / "broken" / source.name
+            shutil.rmtree(broken.parent, ignore_errors=True)
+            broken.parent.mkdir()
+            file = _copy(source, broken, dice)
+            what = mutate(file, dice)
+            outcome, words = reader.read(place, broken)
+            tally[outcome] += 1
+            if outcome not in GOOD:
+                findings.append(f"{number}: {outcome} of {kind} ({file.name}, {what}): {words}")
+        reader.close()
+    return tally, findings
+
+
+def _copy(source: Path, target: Path, dice: random.Random) -> Path:
+    """The copy's file that is to be broken."""
+    if source.is_file():
+        shutil.copyfile(source, target)
+        return target
+    shutil.copytree(source, target)
+    return dice.choice(sorted(path for path in target.rglob("*") if path.is_file() and path.stat().st_size))
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first file, to see one again")
+    parser.add_argument("--only", default="", help="part of the names of kinds to take")
+    given = parser.parse_args()
+    tally, findings = run(given.count, given.seed, given.only, given.first)
+    for finding in findings:
+        print(finding)
+    print(", ".join(f"{number} {outcome}" for outcome, number in tally.most_common()))
+    sys.exit(bool(findings))
+
+
+if __name__ == "__main__":
+    main()
