@@ -163,7 +163,8 @@ def _prompts(folder: Path, lm: Any) -> Iterator[Sample]:
         yield Sample(kind, text, rows[kind][1])
     profiles = folder / "profiles.toml"
     profiles.write_text(
-        '[kiosk]\ncontext = "A museum."\npriorities = ["harmless", "helpful"]\nsliders = {safety = 0.5}\nrisk = "Dull."\n',
+        '[kiosk]\ncontext = "A museum."\npriorities = ["harmless", "helpful"]\n'
+        'sliders = {safety = 0.5}\nrisk = "Dull."\n',
         encoding="utf-8",
     )
     yield Sample("profiles", profiles, load_profiles)
