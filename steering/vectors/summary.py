@@ -9,6 +9,7 @@ from steering.display.dose_curve import dose_curve_svg, effect_at
 from steering.display.html import paragraph, table
 from steering.display.labels import layer_spans
 from steering.display.plots import LayerFigures, as_image, layer_profile
+from steering.display.visible import one_line
 from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Recognition, Trial
 
 HarmEdge: TypeAlias = tuple[Literal[">", "<"], float]
@@ -71,7 +72,7 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
                 f"pair cosine {self.profile.pair_cosine[row]:.3f}, "
                 f"norm {self.norms[row]:.2f} of a residual norm of {self.profile.residual_norm[row]:.1f}"
             )
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
     def figures(self, moved: tuple[int, ...] | None = None) -> LayerFigures | None:
         """The curves by layer, with the layers that are moved; None for a vector without a profile."""
@@ -202,7 +203,7 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False)
             f"{found.false_alarms} of {found.harmless} harmless taken for harmful"
             for found in self.recognition
         ]
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
     def figures(self) -> LayerFigures | None:
         """The curves of its first push."""

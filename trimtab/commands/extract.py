@@ -10,6 +10,7 @@ from steering.atomic_write import atomic_write
 from trimtab.builtin_sliders import parse_layers
 from trimtab.commands.inspect import print_slider, read_contrast_set
 from trimtab.options import Json, ModelOptions, console
+from trimtab.terminal import echo
 
 
 def extract(
@@ -37,7 +38,7 @@ def extract(
     if temporary is None:
         return
     if as_json:
-        typer.echo(vector.summary().model_dump_json())
+        echo(vector.summary().model_dump_json())
     else:
         print_slider(vector)
         console.print(f"Written to {out}")

@@ -12,6 +12,7 @@ from steering.atomic_write import atomic_write
 from trimtab.builtin_sliders import check_choice, parse_layers
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
+from trimtab.terminal import echo
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def import_(
             warnings.simplefilter("always")
             vector = IMPORTS[source](Path(file), identity)
         for note in notes:
-            typer.echo(f"Note: {note.message}", err=True)
+            echo(f"Note: {note.message}", err=True)
         vector = vector if wanted is None else vector.select(wanted)
         vector.save(temporary)
     print_slider(vector)
