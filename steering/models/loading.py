@@ -1,7 +1,6 @@
 """load(): from a name to a LanguageModel."""
 
 import importlib.util
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
 from steering.errors import SteeringError, first_line, quoted
-from steering.models.checkpoints import check_writes_text, find_adapter
+from steering.json_reading import read_json
+from steering.models.checkpoints import check_complete, check_writes_text, find_adapter
 from steering.models.gguf import converted_folder
 from steering.models.language_model import LanguageModel
 
@@ -89,7 +89,10 @@ def load(
         multimodal = config.get_text_config(decoder=True) is not config
         loader = AutoModelForImageTextToText if multimodal else AutoModelForCausalLM
         weights = {"config": config, "dtype": torch_dtype or "auto", "use_safetensors": True}
-        model = loader.from_pretrained(base, device_map=device_map, **weights, **base_options)
+        model, found = loader.from_pretrained(
+            base, device_map=device_map, output_loading_info=True, **weights, **base_options
+        )
+        check_complete(found, base)
         if base != source:
             model.load_adapter(source, adapter_kwargs={"local_files_only": local, "revision": revision})
     except SteeringError:
@@ -144,9 +147,9 @@ def _processor_template(source: str, options: dict[str, Any]) -> str | dict[str,
     if file is None:
         return None
     try:
-        template = json.loads(Path(file).read_text(encoding="utf-8"))["chat_template"]
+        template = read_json(file)["chat_template"]
         return {each["name"]: each["template"] for each in template} if isinstance(template, list) else template
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise SteeringError(
             f'Expected {{"chat_template": …}} in {str(file)!r}, found something else: {first_line(error)}; '
             "mend the file, or pass chat_template."
