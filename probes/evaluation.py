@@ -5,7 +5,6 @@ cell is kept there, so that a run that was killed goes on from the last one and 
 """
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from probes.grid_scores import FIRST_TOKEN_SCORES, Score, damage_scores, scores_
 from probes.judges import Judge, RefusalJudge, Verdict
 from probes.methods import Method, SliderMethod
 from probes.report import MeasuredBenchmark, Report
+from probes.report_shape import is_measured
 from probes.result_cache import ResultCache
 from steering import LanguageModel, Sliders
 from steering.display.labels import setting_label
@@ -172,7 +172,7 @@ def compare(
 def _check_finite(scores: Mapping[str, Sequence[Sequence[float]]], settings: Sequence[SliderValues]) -> None:
     for name, rows in scores.items():
         for row, setting in zip(rows, settings, strict=True):
-            if not all(map(math.isfinite, row)):
+            if not all(map(is_measured, row)):
                 raise SteeringError(
                     f"The score {name!r} is infinite or undefined under {setting_label(setting)!r}, as the model's own "
                     "numbers are there; use values nearer to 0."
@@ -234,7 +234,7 @@ class _Run:
             return self.cells.get(
                 (*key, to_jsonable_python(prompts), decoding, seed, moved),
                 Answers,
-                lambda found: len(found.texts) == len(prompts),
+                lambda found: len(found.texts) == len(prompts) and all(map(is_measured, found.refusal)),
                 lambda: self.method.answers(self.lm, prompts, setting, self.decoding, seed),
             )
 
@@ -269,7 +269,7 @@ class _Run:
                 return _Values(values=tuple(score.measure(self.lm, score.items, dial).tolist()))
 
             def whole(found: _Values) -> bool:
-                return len(found.values) == len(score.items) and all(map(math.isfinite, found.values))
+                return len(found.values) == len(score.items) and all(map(is_measured, found.values))
 
             def under(setting: SliderValues) -> tuple[float, ...]:
                 key = (*self.key, score.fingerprint, sorted(setting.items()))

@@ -15,6 +15,11 @@ LARGEST = 3.4e38
 Measured: TypeAlias = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 
+def is_measured(value: float) -> bool:
+    """Whether it is a number that a report can hold."""
+    return abs(value) <= LARGEST
+
+
 def check_shape(report: "Report") -> None:
     """Raises ValueError where parts of the report don't fit each other."""
     axes = _check_settings(report.settings, report.axes)

@@ -1,10 +1,11 @@
 """A process that reads files within limits of memory, while another one keeps the time."""
 
+import os
 import resource
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,6 +55,7 @@ class Reader:
 
 
 def _serve(connection: Connection, folder: Path) -> None:
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # nothing of broken models stays behind
     from benchmarks.hostile_files.samples import samples
 
     warnings.simplefilter("ignore")
@@ -64,15 +66,16 @@ def _serve(connection: Connection, folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while True:
         number, path = connection.recv()
-        found = _read(known[number].read, Path(path))
+        found = outcome_of(known[number].read, Path(path))
         connection.send(("pickle", pickles.pop()) if pickles else found)
 
 
-def _read(read: object, path: Path) -> tuple[Outcome, str]:
+def outcome_of(read: Callable[[Path], object], path: Path) -> tuple[Outcome, str]:
+    """What becomes of reading the file, and the words of it."""
     from steering import SteeringError
 
     try:
-        read(path)  # type: ignore[operator]
+        read(path)
     except SteeringError as error:
         return ("memory" if _ran_out(error) else "refused"), str(error)
     except BaseException as error:

@@ -33,6 +33,7 @@ from steering.formats.hub import to_hub_folder
 from steering.scoring.next_token import refusal_score
 from steering.vectors.provenance import Profile
 from tests.helpers.contrast_pairs import answer_pairs
+from tests.helpers.gguf_files import write_gguf
 from tests.helpers.known_vectors import CALIBRATION, DOSE, RECOGNITION, TRIALS, of_model, slider_of
 from tests.helpers.planted_reports import leaky, planted
 from tests.helpers.published_rows import LAYOUTS, write_rows
@@ -109,10 +110,13 @@ def _import(name: str, path: Path) -> SteeringVector:
 
 def _model_folder(folder: Path, lm: Any) -> Iterator[Sample]:
     yield Sample("model folder", save_folder(lm, folder / "model"), _read_model)
+    model = write_gguf(lm, folder / "model.gguf")
+    yield Sample("model gguf", model, _read_model)
+    yield Sample("import gguf", model, partial(_import, "gguf"))
 
 
-def _read_model(folder: Path) -> None:
-    lm = load(str(folder))
+def _read_model(path: Path) -> None:
+    lm = load(str(path))
     lm.chat("Hi", max_new_tokens=2)
     _ = lm.chats.post_instruction_length
 
