@@ -68,6 +68,8 @@ AUTHORS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """The same rows as in the files that their authors publish, where those are laid out otherwise."""
 LAYOUTS = [*HUB.items(), *AUTHORS.items()]
+ABSURD: list[Any] = [None, True, 0, -1, 1.5, "", "text", [], [None], ["a", 1], {}, {"a": 1}, [[[]]], 10**30, "9" * 5000]
+"""What may stand in a column where something else belongs."""
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:

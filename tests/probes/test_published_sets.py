@@ -7,7 +7,7 @@ import pytest
 
 from probes.published_sets import BENCHMARKS, load_benchmark
 from steering import SteeringError
-from tests.helpers.published_rows import AUTHORS, HARMBENCH, HUB, LAYOUTS, write_rows
+from tests.helpers.published_rows import ABSURD, AUTHORS, HARMBENCH, HUB, LAYOUTS, write_rows
 
 MULTIMODAL = HARMBENCH | {"ImageFileName": "a.png", "RedactedImageDescription": "A man", "Tags": "multimodal"}
 
@@ -154,9 +154,6 @@ def test_other_files_are_refused(name: str, file: str | None, content: str, sent
         (tmp_path / file).write_text(content, encoding="utf-8")
     with pytest.raises(SteeringError, match=sentence):
         load_benchmark(name, None if file is None else tmp_path / file)
-
-
-ABSURD: list[Any] = [None, True, 0, -1, 1.5, "", "text", [], [None], ["a", 1], {}, {"a": 1}, [[[]]], 10**30, "9" * 5000]
 
 
 def prompt_or_sentence(name: str, tmp_path: Path, row: dict[str, Any]) -> Any:

@@ -8,9 +8,10 @@ import pytest
 from probes import Decoding, builtin_scores, evaluate, load_steering_safety
 from probes.ability import is_right
 from probes.benchmarks import BenchmarkPrompt
+from probes.rows import MissingColumnError
 from probes.steering_safety import SETS, SteeringSafety
 from steering import Sliders, SteeringError
-from tests.helpers.published_rows import write_rows
+from tests.helpers.published_rows import ABSURD, write_rows
 from tests.helpers.tiny import random_vector, tiny_lm
 from tests.probes.test_hub_copies import shard
 
@@ -105,6 +106,18 @@ def test_the_validation_split_has_what_can_be_tuned_on_and_a_count_is_spread(tmp
 def test_a_row_of_another_kind_is_refused(tmp_path: Path, config: str, change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SteeringError, match=sentence):
         load_steering_safety(copy(tmp_path, {config: change}))
+
+
+@pytest.mark.parametrize("config", ROWS)
+def test_a_column_of_any_type_is_read_or_refused(config: str) -> None:
+    row = ROWS[config]
+    changed = [row | {column: value} for column in row for value in [*ABSURD, {"label": "A", "text": "B"}]]
+    for one in changed:
+        try:
+            asked = SETS[config].item(one).text
+        except (ValueError, MissingColumnError):
+            continue
+        assert not set("{}[]") & set(asked)  # no list or object as text
 
 
 def test_a_copy_that_lacks_a_data_set_or_a_column_is_refused(tmp_path: Path) -> None:
