@@ -6,6 +6,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.hostile_files.mutations import mutate
@@ -14,7 +16,22 @@ from benchmarks.hostile_files.reading import Outcome, Reader
 GOOD: tuple[Outcome, ...] = ("read", "refused")
 
 
-def run(count: int, seed: int = 0, only: str = "", first: int = 0) -> tuple[Counter[str], list[str]]:
+@dataclass(frozen=True)
+class Read:
+    """What became of one broken file."""
+
+    number: int
+    kind: str
+    file: str
+    mutation: str
+    outcome: Outcome
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.outcome} of {self.kind} ({self.file}, {self.mutation}): {self.words}"
+
+
+def run(count: int, seed: int = 0, only: str = "", first: int = 0) -> Iterator[Read]:
     """Break and read so many files.
 
     Args:
@@ -22,32 +39,25 @@ def run(count: int, seed: int = 0, only: str = "", first: int = 0) -> tuple[Coun
         seed: decides them; file N is the same in every run of the seed.
         only: part of the names of the kinds to take.
         first: number of the first file.
-
-    Returns:
-        How often each outcome was, and for every one that shouldn't be: number, kind, what was done to it, and words.
     """
-    tally, findings = Counter[str](), list[str]()
     with tempfile.TemporaryDirectory() as name:
         reader = Reader(Path(name))
-        places = [place for place, (kind, _) in enumerate(reader.kinds) if only in kind]
-        by_kind = {kind: [place for place in places if reader.kinds[place][0] == kind] for kind, _ in reader.kinds}
-        kinds = [kind for kind, found in by_kind.items() if found]
+        by_kind: dict[str, list[int]] = {}
+        for place, (kind, _) in enumerate(reader.kinds):
+            if only in kind:
+                by_kind.setdefault(kind, []).append(place)
         for number in range(first, first + count):
             dice = random.Random(f"{seed} {number}")
-            kind = dice.choice(kinds)
+            kind = dice.choice([*by_kind])
             place = dice.choice(by_kind[kind])
             source = reader.kinds[place][1]
             broken = Path(name) / "broken" / source.name
             shutil.rmtree(broken.parent, ignore_errors=True)
             broken.parent.mkdir()
             file = _copy(source, broken, dice)
-            what = mutate(file, dice)
-            outcome, words = reader.read(place, broken)
-            tally[outcome] += 1
-            if outcome not in GOOD:
-                findings.append(f"{number}: {outcome} of {kind} ({file.name}, {what}): {words}")
+            mutation = mutate(file, dice)
+            yield Read(number, kind, file.name, mutation, *reader.read(place, broken))
         reader.close()
-    return tally, findings
 
 
 def _copy(source: Path, target: Path, dice: random.Random) -> Path:
@@ -67,11 +77,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first file, to see one again")
     parser.add_argument("--only", default="", help="part of the names of kinds to take")
     given = parser.parse_args()
-    tally, findings = run(given.count, given.seed, given.only, given.first)
-    for finding in findings:
-        print(finding)
+    tally = Counter[str]()
+    for found in run(given.count, given.seed, given.only, given.first):
+        tally[found.outcome] += 1
+        if found.outcome not in GOOD:
+            print(found, flush=True)
     print(", ".join(f"{number} {outcome}" for outcome, number in tally.most_common()))
-    sys.exit(bool(findings))
+    sys.exit(bool(set(tally) - {*GOOD}))
 
 
 if __name__ == "__main__":

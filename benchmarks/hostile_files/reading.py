@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -22,13 +23,13 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-
         self._start()
 
     def _start(self) -> None:
         context = get_context("spawn")
         self._connection, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, self._folder), daemon=True)
+        home = Path(tempfile.mkdtemp(dir=self._folder))
+        self._process = context.Process(target=_serve, args=(there, home), daemon=True)
         self._process.start()
         there.close()
         self.kinds: Sequence[tuple[str, Path]] = self._connection.recv()

@@ -56,6 +56,7 @@ class Sample:
 def samples(folder: Path) -> Iterator[Sample]:
     """Write all of them below the folder."""
     lm = tiny_lm()
+    torch.manual_seed(0)
     for make in (_vectors, _other_tools, _model_folder, _contrast_sets, _published_sets, _prompts, _measurements):
         yield from make(folder, lm)
 
