@@ -118,9 +118,10 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path, header: GGUFHe
             config = AutoConfig.from_pretrained(str(file.parent), **source)
             generation_config = GenerationConfig.from_model_config(config)
         else:
-            model, found = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 str(file.parent), dtype=dtype, output_loading_info=True, **source
             )
+            model, found = loaded
             check_complete(found, file.name)
             config, generation_config, weights = model.config, model.generation_config, _weights(model)
             del config.quantization_config  # the folder's weights are no longer packed
