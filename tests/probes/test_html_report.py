@@ -1,5 +1,6 @@
 """Hostile prompts, answers, names and metadata change nothing about a report's page but its words."""
 
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -115,3 +116,12 @@ def test_a_residual_norm_of_zero_is_a_gap_in_the_picture(tmp_path: Path) -> None
     assert figures.relative_norm[0] != figures.relative_norm[0]  # not a number
     assert figures.relative_norm[1] == 0.4
     assert "held-out AUROC up to 0.900" in found.html()
+
+
+def test_a_long_name_is_cut_in_pictures(tmp_path: Path) -> None:
+    long = "x" * 3_000
+    html = page(hostile(planted(leaky), long), tmp_path)
+    assert long in html
+    pictures = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
+    assert "x" * 90 in pictures
+    assert "x" * 101 not in pictures
