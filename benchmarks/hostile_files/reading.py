@@ -4,6 +4,7 @@ import os
 import resource
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,10 +13,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import psutil
+
 Outcome: TypeAlias = Literal["read", "refused", "traceback", "hang", "memory", "crash", "pickle"]
 MEMORY = 1 << 30
 """Bytes that a reader may take on top of what the process has with all libraries loaded."""
 SECONDS = 10.0
+"""Of computing for one file; a reader that only waits has ten times as long."""
 
 
 class Reader:
@@ -38,7 +42,7 @@ class Reader:
         """What became of reading this file as that sample is read, and the words of it."""
         self._connection.send((sample, str(path)))  # a Path would be unpickled by name
         try:
-            if self._connection.poll(SECONDS):
+            if self._answers():
                 found: tuple[Outcome, str] = self._connection.recv()
                 return found
             outcome: Outcome = "hang"
@@ -48,6 +52,15 @@ class Reader:
         self._process.join()
         self._start()
         return outcome, outcome
+
+    def _answers(self) -> bool:
+        """Whether it is done within `SECONDS` of its own computing: other work on the machine is no hang of a reader."""
+        process, begin = psutil.Process(self._process.pid), time.monotonic()
+        computed = sum(process.cpu_times()[:2])
+        while not self._connection.poll(0.2):
+            if sum(process.cpu_times()[:2]) - computed > SECONDS or time.monotonic() - begin > 10 * SECONDS:
+                return False
+        return True
 
     def close(self) -> None:
         """End the process."""
