@@ -54,7 +54,7 @@ class Reader:
         return outcome, outcome
 
     def _answers(self) -> bool:
-        """Whether it is done within `SECONDS` of its own computing: other work on the machine is no hang of a reader."""
+        """Whether it is done within `SECONDS` of its own computing: other work on the machine is no hang."""
         process, begin = psutil.Process(self._process.pid), time.monotonic()
         computed = sum(process.cpu_times()[:2])
         while not self._connection.poll(0.2):
