@@ -26,6 +26,7 @@ from trimtab.commands.select import select
 from trimtab.commands.serve import serve
 from trimtab.commands.studio import studio
 from trimtab.options import with_options
+from trimtab.terminal import echo
 
 app = typer.Typer(
     name="trimtab",
@@ -57,10 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:
-        typer.echo("Interrupted.", err=True)
+        echo("Interrupted.", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(sentence: str) -> int:
-    typer.echo(f"Error: {sentence}", err=True)
+    echo(f"Error: {sentence}", err=True)
     return 2

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from steering.display.labels import picture_label
+
 STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "trimtab", "font.family": "sans-serif"}
 STYLE["text.parse_math"] = False  # names are the user's, and may have a dollar sign
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -65,7 +67,7 @@ def layer_profile(figures: Mapping[str, LayerFigures]) -> str:
         for (name, found), marker in zip(figures.items(), MARKERS * len(figures), strict=False):
             curves = found.auroc, found.pair_cosine, found.relative_norm
             for panel, title, curve in zip(panels, titles, curves, strict=True):
-                (line,) = panel.plot(found.layers, curve, marker=marker, markersize=3, label=name)
+                (line,) = panel.plot(found.layers, curve, marker=marker, markersize=3, label=picture_label(name))
                 shade_layers(panel, found.moved, line.get_color())
                 panel.set(title=title, xlabel="layer (output of block)")
         panels[0].axhline(0.5, color="gray", linewidth=0.8, linestyle=":")
@@ -93,7 +95,7 @@ def score_moves(scores: Sequence[tuple[str, float, float, float]]) -> str:
             panel.plot(now, 0, marker="D", markersize=7, color=COLORS[1])
             reach = max(reach, 1.25 * abs(now - bare))
             panel.set(xlim=(bare - reach, bare + reach), ylim=(-1, 1), yticks=[])
-            panel.set_title(f"{name}: bare ○ {bare:+.2f}, now ◆ {now:+.2f}", fontsize=8, loc="left")
+            panel.set_title(f"{picture_label(name)}: bare ○ {bare:+.2f}, now ◆ {now:+.2f}", fontsize=8, loc="left")
             panel.tick_params(labelsize=8)
             panel.spines[["left", "right", "top"]].set_visible(False)
     return svg[0]

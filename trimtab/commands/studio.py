@@ -5,11 +5,11 @@ from dataclasses import replace
 from threading import Timer
 from typing import Annotated
 
-import typer
 from typer import Option
 
 from trimtab.options import ModelOptions, VectorOptions, console
 from trimtab.serve import check_installed
+from trimtab.terminal import echo
 
 
 def studio(
@@ -27,7 +27,7 @@ def studio(
 
     with listen(host, port) as listener:  # before the long loading, so that a taken port shows at once
         if not is_loopback(host):
-            typer.echo(
+            echo(
                 f"Warning: anybody who reaches {host} can use this page, load models and read vectors and reports "
                 "that you can read; leave out --host unless you trust them all.",
                 err=True,

@@ -229,3 +229,21 @@ def test_a_thought_is_folded_above_the_answer(sliders: Sliders) -> None:
     view.answer()
     assert "<summary>Thinking …</summary>" in view.bare.value
     view.close()
+
+
+def test_hostile_names_and_answers_are_words() -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    dosed = replace(Slider((Push(random_vector()),)), dose=DOSE.model_copy(update={"outcome": f'" {hostile}'}))
+    lm = writing(thinking_lm(OPENED_TEMPLATE), hostile, f"{hostile}\n</think>\n\n{hostile}")
+    view = Sliders(**{hostile: dosed}).widget(lm, hostile, 80)
+    assert isinstance(view, WidgetView)
+    view.sliders[hostile].value = 0.5
+    view.answer()
+    for color in (hostile, "nothing"):
+        view.colors.value = color
+        panes = [view.bare, view.steered, view.gates, view.status, view.scores, view.legend, *view.doses.values()]
+        shown = "".join(pane.value for pane in panes)
+        assert "<img src=x" not in shown
+        assert "onerror" in html.unescape(re.sub("<[^>]+>", "", shown))
+    assert not view.sliders[hostile].description_allow_html
+    view.close()
