@@ -15,12 +15,15 @@ from trimtab.serve.server import LOOPBACK_HOSTS, listen
 from trimtab.studio.api import Studio
 from trimtab.studio.session import Session
 
+TOKEN = "open sesame"
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
 
 @contextmanager
 def studio(lm: LanguageModel, axes: dict[str, SteeringVector]) -> Iterator[str]:
     """Its address, while it runs."""
     listener = listen("127.0.0.1", 0)
-    app = Studio(Session(lm, Sliders(**axes) if axes else {}), load_tiny, LOOPBACK_HOSTS).app()
+    app = Studio(Session(lm, Sliders(**axes) if axes else {}), load_tiny, TOKEN, LOOPBACK_HOSTS).app()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

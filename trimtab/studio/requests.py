@@ -9,8 +9,6 @@ from steering.vectors.slider import SliderValues
 
 MAX_PROMPT_TOKENS = 4096
 """Length of a chat, with its template's tokens."""
-MAX_BODY_BYTES = 100_000_000
-"""Size of an uploaded file."""
 
 Axis = Annotated[str, StringConstraints(max_length=100)]
 

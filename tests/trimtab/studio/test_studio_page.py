@@ -32,7 +32,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: 
 from steering import Gate, LanguageModel, Slider, Sliders  # noqa: E402
 from steering.display.dose_curve import effect_at  # noqa: E402
 from steering.vectors.summary import dose_svg  # noqa: E402
-from tests.helpers.studio_server import studio, write_garbage  # noqa: E402
+from tests.helpers.studio_server import TOKEN, studio, write_garbage  # noqa: E402
 from trimtab.builtin_sliders import shipped_axes  # noqa: E402
 from trimtab.studio.session import DOWNLOADS  # noqa: E402
 
@@ -78,7 +78,7 @@ def opened(browser: Browser, url: str, query: str = "", **options: Any) -> Itera
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-    page.goto(f"{url}/{query}")
+    page.goto(f"{url}/{query}{'&' if query else '?'}token={TOKEN}")
     expect(page.locator("#model-line")).not_to_have_text("Loading…")
     yield page
     context.close()
@@ -178,6 +178,23 @@ def test_the_present_value_moves_along_the_dose_curve(browser: Browser, url: str
 
 def transform(page: Page) -> str:
     return str(page.locator(".dose .now").get_attribute("transform"))
+
+
+def test_the_token_moves_from_the_address_to_what_this_address_alone_can_read(browser: Browser, url: str) -> None:
+    with opened(browser, url, "?slider.safety=0.5") as page:
+        assert page.url == f"{url}/?slider.safety=0.5"
+        page.reload()
+        expect(page.locator("#slider-safety")).to_have_value("0.5")
+        assert page.context.cookies() == []
+        stranger = browser.new_context()
+        other = stranger.new_page()
+        for link in (page.url, f"{url}/?token=guessed"):
+            other.goto(link)
+            expect(other.locator("#slider-status")).to_have_text(
+                "The studio's token is missing or wrong; open the link that trimtab studio printed at its start."
+            )
+        assert other.locator("#model-line").text_content() == "Loading…"
+        stranger.close()
 
 
 def test_reload_and_link_restore_every_setting(browser: Browser, url: str) -> None:
@@ -366,7 +383,7 @@ def test_vectors_and_models_are_taken_and_files_given(browser: Browser, tmp_path
             page.click("#export")
         assert download.value.suggested_filename == "setting.gguf"
         with page.expect_download() as download:
-            page.click("#vector-links a")
+            page.click("#vector-links button")
         assert download.value.path().read_bytes() == (tmp_path / "wit.safetensors").read_bytes()
         page.fill("#model-name", "tiny-1")
         page.click("#load-model")

@@ -33,9 +33,7 @@ function tell() {
 }
 
 async function exportSetting() {
-  const response = await ask("export", { json: { to: byId("export-to").value, setting: settings.sliders } });
-  save(await response.blob(), response.headers.get("Content-Disposition").match(/filename="(.*)"/)[1]);
-  return "Written to your downloads.";
+  return save(await ask("export", { json: { to: byId("export-to").value, setting: settings.sliders } }));
 }
 
 export function startExports() {
