@@ -77,6 +77,7 @@ class Studio:
         api = new_app("trimtab studio", None)
         asked: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
             ("GET", "/state", self._state),
+            ("GET", "/cards", self._cards),
             ("POST", "/answers", self._answers),
             ("POST", "/gates", self._gates),
             ("POST", "/tokens", self._tokens),
@@ -98,6 +99,9 @@ class Studio:
 
     async def _state(self) -> Response:
         return JSONResponse(self._session.summary())
+
+    async def _cards(self) -> Response:
+        return JSONResponse(await run_sync(self._session.cards))
 
     async def _vector_file(self, axis: str) -> Response:
         return _download(f"{axis}.safetensors", await run_sync(self._session.vector_file, axis))

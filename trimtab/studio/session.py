@@ -22,6 +22,7 @@ from steering.hooks.dial import Dial
 from steering.vectors.slider import SliderValues, check_axes
 from trimtab.builtin_sliders import BUILTIN_AXES, builtin_axis, check_choice
 from trimtab.serve.limits import context_length
+from trimtab.studio.cards import cards
 from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row
 from trimtab.studio.slider_view import axis_view
 
@@ -57,6 +58,11 @@ class Session:
         known = self.lm.identity
         model = {"name": known.name, "type": known.model_type, "layers": self.lm.n_layers, "width": self.lm.d_model}
         return {"model": model, "axes": self._views, "exports": DOWNLOADS}
+
+    def cards(self) -> dict[str, Any]:
+        """What is known of the model and of each slider."""
+        with DRAWING:
+            return cards(self.lm, self.axes)
 
     def axis(self, name: str) -> Slider:
         """The slider of an axis. Raises SteeringError where there is none."""

@@ -23,7 +23,6 @@ def axis_view(name: str, slider: Slider) -> dict[str, Any]:
     return {
         "name": name,
         "title": summary.title,
-        "description": summary.text,
         "low": low,
         "high": high,
         "step": step,

@@ -35,7 +35,6 @@ function profile(axis) {
     element("h3", {}, axis.name),
     element("div", { className: "plots" }, ...plots),
     ...missing,
-    element("details", {}, element("summary", {}, `What ${axis.name} was made from`), element("pre", { tabIndex: 0 }, axis.description)),
   );
 }
 

@@ -1,5 +1,6 @@
 // Puts the page together: settings from the link, the model's axes from the server, then every part.
 
+import { startCards } from "./cards.js";
 import { startChat } from "./chat.js";
 import { byId, during, say } from "./elements.js";
 import { showExports, startExports } from "./exports.js";
@@ -61,6 +62,7 @@ async function start() {
   startTokens();
   startFiles(show);
   startExports();
+  startCards();
   byId("share").addEventListener("click", (event) => during(event.target, "share-status", "", share));
   try {
     show(await (await ask("state", { method: "GET" })).json());
