@@ -1,4 +1,4 @@
-"""The screenshots of the studio: `python docs/studio_pictures.py` writes docs/studio.png and docs/studio-phone.png.
+"""The screenshots of the studio: `python docs/studio_pictures.py` writes them beside itself.
 
 Needs playwright and the command `chromium`. SmolLM2-135M-Instruct with its shipped vectors, greedy, 48 tokens.
 """
@@ -19,7 +19,7 @@ PATIENCE = 600_000
 
 
 def main() -> None:
-    """Start the studio, ask it a question, take both pictures."""
+    """Start the studio, ask it a question, take the pictures."""
     command = [sys.executable, "-m", "trimtab", "studio", "--no-browser", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -29,11 +29,15 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             url = f"{link}&{SETTINGS}"
-            page = asked(browser, url, viewport={"width": 1280, "height": 1650})
+            page = asked(browser, url, viewport={"width": 1280, "height": 1930})
             page.click("#sweep")
             expect(page.locator("#sweep-status")).to_have_text("Answered.")
             expect(page.locator("#token-status")).to_have_text("")
             save(page, "studio.png")
+            page.set_viewport_size({"width": 1280, "height": 900})
+            page.click("#open-cards")
+            expect(page.locator("#cards-status")).to_have_text("")
+            save(page, "studio-cards.png")
             phone: dict[str, Any] = {
                 "color_scheme": "dark",
                 "device_scale_factor": 2,

@@ -56,7 +56,8 @@ def user(text: str) -> dict[str, str]:
 
 
 def ask(url: str, path: str, body: Any) -> httpx.Response:
-    return httpx.post(f"{url}/api/{path}", json=body, timeout=60, headers=AUTHORIZED)
+    headers = AUTHORIZED | {"Content-Type": "application/json"}
+    return httpx.post(f"{url}/api/{path}", content=json.dumps(body), timeout=60, headers=headers)
 
 
 def get(url: str, path: str) -> httpx.Response:
@@ -188,8 +189,14 @@ def test_what_is_wrong_is_one_sentence_and_changes_nothing(url: str, tmp_path: P
         "There is no built-in axis": ask(url, "extract/x", {}),
         "body.rows: tuple should have at most 9": ask(url, "answers", {"rows": [row] * 10, "max_new_tokens": 1}),
     }
+    huge = {**row, "setting": {"safety": 1e38}, "axis": "safety"}
+    sentences["The readings of 'safety' overflow under {'safety': 1e+38}"] = ask(url, "tokens", huge)
     for expected, response in sentences.items():
         assert expected in refusal(response)
+    for text in ("Hi \ud800", "\udfff"):
+        half = {"chat": [user(text)], "setting": {}}
+        for path, body in (("gates", {"chat": [user(text)]}), ("answers", {"rows": [half], "max_new_tokens": 1})):
+            assert "surrogates not allowed" in refusal(ask(url, path, body))
     streamed = {
         "There is no axis 'x'": {"chat": [user("Hi")], "setting": {"x": 1.0}},
         "Expected a chat of 255 tokens at most": {"chat": [user("Hi" * 200)], "setting": {}},
