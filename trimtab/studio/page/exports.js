@@ -57,6 +57,7 @@ export function startExports() {
   let timer;
   document.addEventListener("settings", (event) => {
     if (!("sliders" in event.detail)) return;
+    refusals = {}; // they were those of another setting; until the next come, a click asks the server
     clearTimeout(timer);
     timer = setTimeout(check, PAUSE);
   });
