@@ -43,7 +43,7 @@ for command in (*MAKE, *USE, *MEASURE):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
-    warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
+    warnings.showwarning = lambda message, *_, **__: echo(f"Note: {message}", err=True)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends as Ctrl-C does, cleaning up
     try:
         code: Any = app(arguments, standalone_mode=False)

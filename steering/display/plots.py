@@ -4,6 +4,7 @@ They are drawn without pyplot: a notebook's own figures keep their backend.
 """
 
 import io
+import warnings
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,9 @@ def svg_figure(columns: int, width: float, height: float, svg: list[str], rows: 
     from cycler import cycler
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE | {"axes.prop_cycle": cycler(color=COLORS)}):
+    style = matplotlib.rc_context(STYLE | {"axes.prop_cycle": cycler(color=COLORS)})
+    with style, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # text stays text, and a viewer has more fonts
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(rows, columns, squeeze=False).ravel()
         buffer = io.StringIO()

@@ -1,6 +1,5 @@
 """`trimtab import`: a vector from another tool's file."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,6 @@ from trimtab.builtin_sliders import check_choice, parse_layers
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
 from trimtab.saving import save
-from trimtab.terminal import echo
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,7 @@ def import_(
     wanted = parse_layers(layers)
     check_file(out)
     identity = owner.load().identity if owner.model else None
-    with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always")
-        vector = IMPORTS[source](Path(file), identity)
-    for note in notes:
-        echo(f"Note: {note.message}", err=True)
+    vector = IMPORTS[source](Path(file), identity)
     vector = vector if wanted is None else vector.select(wanted)
     written = save(vector.save, out)
     print_slider(vector)
