@@ -15,7 +15,8 @@ import torch
 from scipy.optimize import bisect
 from tqdm.auto import tqdm
 
-from probes.grid_scores import Score, own_score
+from probes.grid_scores import BUILTIN_OWN, Score, own_score
+from probes.own_scores import made_from
 from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError, quoted
@@ -37,7 +38,6 @@ TOLERANCE = 0.02
 DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Middles of the spans that are tried, as shares of the model's depth: where steering works in the literature."""
 WIDTHS = (1, 3)
-AXES = ("safety", "helpfulness")
 
 
 def tuning_data(axis: str, count: int = 24) -> tuple[Score, list[ChatLike]]:
@@ -55,10 +55,46 @@ def tuning_data(axis: str, count: int = 24) -> tuple[Score, list[ChatLike]]:
     Raises:
         SteeringError: for another axis.
     """
-    if axis not in AXES:
-        raise SteeringError(f"There is no built-in tuning data for {axis!r}, only for {quoted(AXES)}; pass your own.")
-    pairs, ordinary = (ContrastSet.builtin(name).split()[0].spread(count) for name in (axis, "helpfulness"))
-    return own_score(axis, pairs), [pair.positive[:-1] for pair in ordinary]
+    if axis not in BUILTIN_OWN:
+        raise SteeringError(
+            f"There is no built-in tuning data for {axis!r}, only for {quoted(BUILTIN_OWN)}; pass your own."
+        )
+    pairs, _ = ContrastSet.builtin(axis).split()
+    return own_score(axis, pairs.spread(count), axis), _ordinary(count)
+
+
+def own_tuning_data(
+    lm: LanguageModel, slider: Slider | SteeringVector, pairs: ContrastSet | None = None, count: int = 24
+) -> tuple[Score, list[ChatLike]]:
+    """The same for a slider by the contrast set that it was made from: the pairs that `extract` did not hold out.
+
+    Args:
+        lm: the model, without attached sliders.
+        slider: a slider or vector.
+        pairs: the contrast set that it was extracted from; unless given, the built-in one that its record names.
+        count: number of pairs at most.
+
+    Returns:
+        The score that the slider is to raise, and the ordinary prompts.
+
+    Raises:
+        SteeringError: where the set isn't that of the slider's record, and for fewer than 4 pairs.
+
+    Example:
+        >>> from probes import own_tuning_data
+        >>> engagement = extract(lm, ContrastSet.builtin("helpfulness")[:20], progress=False)
+        >>> own, ordinary = own_tuning_data(lm, engagement, ContrastSet.builtin("helpfulness")[:20])
+        >>> len(own.items)
+        16
+    """
+    slider = as_slider(slider)
+    found = made_from(slider, slider.title, pairs)
+    return found.score(lm, found.used.spread(count), slider.title), _ordinary(count)
+
+
+def _ordinary(count: int) -> list[ChatLike]:
+    pairs, _ = ContrastSet.builtin("helpfulness").split()
+    return [pair.positive[:-1] for pair in pairs.spread(count)]
 
 
 def calibrate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
@@ -41,7 +41,8 @@ def compare(
 ) -> None:
     """Put several vectors, recipes and baselines into one report: the same prompts, decoding and judge.
 
-    By their answers alone; `trimtab evaluate` also measures scores without generation.
+    By their answers alone, but for methods with an axis of your own, whose contrast set --pairs names: they are also
+    measured by scores without generation, as `trimtab evaluate` does it.
     """
     from probes.evaluation import compare as measure
     from probes.frontier import hypervolume
@@ -49,6 +50,7 @@ def compare(
     from steering.recipes import RECIPES
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks("built-in")
+    pairs = options.contrast_sets()
     openings = options.openings(benchmarks)
     files = _files_by_method(method or (), recipe or (), baseline or ())
     folder = None if out is None else write_folder(out)
@@ -65,7 +67,8 @@ def compare(
             methods[name] = steering.Sliders(**{RECIPES[name].axis: steering.from_recipe(lm, name)})
         for name in baseline or ():
             methods[_baseline_name(name)] = _baseline(lm, name, first)
-        reports = measure(lm, methods, grid, benchmarks, judges=judges, decoding=decoding, folder=options.cells)
+        same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": options.cells}
+        reports = measure(lm, methods, grid, benchmarks, pairs=pairs, **same)
         if folder is not None:
             for name, report in reports.items():
                 report.save(folder / f"{name}.json")

@@ -8,8 +8,8 @@ import typer
 import steering
 from steering.atomic_write import atomic_write
 from trimtab.builtin_sliders import parse_layers
-from trimtab.commands.inspect import print_slider, read_contrast_set
-from trimtab.options import Json, ModelOptions, console
+from trimtab.commands.inspect import print_slider
+from trimtab.options import Json, ModelOptions, console, read_contrast_set
 
 
 def extract(
