@@ -13,6 +13,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_folder(tiny_lm(), tmp_path_factory.mktemp("model"))
 
 
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that reads whole prompts of the built-in sets."""
+    return save_folder(tiny_lm(max_position_embeddings=2048), tmp_path_factory.mktemp("big"))
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
     prompt_pairs(10).save(tmp_path / "toy.jsonl")
