@@ -167,7 +167,7 @@ def calibrate(
     started = perf_counter()
     trial = _Trial.begin(lm, tried[0], own, ordinary, kl_budget)
     seconds = (perf_counter() - started) * READINGS * (len(tried) + 1)
-    announce(f"calibrating {slider.title!r}: {len(tried)} spans of layers at most", seconds, progress)
+    announce(f"calibrating {slider.title!r}: {len(tried)} span{'s' * (len(tried) > 1)} of layers", seconds, progress)
     data = [lm.identity.model_dump(mode="json"), own.fingerprint, to_jsonable_python(ordinary), kl_budget]
     found = [
         kept.get([*data, SliderMethod(Sliders(slider=one)).fingerprint], Span, partial(trial.upwards, one))

@@ -5,14 +5,13 @@ Each finished cell is kept, so that a run that was killed goes on from the last 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
-from tqdm.auto import tqdm
 
 from probes.answers import Answers, Decoding
 from probes.benchmarks import LoadedBenchmark
@@ -21,6 +20,7 @@ from probes.judges import Judge, Verdict
 from probes.methods import Method
 from probes.result_cache import ResultCache
 from steering import LanguageModel, Sliders
+from steering.progress import Progress
 from steering.vectors.slider import SliderValues
 
 Item = TypeVar("Item")
@@ -80,25 +80,25 @@ class Cells:
         what = f"{judge.name} judging {benchmark.name}"
         return tuple(tuple(map(judged, runs)) for runs in self._progress(answers, what))
 
-    def scores(self, score: Score, sliders: Sliders) -> tuple[tuple[float, ...], ...]:
-        """`[setting][prompt]`."""
+    def scores(self, scores: Sequence[Score], sliders: Sliders) -> dict[str, tuple[tuple[float, ...], ...]]:
+        """`[score][setting][prompt]`, setting by setting, so that the first one tells how long the others take."""
+        found: dict[str, list[tuple[float, ...]]] = {score.name: [] for score in scores}
         with sliders.attach(self.lm) as dial, torch.inference_mode():
 
-            def measured(setting: SliderValues) -> _Values:
+            def measured(score: Score, setting: SliderValues) -> _Values:
                 dial.set(**dict.fromkeys(dial.settings, 0.0) | dict(setting))
                 return _Values(values=tuple(score.measure(self.lm, score.items, dial).tolist()))
 
-            def under(setting: SliderValues) -> tuple[float, ...]:
-                key = (*self.key, score.fingerprint, sorted(setting.items()))
-                return self.kept.get(key, _Values, lambda: measured(setting)).values
-
-            return tuple(map(under, self._progress(self.settings, score.name)))
+            for setting in self._progress(self.settings, f"measuring {len(scores)} scores", "setting"):
+                for score in scores:
+                    key = (*self.key, score.fingerprint, sorted(setting.items()))
+                    found[score.name].append(self.kept.get(key, _Values, partial(measured, score, setting)).values)
+        return {name: tuple(rows) for name, rows in found.items()}
 
     @cached_property
     def key(self) -> tuple[dict[str, Any], str]:
         """What stands for the model and the method in the keys of cells."""
         return self.lm.identity.model_dump(mode="json"), self.method.fingerprint
 
-    def _progress(self, items: Sequence[Item], what: str) -> Iterable[Item]:
-        shown: Iterable[Item] = tqdm(items, desc=what, unit="cell", disable=not self.progress)
-        return shown
+    def _progress(self, items: Sequence[Item], what: str, unit: str = "cell") -> Iterable[Item]:
+        return Progress(items, desc=what, unit=unit, disable=not self.progress)

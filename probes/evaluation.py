@@ -100,9 +100,8 @@ def evaluate(
             scores = [*scores_beside(found), *damage_scores(lm, benchmarks, bare_answers)]
         own = {"safety": BUILTIN_OWN["safety"]} if BUILTIN_OWN["safety"] in found and "safety" in grid else {}
         own |= {score.own_slider: score.name for score in [*scores, *made] if score.own_slider}
-        found |= {
-            score.name: run.scores(score, sliders) for score in {one.name: one for one in [*scores, *made]}.values()
-        }
+        named = {score.name: score for score in [*scores, *made]}
+        found |= run.scores(list(named.values()), sliders) if named else {}
     return Report(
         model=lm.identity,
         axes=dict(method.axes),

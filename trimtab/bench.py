@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import StaticCache
 
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
@@ -29,6 +28,7 @@ from steering.activations.recording import TOKENS_PER_BATCH
 from steering.activations.shared_prefix import shared_prefix
 from steering.data.chats import ChatLike
 from steering.models.batching import like_lengths, pad
+from steering.progress import Progress
 
 PAIRS = 128
 """Pairs of prompts from the built-in safety set."""
@@ -84,7 +84,7 @@ def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> Be
     peak = peak_mb(lambda: extract(lm, pairs, progress=False))
     answers: list[list[list[str]]] = []
     measures = _measures(lm, sliders, pairs, rounds, new_tokens, compiled, answers)
-    ratios = [paired(*measure) for measure in tqdm(measures, total=5 if compiled else 4, unit="measure")]
+    ratios = [paired(*measure) for measure in Progress(measures, total=5 if compiled else 4, unit="measure")]
     return BenchResult(
         model=lm.identity.name,
         dtype=str(lm.model.dtype).removeprefix("torch."),
