@@ -166,20 +166,27 @@ def calibrate(
     kept = ResultCache(None if folder is None else Path(folder))
     started = perf_counter()
     trial = _Trial.begin(lm, tried[0], own, ordinary, kl_budget)
-    seconds = (perf_counter() - started) * READINGS * (len(tried) + 1)
-    announce(f"calibrating {slider.title!r}: {len(tried)} span{'s' * (len(tried) > 1)} of layers", seconds, progress)
+    seconds = perf_counter() - started
     data = [lm.identity.model_dump(mode="json"), own.fingerprint, to_jsonable_python(ordinary), kl_budget]
-    found = [
-        kept.get([*data, SliderMethod(Sliders(slider=one)).fingerprint], Span, partial(trial.upwards, one))
-        for one in tqdm(tried, desc="calibrating", unit="span", disable=not progress)
-    ]
-    best, chosen = max(zip(found, tried, strict=True), key=lambda pair: pair[0].gain)
+    keys = [[*data, SliderMethod(Sliders(slider=one)).fingerprint] for one in tried]
+    left = sum(not kept.has(key, Span) for key in keys) + 1
+    what = (
+        f"calibrating {slider.title!r}: {len(tried)} span{'s' * (len(tried) > 1)} of layers, and the other side of one"
+    )
+    announce(what, seconds * READINGS * left, progress)
+    with tqdm(total=len(tried) + 1, desc="calibrating", unit="span", disable=not progress) as bar:
+        found = []
+        for one, key in zip(tried, keys, strict=True):
+            found.append(kept.get(key, Span, partial(trial.upwards, one)))
+            bar.update()
+        best, chosen = max(zip(found, tried, strict=True), key=lambda pair: pair[0].gain)
+        lowest = trial.downwards(chosen) if best.gain > 0 else 0.0
+        bar.update()
     if best.gain <= 0:
         raise SteeringError(
             f"The slider of {slider.title!r} raises {own.name!r} in none of {len(found)} spans of layers; "
             "use another vector, or other prompts."
         )
-    lowest = trial.downwards(chosen)
     record = Calibration(
         score=own.name,
         data=fingerprint(f"{own.fingerprint} {len(ordinary)}".encode()),

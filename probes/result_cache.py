@@ -25,17 +25,27 @@ class ResultCache:
 
         The key is all that decides the result, as JSON can write it. Results of different kinds never meet.
         """
-        if self.folder is None:
+        file = self._file(key, kind)
+        if file is None:
             return compute()
-        digest = hashlib.sha256(json.dumps([kind.__name__, *key], sort_keys=True).encode()).hexdigest()
-        file = self.folder / f"{digest[:24]}.json"
         if file.is_file():
             try:
                 return kind.model_validate_json(file.read_text(encoding="utf-8"))
             except (ValidationError, UnicodeDecodeError):
                 pass  # damaged on the disk: computed anew
         result = compute()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as temporary:
             temporary.write_text(result.model_dump_json(), encoding="utf-8")
         return result
+
+    def has(self, key: Sequence[object], kind: type[BaseModel]) -> bool:
+        """Whether a result of this key is there already."""
+        file = self._file(key, kind)
+        return file is not None and file.is_file()
+
+    def _file(self, key: Sequence[object], kind: type[BaseModel]) -> Path | None:
+        if self.folder is None:
+            return None
+        digest = hashlib.sha256(json.dumps([kind.__name__, *key], sort_keys=True).encode()).hexdigest()
+        return self.folder / f"{digest[:24]}.json"

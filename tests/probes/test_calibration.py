@@ -196,7 +196,7 @@ def test_how_long_it_takes_is_said_before_it_starts(capsys: pytest.CaptureFixtur
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probes.calibration.perf_counter", lambda: clock.now)
         calibrate(tiny_lm(), random_vector(), Score("slow", PROMPTS, slow, "slider"), PROMPTS, spans=[(1,), (2,)])
-    assert "calibrating 'unnamed': 2 spans of layers, about 3 min" in capsys.readouterr().err
+    assert "calibrating 'unnamed': 2 spans of layers, and the other side of one, about 3 min" in capsys.readouterr().err
     assert clock.now == pytest.approx(180.0, rel=0.1)
 
 
