@@ -155,19 +155,20 @@ def compare(
     """
     pairs = pairs or {}
     same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": folder, "progress": progress}
+    found = {name: _as_method(method) for name, method in methods.items()}
     own = {
-        name: {axis: pairs[axis] for axis in method if axis in pairs}
-        for name, method in methods.items()
-        if isinstance(method, Sliders)
+        name: {axis: pairs[axis] for axis in method.axes if axis in pairs}
+        for name, method in found.items()
+        if isinstance(method, SliderMethod)
     }
-    if unknown := [axis for axis in pairs if not any(axis in found for found in own.values())]:
+    if unknown := [axis for axis in pairs if not any(axis in given for given in own.values())]:
         raise SteeringError(f"Expected pairs for sliders that are compared, found some for {quoted(unknown)}.")
 
-    def measured(name: str, method: Sliders | Method) -> Report:
-        grid, given = dict.fromkeys(_as_method(method).axes, values), own.get(name, {})
+    def measured(name: str, method: Method) -> Report:
+        grid, given = dict.fromkeys(method.axes, values), own.get(name, {})
         return evaluate(lm, method, grid, None if given else (), benchmarks=benchmarks, pairs=given, **same)
 
-    return {name: measured(name, method) for name, method in methods.items()}
+    return {name: measured(name, method) for name, method in found.items()}
 
 
 def _as_method(method: Sliders | Method) -> Method:

@@ -27,7 +27,7 @@ def calibrate(
     prompts: Annotated[int, Option(min=2, help="Prompts of a kind to tune on.")] = 24,
     quick: Annotated[
         bool,
-        Option("--quick", help="Keep the slider's layers: no search for better ones, a tenth of the time."),
+        Option("--quick", help="Keep the slider's layers: no search for better ones, a fifth of the time."),
     ] = False,
     cells: Annotated[str | None, Option(help="Folder of finished spans: a killed run goes on from there.")] = None,
     allow_mismatch: AllowMismatch = None,

@@ -31,7 +31,10 @@ def extract(
     wanted = parse_layers(layers)
     with Ranks.together() as ranks, ranks.first_only(atomic_write(out)) as temporary:
         read = partial(stream_pairs, ranks=ranks)
-        vector = steering.extract(model.load(), pairs, method=method, position=position, layers=wanted, read=read)
+        lm = model.load()
+        vector = steering.extract(
+            lm, pairs, method=method, position=position, layers=wanted, read=read, progress=not as_json
+        )
         if temporary is not None:  # the folder was checked before the work, the file is replaced after it
             vector.save(temporary)
     if temporary is None:

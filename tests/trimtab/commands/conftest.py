@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.contrast_pairs import prompt_pairs
+from steering import extract, load
+from tests.helpers.contrast_pairs import answer_pairs, prompt_pairs
 from tests.helpers.tiny import random_vector, save_folder, tiny_lm
 
 
@@ -32,3 +33,14 @@ def axes(tmp_path: Path) -> dict[str, Path]:
     random_vector(1).save(paths["safety"])
     random_vector(2).save(paths["helpfulness"])
     return paths
+
+
+@pytest.fixture(scope="module")
+def manners(big: Path) -> dict[str, Path]:
+    """A contrast set of one's own, the vector that was made from it, and a set that it was not made from."""
+    files = {"pairs": big / "manners.jsonl", "vector": big / "manners.safetensors", "other": big / "other.jsonl"}
+    pairs = answer_pairs(20, alike=False)
+    pairs.save(files["pairs"])
+    answer_pairs(21, alike=False).save(files["other"])
+    extract(load(str(big)), pairs, progress=False).save(files["vector"])
+    return files

@@ -7,7 +7,6 @@ import torch
 
 from steering import Slider, SteeringVector
 from tests.helpers.command_line import run
-from tests.helpers.contrast_pairs import answer_pairs
 from tests.helpers.tiny import LAYERS, WIDTH
 
 TUNED = ("--axis", "safety", "--prompts", 3)
@@ -39,33 +38,26 @@ def test_a_vector_that_raises_nothing_is_named_and_no_file_is_left(
 
 
 def test_a_vector_of_ones_own_is_calibrated_on_its_own_pairs(
-    capsys: pytest.CaptureFixture[str], big: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], big: Path, manners: dict[str, Path], tmp_path: Path
 ) -> None:
-    mine, vector, out = (tmp_path / name for name in ("manners.jsonl", "manners.safetensors", "c.safetensors"))
-    answer_pairs(20, alike=False).save(mine)
-    assert run(capsys, "extract", mine, "-o", vector, "-m", big)[0] == 0
-    cells = tmp_path / "cells"
-    command = ["calibrate", vector, "-o", out, "-m", big, "--pairs", mine, "--quick", "--cells", cells]
-    code, printed, error = run(capsys, *command)
+    out, cells = tmp_path / "c.safetensors", tmp_path / "cells"
+    command = ["calibrate", manners["vector"], "-o", out, "-m", big, "--pairs", manners["pairs"], "--quick"]
+    code, printed, error = run(capsys, *command, "--cells", cells)
     assert code == 0, error
     assert "'toy-answers: positive over negative answers' on 16 prompts" in printed
-    calibrated = Slider.load(out)
-    assert calibrated.pushes[0].layers == Slider.load(vector).pushes[0].layers
+    assert Slider.load(out).pushes[0].layers == Slider.load(manners["vector"]).pushes[0].layers
     assert len(list(cells.iterdir())) == 1
-    assert run(capsys, *command)[1] == printed
+    assert run(capsys, *command, "--cells", cells)[1] == printed
 
 
 def test_what_a_vector_is_to_raise_is_never_guessed(
-    capsys: pytest.CaptureFixture[str], big: Path, axes: dict[str, Path], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], big: Path, axes: dict[str, Path], manners: dict[str, Path], tmp_path: Path
 ) -> None:
-    vector, out = tmp_path / "manners.safetensors", tmp_path / "c.safetensors"
-    answer_pairs(20, alike=False).save(tmp_path / "manners.jsonl")
-    answer_pairs(21, alike=False).save(tmp_path / "other.jsonl")
-    run(capsys, "extract", tmp_path / "manners.jsonl", "-o", vector, "-m", big)
+    out, vector = tmp_path / "c.safetensors", manners["vector"]
     for arguments, sentence in (
         ([vector], "pass its pairs, 'toy-answers'"),
-        ([vector, "--pairs", tmp_path / "other.jsonl"], "which pairs it has not seen can't be known"),
-        ([vector, "--pairs", tmp_path / "manners.jsonl", "--axis", "safety"], "--pairs or --axis, found both"),
+        ([vector, "--pairs", manners["other"]], "which pairs it has not seen can't be known"),
+        ([vector, "--pairs", manners["pairs"], "--axis", "safety"], "--pairs or --axis, found both"),
         ([vector, "--axis", "formality"], "no built-in tuning data for 'formality'"),
         ([axes["safety"]], "whose file names no contrast set"),
     ):
