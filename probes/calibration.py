@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from probes.grid_scores import BUILTIN_OWN, Score, own_score
 from probes.methods import SliderMethod
-from probes.own_scores import made_from
+from probes.own_scores import FEWEST, made_from
 from probes.result_cache import ResultCache
 from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector
 from steering.data.chats import ChatLike
@@ -90,7 +90,7 @@ def own_tuning_data(
         lm: the model, without attached sliders.
         slider: a slider or vector.
         pairs: the contrast set that it was extracted from; unless given, the built-in one that its record names.
-        count: number of pairs at most.
+        count: number of pairs at most, but 4.
 
     Returns:
         The score that the slider is to raise, and the ordinary prompts.
@@ -108,7 +108,7 @@ def own_tuning_data(
     """
     slider = as_slider(slider)
     found = made_from(slider, slider.title, pairs)
-    return found.score(lm, found.used.spread(count), slider.title), _ordinary(count)
+    return found.score(lm, found.used.spread(max(count, FEWEST)), slider.title), _ordinary(count)
 
 
 def _ordinary(count: int) -> list[ChatLike]:

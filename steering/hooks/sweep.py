@@ -73,7 +73,10 @@ def sweep(
     allows = Allows.of(lm)
     rows_per_batch = rows_per_batch if allows.batches else 1
     groups = [by_length] if allows.padding else [[*group] for _, group in groupby(by_length, lambda n: len(rows[n]))]
-    with attach(sliders, lm, tokens=tokens) as dial, Progress(total=total, unit="answer", disable=not progress) as bar:
+    with (
+        attach(sliders, lm, tokens=tokens) as dial,
+        Progress(total=total, desc="answering", unit="answer", disable=not progress) as bar,
+    ):
         caches = PromptCaches(lm, dial, allows, chats, options)
         for columns in _parts(range(len(settings)), rows_per_batch):
             values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders}

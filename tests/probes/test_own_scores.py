@@ -95,6 +95,7 @@ def test_a_share_held_out_of_ones_own_is_the_one_that_is_reported_on(
     vector = extract(lm, pairs, held_out=0.4, progress=False)
     report = evaluate(lm, Sliders(manners=vector), {"manners": GRID}, pairs={"manners": pairs}, progress=False)
     assert len(report.scores[report.own["manners"]][0]) == 8
+    assert len(own_tuning_data(lm, vector, pairs, count=2)[0].items) == 4
     own, _ = own_tuning_data(lm, vector, pairs)
     used, held_out = pairs.split(0.4)
     assert list(own.items) == list(used)
