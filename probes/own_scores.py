@@ -91,7 +91,7 @@ def made_from(slider: Slider, name: str, given: ContrastSet | None = None) -> Ma
     found = [(one, source) for one in candidates for source in sources if source.fingerprint == one.fingerprint]
     if len({whole.fingerprint for whole, _ in found}) != 1:
         raise SteeringError(_unknown(name, sources, given))
-    whole, source = found[0]
+    whole, source = min(found, key=lambda pair: pair[1].held_out_pairs)  # what no part of the vector has seen
     used, held_out = whole.split(source.held_out_pairs / len(whole))
     is_builtin = whole.fingerprint in [one.fingerprint for one in builtin]
     return MadeFrom(whole.name, used, held_out, is_builtin)
@@ -127,5 +127,5 @@ def _with_own_answers(lm: LanguageModel, pairs: Sequence[ContrastPair]) -> list[
     return [
         pair.model_copy(update={"positive": (*pair.negative, positive), "negative": (*pair.negative, negative)})
         for pair, positive, negative in zip(pairs, answers[::2], answers[1::2], strict=True)
-        if positive.content and negative.content and positive != negative
+        if positive.content.strip() and negative.content.strip() and positive != negative
     ]

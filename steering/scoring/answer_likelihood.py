@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.shared_prefix import takes_padding
-from steering.data.chats import ChatLike
+from steering.data.chats import ChatLike, as_chat
 from steering.data.contrast import ContrastPair
+from steering.errors import SteeringError
 from steering.hooks.dial import Dial
 from steering.models.batching import like_lengths, pad
 from steering.models.chat_tokens import TokenizedChat
@@ -35,8 +36,17 @@ def answer_log_likelihood(
 
     Returns:
         A tensor (chats,) in float32.
+
+    Raises:
+        SteeringError: for a chat whose answer has no tokens.
     """
     tokenized = [lm.tokenize(chat) for chat in chats]
+    for chat, one in zip(chats, tokenized, strict=True):
+        if len(one.ids) == one.prompt_length:
+            words = as_chat(chat)[-1].content
+            raise SteeringError(
+                f"Expected chats that end with an answer, found one that ends with {words!r}; add words."
+            )
     scores = torch.empty(len(chats))
     for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH, takes_padding(lm)):
         batch = [tokenized[place] for place in places]

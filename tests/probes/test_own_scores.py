@@ -102,6 +102,14 @@ def test_a_share_held_out_of_ones_own_is_the_one_that_is_reported_on(
     assert not {pair.id for pair in own.items} & {pair.id for pair in held_out}
 
 
+def test_of_a_sum_those_pairs_are_held_out_that_no_part_has_seen(lm: LanguageModel) -> None:
+    pairs = answers()
+    parts = [extract(lm, pairs, held_out=share, progress=False) for share in (0.4, 0.2)]
+    for vector in (parts[0] + parts[1], parts[1] + parts[0]):
+        own, _ = own_tuning_data(lm, vector, pairs)
+        assert list(own.items) == list(pairs.split(0.2)[0])
+
+
 def test_pairs_that_the_vector_was_not_made_from_are_refused(lm: LanguageModel) -> None:
     pairs = answers()
     sliders = Sliders(manners=extract(lm, pairs, progress=False))

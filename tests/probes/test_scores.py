@@ -13,7 +13,7 @@ from probes.scores import (
     refusal_margin,
     refusal_score,
 )
-from steering import LanguageModel, Sliders
+from steering import LanguageModel, Sliders, SteeringError
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_tokens
 from tests.helpers.contrast_pairs import answer_pairs
 from tests.helpers.tiny import FAMILIES, random_vector, tiny_lm
@@ -43,6 +43,13 @@ def test_the_margin_is_positive_minus_negative(lm: LanguageModel) -> None:
     ]
     sides = [answer_log_likelihood(lm, [getattr(pair, side) for pair in pairs]) for side in ("positive", "negative")]
     torch.testing.assert_close(preference_margin(lm, pairs), sides[0] - sides[1], rtol=1e-4, atol=1e-4)
+
+
+def test_an_answer_without_words_is_refused(lm: LanguageModel) -> None:
+    chats = [({"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""}), "Hi"]
+    for chat in chats:
+        with pytest.raises(SteeringError, match="chats that end with an answer, found one that ends with '(Hi)?'"):
+            answer_log_likelihood(lm, [chat])
 
 
 def test_refusal_tokens_begin_refusals(lm: LanguageModel) -> None:
