@@ -41,11 +41,11 @@ def answer_log_likelihood(
         SteeringError: for a chat whose answer has no tokens.
     """
     tokenized = [lm.tokenize(chat) for chat in chats]
-    for chat, one in zip(chats, tokenized, strict=True):
-        if len(one.ids) == one.prompt_length:
-            words = as_chat(chat)[-1].content
+    for chat, given in zip(tokenized, chats, strict=True):
+        if len(chat.ids) == chat.prompt_length:
+            last = as_chat(given)[-1].content
             raise SteeringError(
-                f"Expected chats that end with an answer, found one that ends with {words!r}; add words."
+                f"Expected chats that end with an answer, found one that ends with {last!r}; add one."
             )
     scores = torch.empty(len(chats))
     for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH, takes_padding(lm)):

@@ -14,6 +14,7 @@ from probes.scores import (
     refusal_score,
 )
 from steering import LanguageModel, Sliders, SteeringError
+from steering.data.chats import Message
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_tokens
 from tests.helpers.contrast_pairs import answer_pairs
 from tests.helpers.tiny import FAMILIES, random_vector, tiny_lm
@@ -46,9 +47,9 @@ def test_the_margin_is_positive_minus_negative(lm: LanguageModel) -> None:
 
 
 def test_an_answer_without_words_is_refused(lm: LanguageModel) -> None:
-    chats = [({"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""}), "Hi"]
-    for chat in chats:
-        with pytest.raises(SteeringError, match="chats that end with an answer, found one that ends with '(Hi)?'"):
+    empty = (Message(role="user", content="Why?"), Message(role="assistant", content=""))
+    for chat, last in ((empty, "''"), ("Hi", "'Hi'")):
+        with pytest.raises(SteeringError, match=f"chats that end with an answer, found one that ends with {last}"):
             answer_log_likelihood(lm, [chat])
 
 
