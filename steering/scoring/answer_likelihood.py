@@ -44,9 +44,7 @@ def answer_log_likelihood(
     for chat, given in zip(tokenized, chats, strict=True):
         if len(chat.ids) == chat.prompt_length:
             last = as_chat(given)[-1].content
-            raise SteeringError(
-                f"Expected chats that end with an answer, found one that ends with {last!r}; add one."
-            )
+            raise SteeringError(f"Expected chats that end with an answer, found one that ends with {last!r}; add one.")
     scores = torch.empty(len(chats))
     for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH, takes_padding(lm)):
         batch = [tokenized[place] for place in places]
