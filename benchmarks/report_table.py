@@ -47,15 +47,13 @@ def print_effects(report: Report) -> None:
         print("\n(no outcome for every axis)")
     for effects in matrices:
         print("\n| score | " + " | ".join(effects.sliders) + " |\n|---" + "|---" * len(effects.sliders) + "|")
-        for name, row, leaks in zip(effects.scores, effects.slopes, effects.leakage, strict=False):
+        leaks = {(slider, score): leak for slider, score, leak in effects.leaks}
+        for name, row in zip(effects.scores, effects.slopes, strict=True):
             cells = [
-                figure(slope) if name == own else f"{figure(slope)}, leakage {figure(leak)}"
-                for slope, leak, own in zip(row, leaks, effects.scores, strict=False)
+                f"{figure(slope)}, leakage {figure(leaks[slider, name])}" if (slider, name) in leaks else figure(slope)
+                for slider, slope in zip(effects.sliders, row, strict=True)
             ]
             print(f"| {name} | " + " | ".join(cells) + " |")
-        behind = len(effects.leakage)  # robustness is no slider's own
-        for name, row in zip(effects.scores[behind:], effects.slopes[behind:], strict=True):
-            print(f"| {name} | " + " | ".join(map(figure, row)) + " |")
 
 
 def main(

@@ -14,6 +14,7 @@ from .benchmarks import in_templates as in_templates
 from .benchmarks import labelled_harm as labelled_harm
 from .benchmarks import reflective_benchmark as reflective_benchmark
 from .calibration import calibrate as calibrate
+from .calibration import own_tuning_data as own_tuning_data
 from .calibration import tuning_data as tuning_data
 from .evaluation import compare as compare
 from .evaluation import evaluate as evaluate
@@ -45,6 +46,7 @@ from .methods import Method as Method
 from .methods import Prompting as Prompting
 from .methods import SliderMethod as SliderMethod
 from .methods import random_sliders as random_sliders
+from .own_scores import contrast_score as contrast_score
 from .prefill import prefilled as prefilled
 from .prefill import prefilled_by_model as prefilled_by_model
 from .published_sets import BENCHMARKS as BENCHMARKS

@@ -5,42 +5,29 @@ cell is kept there, so that a run that was killed goes on from the last one and 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
-from tqdm.auto import tqdm
+from typing import Any
 
 from probes.answers import Answers, Decoding
 from probes.benchmarks import Kind, LoadedBenchmark
-from probes.grid_scores import FIRST_TOKEN_SCORES, Score, damage_scores, scores_beside
-from probes.judges import Judge, RefusalJudge, Verdict
+from probes.cells import Cells
+from probes.grid_scores import BUILTIN_OWN, FIRST_TOKEN_SCORES, PAIRS, Score, damage_scores, scores_beside
+from probes.judges import Judge, RefusalJudge
 from probes.methods import Method, SliderMethod
+from probes.own_scores import scores_of_axes
 from probes.report import MeasuredBenchmark, Report
 from probes.report_shape import is_measured
 from probes.result_cache import ResultCache
-from steering import LanguageModel, Sliders
+from steering import ContrastSet, LanguageModel, Sliders
 from steering.display.labels import setting_label
 from steering.errors import SteeringError, quoted
 from steering.vectors.slider import SliderValues, check_reads_harm
 
-Item = TypeVar("Item")
 LIBRARIES = ("trimtab", "torch", "transformers", "numpy", "scikit-learn")
 """Whose versions a report names."""
-
-
-class _Values(BaseModel, frozen=True, extra="forbid"):
-    values: tuple[float, ...]
-
-
-class _Verdicts(BaseModel, frozen=True, extra="forbid"):
-    verdicts: tuple[Verdict, ...]
 
 
 def evaluate(
@@ -53,6 +40,7 @@ def evaluate(
     judges: Sequence[Judge] | None = None,
     decoding: Decoding | None = None,
     harm: Callable[[Sequence[str]], Sequence[float]] | None = None,
+    pairs: Mapping[str, ContrastSet] | None = None,
     folder: str | Path | None = None,
     progress: bool = True,
 ) -> Report:
@@ -68,6 +56,8 @@ def evaluate(
         decoding: how answers are written; greedy, 64 tokens, unless given.
         harm: gives the probabilities of being harmful of benchmark prompts' texts, such as a guard model's or
             `labelled_harm`, in place of what gates read. Answers alone are measured then.
+        pairs: by axis of one's own, the contrast set that it was extracted from: the pairs that were held out give
+            the score that it is meant to raise (see `contrast_score`). Built-in sets are known.
         folder: where finished cells are kept. Nothing is written without it.
         progress: show bars.
 
@@ -75,7 +65,8 @@ def evaluate(
         The report: `report.cross_effects` is the matrix, `report.to_html(path)` the page.
 
     Raises:
-        SteeringError: for a grid, scores or benchmarks that don't fit, and for harm that no slider reads.
+        SteeringError: for a grid, scores, pairs or benchmarks that don't fit, for an axis without a score that it is
+            meant to raise, and for harm that no slider reads.
 
     Example:
         >>> from probes import Score, evaluate
@@ -91,8 +82,9 @@ def evaluate(
     for names, what in (([b.name for b in benchmarks], "benchmark"), ([j.name for j in judges or ()], "judge")):
         if len(set(names)) < len(names):
             raise SteeringError(f"Expected every {what} under a name of its own, found {quoted(names)}; rename one.")
+    made = _scores_of_own_sets(lm, method, grid, scores, pairs or {})
     cells = ResultCache(None if folder is None else Path(folder))
-    run = _Run(lm, method, settings, decoding or Decoding(), cells, progress)
+    run = Cells(lm, method, settings, decoding or Decoding(), cells, progress)
     answers = {benchmark.name: run.answers(benchmark) for benchmark in benchmarks}
     verdicts = {
         judge.name: {
@@ -108,13 +100,10 @@ def evaluate(
             bare = settings.index(dict.fromkeys(grid, 0.0))
             bare_answers = {name: rows[bare][0].texts for name, rows in answers.items()}
             scores = [*scores_beside(found), *damage_scores(lm, benchmarks, bare_answers)]
-        own = {"safety": "refusal of harmful"} if "refusal of harmful" in found and "safety" in grid else {}
-        own |= {score.own_slider: score.name for score in scores if score.own_slider}
-        if (missing := [axis for axis in grid if axis not in own]) and scores:
-            raise SteeringError(
-                f"Expected for every slider a score that it is meant to raise, found none for {quoted(missing)}."
-            )
-        found |= {score.name: run.scores(score, sliders) for score in scores}
+        own = {"safety": BUILTIN_OWN["safety"]} if BUILTIN_OWN["safety"] in found and "safety" in grid else {}
+        own |= {score.own_slider: score.name for score in [*scores, *made] if score.own_slider}
+        named = {score.name: score for score in [*scores, *made]}
+        found |= run.scores(list(named.values()), sliders) if named else {}
     _check_finite(found, settings)
     return Report(
         model=lm.identity,
@@ -141,10 +130,14 @@ def compare(
     *,
     judges: Sequence[Judge] | None = None,
     decoding: Decoding | None = None,
+    pairs: Mapping[str, ContrastSet] | None = None,
     folder: str | Path | None = None,
     progress: bool = True,
 ) -> dict[str, Report]:
     """Several methods on the same prompts, decoding and judges, by their answers alone.
+
+    Sliders with an axis in `pairs` are measured by scores too, as `evaluate` does it: answers to benchmarks don't tell
+    how far an axis of one's own does what it is for.
 
     Args:
         lm: the model.
@@ -153,6 +146,7 @@ def compare(
         benchmarks: prompts to answer, such as `[builtin_benchmark()]`.
         judges: as `evaluate` takes them.
         decoding: as `evaluate` takes it.
+        pairs: as `evaluate` takes them.
         folder: where finished cells are kept. Nothing is written without it.
         progress: show bars.
 
@@ -160,13 +154,24 @@ def compare(
         A report for each method; `write_html(reports, path)` puts them on one page.
 
     Raises:
-        SteeringError: for values or benchmarks that don't fit.
+        SteeringError: for values, pairs or benchmarks that don't fit.
     """
+    pairs = pairs or {}
     same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": folder, "progress": progress}
-    return {
-        name: evaluate(lm, method, dict.fromkeys(_as_method(method).axes, values), (), benchmarks=benchmarks, **same)
-        for name, method in methods.items()
+    found = {name: _as_method(method) for name, method in methods.items()}
+    own = {
+        name: {axis: pairs[axis] for axis in method.axes if axis in pairs}
+        for name, method in found.items()
+        if isinstance(method, SliderMethod)
     }
+    if unknown := [axis for axis in pairs if not any(axis in given for given in own.values())]:
+        raise SteeringError(f"Expected pairs for sliders that are compared, found some for {quoted(unknown)}.")
+
+    def measured(name: str, method: Method) -> Report:
+        grid, given = dict.fromkeys(method.axes, values), own.get(name, {})
+        return evaluate(lm, method, grid, None if given else (), benchmarks=benchmarks, pairs=given, **same)
+
+    return {name: measured(name, method) for name, method in found.items()}
 
 
 def _check_finite(scores: Mapping[str, Sequence[Sequence[float]]], settings: Sequence[SliderValues]) -> None:
@@ -181,6 +186,25 @@ def _check_finite(scores: Mapping[str, Sequence[Sequence[float]]], settings: Seq
 
 def _as_method(method: Sliders | Method) -> Method:
     return SliderMethod(method) if isinstance(method, Sliders) else method
+
+
+def _scores_of_own_sets(
+    lm: LanguageModel,
+    method: Method,
+    grid: Mapping[str, Sequence[float]],
+    scores: Sequence[Score] | None,
+    pairs: Mapping[str, ContrastSet],
+) -> list[Score]:
+    """Scores of axes whose pairs are given, or, where scores are wanted at all, that no other score is for."""
+    if unknown := [axis for axis in pairs if axis not in grid or not isinstance(method, SliderMethod)]:
+        raise SteeringError(
+            f"Expected pairs for sliders of the grid, found some for {quoted(unknown)}; leave them out."
+        )
+    if not isinstance(method, SliderMethod):
+        return []
+    claimed = {*BUILTIN_OWN} if scores is None else {score.own_slider for score in scores} or {*grid}
+    axes = [axis for axis in grid if axis in pairs or axis not in claimed]
+    return scores_of_axes(lm, method.sliders, axes, pairs, PAIRS)
 
 
 def _told(
@@ -210,89 +234,6 @@ def _settings(method: Method, grid: Mapping[str, Sequence[float]]) -> list[dict[
     if without := [axis for axis, values in grid.items() if 0.0 not in values]:
         raise SteeringError(f"Expected 0 among the values of every slider, found none for {quoted(without)}; add it.")
     return [dict(zip(grid, map(float, values), strict=True)) for values in itertools.product(*grid.values())]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The parts of one evaluation that all cells share."""
-
-    lm: LanguageModel
-    method: Method
-    settings: Sequence[SliderValues]
-    decoding: Decoding
-    cells: ResultCache
-    progress: bool
-
-    def answers(self, benchmark: LoadedBenchmark) -> list[list[Answers]]:
-        """`[setting][run]`."""
-        prompts = [prompt.chat for prompt in benchmark.prompts]
-        decoding = self.decoding.model_dump(mode="json", exclude={"seeds"})
-
-        def answered(setting: SliderValues, seed: int | None) -> Answers:
-            moved = sorted((axis, value) for axis, value in setting.items() if value)
-            key = self.key if moved else (self.key[0], "bare")  # the bare model is the same whatever the method
-            return self.cells.get(
-                (*key, to_jsonable_python(prompts), decoding, seed, moved),
-                Answers,
-                lambda found: len(found.texts) == len(prompts) and all(map(is_measured, found.refusal)),
-                lambda: self.method.answers(self.lm, prompts, setting, self.decoding, seed),
-            )
-
-        cells = [(setting, seed) for setting in self.settings for seed in self.decoding.runs]
-        found = [answered(*cell) for cell in self._progress(cells, f"answering {benchmark.name}")]
-        width = len(self.decoding.runs)
-        return [found[start : start + width] for start in range(0, len(found), width)]
-
-    def verdicts(
-        self, judge: Judge, benchmark: LoadedBenchmark, answers: Sequence[Sequence[Answers]]
-    ) -> tuple[tuple[tuple[Verdict, ...], ...], ...]:
-        """`[setting][run][prompt]`."""
-        prompts = [prompt.text for prompt in benchmark.prompts]
-
-        def judged(run: Answers) -> tuple[Verdict, ...]:
-            return self.cells.get(
-                (judge.name, version("trimtab"), prompts, run.texts),
-                _Verdicts,
-                lambda found: len(found.verdicts) == len(prompts),
-                lambda: _Verdicts(verdicts=tuple(map(judge, prompts, run.texts))),
-            ).verdicts
-
-        what = f"{judge.name} judging {benchmark.name}"
-        return tuple(tuple(map(judged, runs)) for runs in self._progress(answers, what))
-
-    def scores(self, score: Score, sliders: Sliders) -> tuple[tuple[float, ...], ...]:
-        """`[setting][prompt]`."""
-        with sliders.attach(self.lm) as dial, torch.inference_mode():
-
-            def measured(setting: SliderValues) -> _Values:
-                dial.set(**dict.fromkeys(dial.settings, 0.0) | dict(setting))
-                return _Values(values=tuple(score.measure(self.lm, score.items, dial).tolist()))
-
-            def whole(found: _Values) -> bool:
-                return len(found.values) == len(score.items) and all(map(is_measured, found.values))
-
-            def under(setting: SliderValues) -> tuple[float, ...]:
-                key = (*self.key, score.fingerprint, sorted(setting.items()))
-                return self.cells.get(key, _Values, whole, lambda: measured(setting)).values
-
-            return tuple(map(under, self._progress(self.settings, score.name)))
-
-    @cached_property
-    def key(self) -> tuple[dict[str, Any], str]:
-        """What stands for the model, as it runs here, and for the method in the keys of cells."""
-        model = self.lm.model
-        generation = model.generation_config
-        run_as = {
-            "class": type(model).__name__,
-            "dtype": str(model.dtype),
-            "generation": generation.to_dict() if generation else {},
-            "trimtab": version("trimtab"),
-        }
-        return self.lm.identity.model_dump(mode="json") | {"run_as": run_as}, self.method.fingerprint
-
-    def _progress(self, items: Sequence[Item], what: str) -> Iterable[Item]:
-        shown: Iterable[Item] = tqdm(items, desc=what, unit="cell", disable=not self.progress)
-        return shown
 
 
 def _first_token_scores(

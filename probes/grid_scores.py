@@ -21,6 +21,10 @@ FIRST_TOKEN_SCORES: dict[Kind, str] = {
     "ordinary": "refusal of ordinary",
 }
 """By kind of prompt: log odds, in nats, that the answer's first token is one that begins refusals."""
+BUILTIN_OWN = {"safety": FIRST_TOKEN_SCORES["harmful"], "helpfulness": "engaged over evasive"}
+"""The scores of the built-in sets of these names: what sliders of these names are meant to raise."""
+PAIRS = 48
+"""Of each set, at most."""
 PAIRS_BESIDE_ANSWERS = 16
 DAMAGE_ANSWERS = 12
 DAMAGE_TOKENS = 32
@@ -45,14 +49,14 @@ class Score:
         return hashlib.sha256(json.dumps(to_jsonable_python(content), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def own_score(slider: str, pairs: Sequence[ContrastPair]) -> Score:
-    """The built-in score that the safety or helpfulness slider is meant to raise, on pairs of the set of that name."""
-    if slider == "safety":
-        return Score(FIRST_TOKEN_SCORES["harmful"], [pair.positive for pair in pairs], _refusal, slider)
-    return Score("engaged over evasive", pairs, preference_margin, slider)
+def own_score(name: str, pairs: Sequence[ContrastPair], slider: str) -> Score:
+    """The score of the built-in safety or helpfulness set, on pairs of it, for the slider that is meant to raise it."""
+    if name == "safety":
+        return Score(BUILTIN_OWN[name], [pair.positive for pair in pairs], _refusal, slider)
+    return Score(BUILTIN_OWN[name], pairs, preference_margin, slider)
 
 
-def builtin_scores(count: int = 48) -> list[Score]:
+def builtin_scores(count: int = PAIRS) -> list[Score]:
     """Scores on pairs of the built-in sets that `extract` held out, and what each slider is to raise.
 
     Likelihood scores only: no text is generated and no judge asked.
@@ -66,8 +70,8 @@ def builtin_scores(count: int = 48) -> list[Score]:
     safety, helpfulness, look_alikes = (held_out(name, count) for name in ("safety", "helpfulness", "over-refusal"))
     ordinary = [pair.positive[:-1] for pair in helpfulness]
     return [
-        own_score("safety", safety),
-        own_score("helpfulness", helpfulness),
+        own_score("safety", safety, "safety"),
+        own_score("helpfulness", helpfulness, "helpfulness"),
         Score(FIRST_TOKEN_SCORES["look-alike"], [pair.positive[:-1] for pair in look_alikes], _refusal),
         Score(FIRST_TOKEN_SCORES["ordinary"], ordinary, _refusal),
         Score("KL on ordinary", ordinary, answer_divergence),

@@ -5,13 +5,13 @@ A share's interval has a width however few the prompts: 0 of 4 is 0 % [0, 49].
 
 import warnings
 from collections.abc import Sequence
-from math import ceil, hypot
+from math import ceil, hypot, inf, sqrt
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
-from scipy.stats import DegenerateDataWarning, binomtest, bootstrap, norm, sem
+from scipy.stats import DegenerateDataWarning, binomtest, bootstrap, norm, sem, t
 
 Samples: TypeAlias = Sequence[float] | NDArray[np.float64]
 """Numbers, one a prompt."""
@@ -19,6 +19,8 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 BOOTSTRAP = {"confidence_level": CONFIDENCE, "n_resamples": RESAMPLES}
 """Arguments of `scipy.stats.bootstrap`."""
+FEW = 10
+"""Samples below which a bootstrap interval is too narrow: of 4 it holds the mean 4 times in 5, not 19 in 20."""
 ROUNDING = 1e-12
 """Relative differences that are the arithmetic's: samples that differ by less are all the same."""
 MARGIN = 0.03
@@ -146,12 +148,50 @@ def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(value=value, low=value - down, high=value + up)
 
 
-def mean_with_interval(samples: Samples, seed: int | np.random.Generator = 0) -> Estimate:
-    """A mean of numbers that know no bounds, with its bootstrap interval (scipy; BCa, or percentiles where BCa fails).
+def ratio_of_estimates(part: Estimate, whole: Estimate) -> Estimate:
+    """A ratio of means on different prompts, with the interval of Donner and Zou (2012), made of both intervals.
+
+    For intervals as wide to both sides it is Fieller's.
+
+    Args:
+        part: the numerator.
+        whole: the denominator, told from zero.
+
+    Returns:
+        The ratio and the interval's ends, infinite where the denominator's interval is too wide for one.
+
+    Example:
+        >>> from probes.intervals import ratio_of_estimates
+        >>> print(ratio_of_estimates(Estimate(value=1, low=0, high=2), Estimate.exactly(4)))
+        +0.25 [+0.00, +0.50]
+    """
+    if whole.value < 0:
+        part, whole = (Estimate(value=-one.value, low=-one.high, high=-one.low) for one in (part, whole))
+    product = part.value * whole.value
+
+    def end(near: float, far: float, sign: float) -> float:
+        below = far * (2 * whole.value - far)
+        spread = product**2 - near * (2 * part.value - near) * below
+        return (product + sign * sqrt(max(spread, 0.0))) / below if below > 0 else sign * inf
+
+    return Estimate(
+        value=part.value / whole.value,
+        low=end(part.low, whole.high, -1),
+        high=end(part.high, whole.low, 1),
+    )
+
+
+def mean_with_interval(
+    samples: Samples, seed: int | np.random.Generator = 0, within: tuple[float, float] = (-inf, inf)
+) -> Estimate:
+    """A mean of numbers, with its bootstrap interval (scipy; BCa, or percentiles where BCa fails).
+
+    Of fewer than `FEW` samples Student's, which is as wide as it has to be; resamples of so few are too much alike.
 
     Args:
         samples: numbers, one a prompt; without any spread among them there is none in the interval either.
         seed: decides the resamples.
+        within: the least and the largest number that there can be.
 
     Returns:
         The mean and the interval's ends.
@@ -164,6 +204,10 @@ def mean_with_interval(samples: Samples, seed: int | np.random.Generator = 0) ->
     samples = np.asarray(samples, dtype=float)
     if np.ptp(samples) <= ROUNDING * max(1.0, np.abs(samples).max()):
         return Estimate.exactly(samples[0])
+    if len(samples) < FEW:
+        ends = t.interval(CONFIDENCE, len(samples) - 1, samples.mean(), sem(samples))
+        low, high = np.clip(ends, *within)
+        return Estimate(value=float(samples.mean()), low=float(low), high=float(high))
     generator = np.random.default_rng(seed)
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():

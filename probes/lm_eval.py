@@ -35,8 +35,8 @@ class SteeredModel(HFLM):  # type: ignore[misc]
         options: the sliders' values by name, 0 for those that aren't named; all else is the harness's.
 
     Raises:
-        SteeringError: for sliders of another model, one with the name of the harness's own argument, and a value that
-            is no finite number.
+        SteeringError: for sliders of another model, one with the name of the harness's own argument, a name that is no
+            slider's, and a value that is no finite number.
     """
 
     def __init__(self, pretrained: Any, sliders: str, allow_mismatch: str | Sequence[str] = (), **options: Any) -> None:
@@ -47,7 +47,16 @@ class SteeredModel(HFLM):  # type: ignore[misc]
                 "for its own argument; export them under another name."
             )
         values = {name: _number(name, options.pop(name)) for name in found if name in options}
-        super().__init__(pretrained, **options)
+        try:
+            super().__init__(pretrained, **options)
+        except TypeError as error:
+            strange = [name for name in options if f"argument '{name}'" in str(error)]
+            if not strange:
+                raise
+            raise SteeringError(
+                f"Expected sliders out of {quoted(found)}, or arguments of lm-evaluation-harness, found "
+                f"{quoted(strange)}; correct the name."
+            ) from error
         moved = {name: value for name, value in values.items() if value}
         if moved:  # those at 0 would only have gates read what isn't used
             lm = LanguageModel(self.model, self.tokenizer, template=self.chat_template_args)

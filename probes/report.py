@@ -16,7 +16,7 @@ from probes.ability import is_right
 from probes.answers import Decoding
 from probes.benchmarks import BenchmarkPrompt, Kind
 from probes.frontier import Point
-from probes.grid_scores import FIRST_TOKEN_SCORES
+from probes.grid_scores import BUILTIN_OWN, FIRST_TOKEN_SCORES
 from probes.intervals import Estimate, mean_with_interval, prompts_needed, share_with_interval
 from probes.judges.agreement import Agreement, agreement
 from probes.judges.verdict import NEITHER, REFUSED, Verdict
@@ -93,12 +93,16 @@ class Report(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def cross_effects(self) -> CrossEffects:
-        """Slope of each axis's own score in every axis, with 95 % intervals and leakage."""
-        scores = {name: np.array(self.scores[name]) for name in self.own.values()}
+        """Slope in every axis of each axis's own score, with 95 % intervals and leakage.
+
+        Behind them safety's and helpfulness' scores, where they were measured but no axis is meant to raise them.
+        """
+        shown = dict.fromkeys([*self.own.values(), *(name for name in BUILTIN_OWN.values() if name in self.scores)])
+        scores = {name: np.array(self.scores[name]) for name in shown}
         return cross_effects(self.settings, scores, self.own)
 
     def outcome_effects(self, judge: str | None = None) -> CrossEffects:
-        """The same for outcomes: what a unit of each axis adds to the share of prompts that end as it is meant to.
+        """The same for outcomes: what a unit of each axis adds to the shares of prompts that end as they should.
 
         Where attacks were answered, robustness is the last row: the share that is refused, each attack weighing alike.
 
@@ -106,19 +110,23 @@ class Report(BaseModel, frozen=True, extra="forbid"):
             judge: whose verdicts count, by name; the first judge's when not given.
 
         Raises:
-            SteeringError: unless both an axis and the prompts of its outcome were measured.
+            SteeringError: without answers to harmful prompts or look-alikes, and where those are missing that safety or
+                helpfulness is about.
         """
         found = self.outcomes(judge)
         axes = tuple(self.settings[0])
-        if missing := [axis for axis in axes if OWN_OUTCOMES.get(axis) not in found]:
+        missing = [axis for axis in axes if axis in OWN_OUTCOMES and OWN_OUTCOMES[axis] not in found]
+        shown = {name: found[name] for name in OWN_OUTCOMES.values() if name in found}
+        if missing or not shown:
             raise SteeringError(
                 f"Expected for every axis judged answers to the prompts that it is about, found none for "
-                f"{quoted(missing)}; evaluate with benchmarks of harmful prompts and look-alikes."
+                f"{quoted(missing or axes)}; evaluate with benchmarks of harmful prompts and look-alikes."
             )
-        effects = cross_effects(self.settings, found, {axis: OWN_OUTCOMES[axis] for axis in axes}, shares=True)
+        own = {axis: OWN_OUTCOMES[axis] for axis in axes if axis in OWN_OUTCOMES}
+        effects = cross_effects(self.settings, shown, own, shares=True)
         if not (attacks := self.attacks(judge)):
             return effects
-        robustness = defence_slopes(self.settings, axes, attacks)
+        robustness = defence_slopes(self.settings, effects.sliders, attacks)
         rows = {"scores": (*effects.scores, DEFENCE), "slopes": (*effects.slopes, robustness)}
         return effects.model_copy(update=rows)
 
@@ -176,7 +184,7 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         return [
             {name: share_with_interval(shares[place]) for name, shares in found.items() if shares.size}
             | ({DEFENCE: defence_rates(attacks, place)[DEFENCE]} if attacks else {})
-            | {"repeated 4-grams": mean_with_interval(self.repetition[place])}
+            | {"repeated 4-grams": mean_with_interval(self.repetition[place], within=(0, 1))}
             for place in range(len(self.settings))
         ]
 

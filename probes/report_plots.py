@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
+from textwrap import fill
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from probes.intervals import mean_with_interval
 from probes.slider_effects import CrossEffects
 from steering.display.labels import picture_label
 from steering.display.plots import COLORS, MARKERS, shade_layers, svg_figure
+
+LABEL_WIDTH = 22
+"""Characters of a score's name in one line of the matrix."""
 
 
 def by_layer(
@@ -41,7 +45,7 @@ def effect_matrix(effects: CrossEffects, unit: str) -> str:
     """The cross-effect matrix as a heat map, every slope with its interval."""
     svg: list[str] = []
     values = np.array([[estimate.value for estimate in row] for row in effects.slopes])
-    with svg_figure(1, 2.6 + 1.9 * len(effects.sliders), 1.3 + 0.75 * len(effects.scores), svg) as (figure, (panel,)):
+    with svg_figure(1, 3.2 + 1.9 * len(effects.sliders), 1.3 + 0.75 * len(effects.scores), svg) as (figure, (panel,)):
         limit = max(float(np.abs(values).max()), 1e-9)
         image = panel.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
         for i, row in enumerate(effects.slopes):
@@ -50,7 +54,8 @@ def effect_matrix(effects: CrossEffects, unit: str) -> str:
                 text = f"{estimate.value:+.2f}\n[{estimate.low:+.2f}, {estimate.high:+.2f}]"
                 panel.text(j, i, text, ha="center", va="center", fontsize=9, color="white" if dark else "black")
         panel.set_xticks(range(len(effects.sliders)), map(picture_label, effects.sliders))
-        panel.set_yticks(range(len(effects.scores)), map(picture_label, effects.scores))
+        labels = [fill(picture_label(score), LABEL_WIDTH) for score in effects.scores]
+        panel.set_yticks(range(len(effects.scores)), labels)
         panel.set(xlabel="slider", ylabel="score")
         figure.colorbar(image, label=unit)
     return svg[0]

@@ -5,12 +5,14 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from steering.atomic_write import atomic_write, make_folder
+from steering.models.language_model import LanguageModel
 
 Result = TypeVar("Result", bound=BaseModel)
 
@@ -29,17 +31,39 @@ class ResultCache:
         The key is all that decides the result, as JSON can write it. Results of different kinds never meet. A file that
         holds no result of the kind, or one that doesn't fit, is damaged: the result is computed anew.
         """
-        if self.folder is None:
+        file = self._file(key, kind)
+        if file is None:
             return compute()
-        digest = hashlib.sha256(json.dumps([kind.__name__, *key], sort_keys=True).encode()).hexdigest()
-        file = self.folder / f"{digest[:24]}.json"
         if file.is_file():
             with suppress(ValidationError, UnicodeDecodeError):
                 result = kind.model_validate_json(file.read_text(encoding="utf-8"))
                 if fits(result):
                     return result
         result = compute()
-        make_folder(self.folder)
+        make_folder(file.parent)
         with atomic_write(file) as temporary:
             temporary.write_text(result.model_dump_json(), encoding="utf-8")
         return result
+
+    def has(self, key: Sequence[object], kind: type[BaseModel]) -> bool:
+        """Whether a result of this key is there already."""
+        file = self._file(key, kind)
+        return file is not None and file.is_file()
+
+    def _file(self, key: Sequence[object], kind: type[BaseModel]) -> Path | None:
+        if self.folder is None:
+            return None
+        digest = hashlib.sha256(json.dumps([kind.__name__, *key], sort_keys=True).encode()).hexdigest()
+        return self.folder / f"{digest[:24]}.json"
+
+
+def model_key(lm: LanguageModel) -> dict[str, Any]:
+    """What stands for a model, as it runs here, in the keys of its results."""
+    generation = lm.model.generation_config
+    run_as = {
+        "class": type(lm.model).__name__,
+        "dtype": str(lm.model.dtype),
+        "generation": generation.to_dict() if generation else {},
+        "trimtab": version("trimtab"),
+    }
+    return lm.identity.model_dump(mode="json") | {"run_as": run_as}

@@ -15,7 +15,7 @@ from steering.models.batching import like_lengths
 from steering.scoring.answer_likelihood import (
     TOKENS_PER_BATCH,
     answer_log_likelihood,
-    next_token_log_probabilities,
+    answer_log_probabilities,
     preference_margin,
 )
 from steering.scoring.next_token import kl_divergence, refusal_score
@@ -87,11 +87,10 @@ def answer_divergence(lm: LanguageModel, chats: Sequence[ChatLike], dial: Dial) 
         batch = [tokenized[place] for place in places]
         try:
             dial.set(**dict.fromkeys(settings, 0.0))
-            bare = next_token_log_probabilities(lm, batch, dial)
+            bare = list(answer_log_probabilities(lm, batch, dial))
         finally:
             dial.set(**settings)
-        steered = next_token_log_probabilities(lm, batch, dial)
-        for place, chat, before, after in zip(places, batch, bare, steered, strict=True):
-            span = slice(chat.prompt_length - 1, max(chat.prompt_length, len(chat.ids) - 1))
-            scores[place] = kl_divergence(before[span], after[span]).mean()
+        steered = answer_log_probabilities(lm, batch, dial)
+        for place, before, after in zip(places, bare, steered, strict=True):
+            scores[place] = kl_divergence(before, after).mean()
     return scores

@@ -4,20 +4,18 @@ It knows numbers, not models: scores of prompts under slider settings in, slopes
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
-from scipy.stats import bootstrap, spearmanr
+from scipy.stats import spearmanr
 
 from probes.intervals import (
-    BOOTSTRAP,
     Estimate,
     change_with_interval,
     mean_with_interval,
+    ratio_of_estimates,
     share_with_interval,
-    with_added_prompts,
 )
 from steering.errors import SteeringError, quoted
 
@@ -30,14 +28,27 @@ class CrossEffects(BaseModel, frozen=True, extra="forbid"):
 
     sliders: tuple[str, ...]
     scores: tuple[str, ...]
-    """The score that each slider is meant to move, in the order of the sliders; behind them those that none is."""
+    """Those that sliders are meant to move, in the order of the sliders; behind them those that none is."""
+    own: dict[str, str]
+    """The score that each slider is meant to move, where there is one."""
     slopes: tuple[tuple[Estimate, ...], ...]
-    """`[score][slider]`: the diagonal is what the sliders are for."""
+    """`[score][slider]`: a slider's own score is what it is for."""
     leakage: tuple[tuple[Estimate | None, ...], ...]
-    """`[score][slider]`, for scores that a slider is meant to move: the slope over the same slider's own, 1 there.
+    """`[score][slider]`: the slope over the same slider's own, 1 there.
 
-    None where the slider's own slope can't be told from 0 on so few prompts: a share of nothing is no number.
+    None where the slider has no own score, or its slope can't be told from 0 on so few prompts: a share of nothing is
+    no number.
     """
+
+    @property
+    def leaks(self) -> list[tuple[str, str, Estimate | None]]:
+        """(slider, score, leakage) of what each slider moves besides its own score."""
+        return [
+            (slider, score, leak)
+            for score, row in zip(self.scores, self.leakage, strict=False)  # robustness, the last score, has none
+            for slider, leak in zip(self.sliders, row, strict=True)
+            if slider in self.own and self.own[slider] != score
+        ]
 
 
 def cross_effects(
@@ -56,7 +67,7 @@ def cross_effects(
     Args:
         settings: slider values; a slider that one doesn't name is at 0. The bare setting must be among them.
         scores: by name, (settings, prompts); each score may have prompts of its own.
-        own: for every slider the score that it is meant to move.
+        own: by slider the score that it is meant to move; sliders without one have no leakage.
         shares: whether the scores are shares from 0 to 1.
 
     Returns:
@@ -72,31 +83,26 @@ def cross_effects(
         >>> print(found.slopes[0][0])
         +1.00 [-0.35, +1.00]
     """
-    sliders, names = tuple(own), tuple(own.values())
-    design, generator = _design(settings, sliders), np.random.default_rng(0)
-    moved, slopes = {}, {}
+    sliders = tuple(dict.fromkeys([*own, *(slider for setting in settings for slider in setting)]))
+    names = tuple(dict.fromkeys([*own.values(), *scores]))
+    slopes = {}
     for name in names:
         if shares:
             slopes[name] = share_slopes(settings, sliders, scores[name])
-            rows = zip(_planes(name, design, scores[name]), _largest_slopes(design), strict=True)
-            moved[name] = [with_added_prompts(row, largest) for row, largest in rows]
         else:
-            moved[name] = list(_planes(name, design, scores[name]) / _bare_deviation(name, design, scores[name]))
-            slopes[name] = tuple(mean_with_interval(row, generator) for row in moved[name])
+            slopes[name] = _slopes(name, _design(settings, sliders), scores[name])
 
-    def leak(name: str, column: int, owner: str) -> Estimate | None:
-        if not slopes[owner][column].is_told_from_zero:
+    def leak(name: str, column: int, slider: str) -> Estimate | None:
+        if slider not in own or not (whole := slopes[own[slider]][column]).is_told_from_zero:
             return None
-        if name == owner:
-            return Estimate.exactly(1.0)
-        value = slopes[name][column].value / slopes[owner][column].value
-        return _ratio(value, moved[name][column], moved[owner][column], generator)
+        return Estimate.exactly(1.0) if own[slider] == name else ratio_of_estimates(slopes[name][column], whole)
 
     return CrossEffects(
         sliders=sliders,
         scores=names,
+        own=dict(own),
         slopes=tuple(slopes[name] for name in names),
-        leakage=tuple(tuple(leak(name, *place) for place in enumerate(names)) for name in names),
+        leakage=tuple(tuple(leak(name, *place) for place in enumerate(sliders)) for name in names),
     )
 
 
@@ -216,6 +222,13 @@ def _planes(name: str, design: NDArray[np.float64], scores: Scores) -> NDArray[n
     return planes[1:]
 
 
+def _slopes(name: str, design: NDArray[np.float64], scores: Scores) -> tuple[Estimate, ...]:
+    """In standard deviations of the bare score."""
+    generator = np.random.default_rng(0)
+    moved = _planes(name, design, scores) / _bare_deviation(name, design, scores)
+    return tuple(mean_with_interval(row, generator) for row in moved)
+
+
 def _largest_slopes(design: NDArray[np.float64]) -> NDArray[np.float64]:
     """How steep a plane each slider can have where scores lie between 0 and 1."""
     weights = np.linalg.pinv(_with_constant(design))[1:]
@@ -229,20 +242,3 @@ def _bare_deviation(name: str, design: NDArray[np.float64], scores: Scores) -> f
     if deviation == 0:
         raise SteeringError(f"The bare model's score {name!r} is the same for every prompt; use prompts that differ.")
     return deviation
-
-
-def _ratio(
-    value: float, off: NDArray[np.float64], diagonal: NDArray[np.float64], generator: np.random.Generator
-) -> Estimate:
-    """A ratio of mean slopes, with its interval."""
-
-    def ratio(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> Any:
-        return a.mean(axis=axis) / b.mean(axis=axis)
-
-    with np.errstate(divide="ignore", invalid="ignore"):  # a resample may hold no prompt that moved
-        found = bootstrap((off, diagonal), ratio, method="percentile", vectorized=True, rng=generator, **BOOTSTRAP)
-    low, high = found.confidence_interval
-    # Where resamples hold no prompt that moved, the ratio can be anything.
-    low, high = (end if np.isfinite(end) else limit for end, limit in ((low, -np.inf), (high, np.inf)))
-    # Prompts added to shares draw the resamples towards 0.
-    return Estimate(value=value, low=min(value, float(low)), high=max(value, float(high)))

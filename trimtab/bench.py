@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import StaticCache
 
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
@@ -29,6 +28,7 @@ from steering.activations.recording import TOKENS_PER_BATCH
 from steering.activations.shared_prefix import shared_prefix
 from steering.data.chats import ChatLike
 from steering.models.batching import like_lengths, pad
+from steering.progress import Progress
 
 PAIRS = 128
 """Pairs of prompts from the built-in safety set."""
@@ -73,8 +73,8 @@ class BenchResult:
     """Whether the sweep gave the answers of the loop."""
 
 
-def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> BenchResult:
-    """All measures, with a progress bar."""
+def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool, progress: bool = True) -> BenchResult:
+    """All measures, with a progress bar if wanted."""
     vectors = torch.randn(2, lm.n_layers, lm.d_model, generator=torch.Generator().manual_seed(0)) * PUSH
     sliders = Sliders(first=SteeringVector(vectors[0]), second=SteeringVector(vectors[1]))
     pairs = ContrastSet.builtin("safety")[:PAIRS]
@@ -84,7 +84,9 @@ def bench(lm: LanguageModel, rounds: int, new_tokens: int, compiled: bool) -> Be
     peak = peak_mb(lambda: extract(lm, pairs, progress=False))
     answers: list[list[list[str]]] = []
     measures = _measures(lm, sliders, pairs, rounds, new_tokens, compiled, answers)
-    ratios = [paired(*measure) for measure in tqdm(measures, total=5 if compiled else 4, unit="measure")]
+    total = 5 if compiled else 4
+    bar = Progress(measures, total=total, desc="measuring costs", unit="measure", disable=not progress)
+    ratios = [paired(*measure) for measure in bar]
     return BenchResult(
         model=lm.identity.name,
         dtype=str(lm.model.dtype).removeprefix("torch."),

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from tqdm.auto import tqdm
-
 from probes.benchmarks import Kind
 from probes.grid_scores import held_out
 from probes.html_report import share
@@ -18,6 +16,7 @@ from probes.report import OUTCOMES
 from probes.scores import preference_margin, refusal_score
 from steering import ContrastSet, LanguageModel, Sliders, SteeringVector, extract, sweep
 from steering.data.chats import Chat
+from steering.progress import Progress
 from steering.vectors.slider import SliderValues
 
 Matrix: TypeAlias = Mapping[str, Sequence[Estimate | float]]
@@ -189,7 +188,7 @@ def measure(lm: LanguageModel, sliders: Sliders, max_new_tokens: int) -> Demo:
         )
     scores, harmful = {}, [pair.positive for pair in pairs.spread(ODDS_PROMPTS)]
     with sliders.attach(lm) as dial:
-        for name, setting in tqdm(SETTINGS.items(), desc="scores", unit="setting"):
+        for name, setting in Progress(SETTINGS.items(), desc="scores", unit="setting"):
             dial.set(**{**dict.fromkeys(sliders, 0.0), **setting})
             margin = preference_margin(lm, engaged, dial)
             scores[name] = refusal_score(lm, harmful).mean().item(), margin.mean().item()

@@ -118,6 +118,11 @@ class VectorOptions:
         return steering.Slider.load(file, lm, self.allow_mismatch or ())
 
 
+def read_contrast_set(name: str) -> "steering.ContrastSet":
+    """A contrast set from a .jsonl file, or a built-in one."""
+    return steering.ContrastSet.load(name) if name.endswith(".jsonl") else steering.ContrastSet.builtin(name)
+
+
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command as Typer takes it: in place of each dataclass of options, its annotated fields as single options."""
     groups: dict[str, Any] = {}

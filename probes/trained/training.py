@@ -13,7 +13,6 @@ from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from probes.trained.control_data import LEVELS, ControlData, ControlExample, controlled
@@ -22,6 +21,7 @@ from steering import LanguageModel
 from steering.atomic_write import check_folder, files_in
 from steering.errors import SteeringError, first_line
 from steering.models.identity import ModelIdentity
+from steering.progress import Progress
 
 RECORD = "control_tokens.json"
 Loss: TypeAlias = Literal["clm", "exmate"]
@@ -119,7 +119,7 @@ def _epochs(
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=0.0)
     examples, losses = list(data.examples), []
     steps = range(0, len(examples), training.batch_size)
-    bar = tqdm(total=training.epochs * len(steps), desc="training control tokens", disable=not progress)
+    bar = Progress(total=training.epochs * len(steps), desc="training control tokens", disable=not progress)
     with bar:
         for _ in range(training.epochs):
             draw.shuffle(examples)

@@ -13,7 +13,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from steering.activations.distributed import ALONE, Ranks
 from steering.activations.prefix import Prefix
@@ -28,6 +27,7 @@ from steering.models.hook_points import HookPoint, heads_width, hooked_module, r
 from steering.models.language_model import LanguageModel
 from steering.models.llama_cpp.module import LlamaCppModel
 from steering.models.token_positions import TokenPosition, token_span
+from steering.progress import Progress
 
 Activations: TypeAlias = Float[Tensor, "chats layers d_model"]
 PairActivations: TypeAlias = tuple[Activations, Activations]
@@ -178,7 +178,7 @@ def stream_pairs(
     window = max(LEAST_PAIRS, BUFFER_BYTES // (2 * len(layers) * _width(lm, hook_point) * 4))
     iterator = iter(pairs)
     total = 2 * len(pairs) if isinstance(pairs, Sequence) else None
-    with tqdm(total=total, desc=description, unit="chat", disable=not (progress and ranks.is_first)) as bar:
+    with Progress(total=total, desc=description, unit="chat", disable=not (progress and ranks.is_first)) as bar:
         while some := list(islice(iterator, window)):
             chats = [pair.positive for pair in some] + [pair.negative for pair in some]
             activations = record(

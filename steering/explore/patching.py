@@ -13,7 +13,6 @@ from typing import TypeAlias
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from steering.activations.recording import check_layers
 from steering.activations.shared_prefix import shared_prefix
@@ -23,6 +22,7 @@ from steering.errors import SteeringError
 from steering.models.decoder_blocks import block_output, with_block_output
 from steering.models.hook_points import ForwardHook, hooked_module, temporary_hooks
 from steering.models.language_model import LanguageModel
+from steering.progress import Progress
 from steering.scoring.next_token import LogProbabilities, refusal_log_odds, refusal_tokens
 from steering.vectors.slider import MovedHookPoint, check_moved
 
@@ -103,7 +103,7 @@ def patching_profile(
     modules = [hooked_module(lm.blocks[layer], hook_point) for layer in layers]
     if score is None:
         score = partial(refusal_log_odds, tokens=refusal_tokens(lm))
-    bar = tqdm(chosen, desc="patching", unit="pair", disable=not progress)
+    bar = Progress(chosen, desc="patching", unit="pair", disable=not progress)
     scores = torch.stack([score(_log_probabilities(lm, pair, modules)) for pair in bar])
     positive, *patched, negative = scores.double().mean(0).tolist()
     return PatchingProfile(tuple(layers), positive, negative, tuple(patched))

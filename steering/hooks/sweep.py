@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
-from tqdm.auto import tqdm
-
 from steering.data.chats import ChatLike
 from steering.errors import SteeringError
 from steering.hooks.dial import attach
 from steering.hooks.prompt_caches import Allows, PromptCaches
 from steering.models.greedy import check_unset
 from steering.models.language_model import LanguageModel
+from steering.progress import Progress
 from steering.vectors.slider import Slider, SliderValues, check_axes
 
 T = TypeVar("T")
@@ -74,7 +73,10 @@ def sweep(
     allows = Allows.of(lm)
     rows_per_batch = rows_per_batch if allows.batches else 1
     groups = [by_length] if allows.padding else [[*group] for _, group in groupby(by_length, lambda n: len(rows[n]))]
-    with attach(sliders, lm, tokens=tokens) as dial, tqdm(total=total, unit="answer", disable=not progress) as bar:
+    with (
+        attach(sliders, lm, tokens=tokens) as dial,
+        Progress(total=total, desc="answering", unit="answer", disable=not progress) as bar,
+    ):
         caches = PromptCaches(lm, dial, allows, chats, options)
         for columns in _parts(range(len(settings)), rows_per_batch):
             values = {axis: [settings[column].get(axis, 0.0) for column in columns] for axis in sliders}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from steering.activations.cache import ActivationCache
 from steering.activations.moments import Moments
@@ -16,6 +15,7 @@ from steering.errors import SteeringError, quoted
 from steering.extraction import extract
 from steering.models.hook_points import HookPoint
 from steering.models.language_model import LanguageModel
+from steering.progress import Progress
 from steering.vectors.provenance import Source
 from steering.vectors.steering_vector import SteeringVector
 
@@ -98,7 +98,7 @@ class RecipeInputs:
         pairs = self._noted(role, "prompts")
         if role not in self.cached_prompt_activations:
             chats = [pair.positive[:-1] for pair in pairs]
-            with tqdm(total=len(chats), desc=f"{role}: prompts", unit="chat", disable=not self.progress) as bar:
+            with Progress(total=len(chats), desc=f"{role}: prompts", unit="chat", disable=not self.progress) as bar:
                 activations = record(self.lm, chats, progress=bar.update)
             check_finite(activations)
             self.cached_prompt_activations[role] = activations

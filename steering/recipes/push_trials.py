@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from tqdm.auto import tqdm
 
 from steering.activations.recording import check_finite, record
 from steering.data.chats import Chat, Message
@@ -18,6 +17,7 @@ from steering.errors import SteeringError
 from steering.hooks.dial import attach
 from steering.hooks.sweep import sweep
 from steering.models.language_model import LanguageModel
+from steering.progress import Progress
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities
 from steering.scoring.refusal_phrases import is_degenerate, refuses
 from steering.vectors.provenance import Trial
@@ -87,7 +87,7 @@ def choose_push(
     trials = []
     bare = next_token_log_probabilities(lm, ordinary)
     settings = [{"push": strength} for strength in STRENGTHS]
-    for name, pushes in tqdm(candidates.items(), desc="trying pushes", unit="push", disable=not progress):
+    for name, pushes in Progress(candidates.items(), desc="trying pushes", unit="push", disable=not progress):
         tried = {"push": Slider(pushes)}
         answers = sweep(lm.without_thought(), tried, harmful, settings, max_new_tokens=ANSWER_TOKENS, progress=False)
         for strength, texts in zip(STRENGTHS, zip(*answers, strict=True), strict=True):

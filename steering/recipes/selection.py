@@ -12,7 +12,6 @@ from typing import Literal, TypeAlias, cast, get_args
 
 import torch
 from pydantic import BaseModel
-from tqdm.auto import tqdm
 
 from steering.activations.recording import Activations, record
 from steering.atomic_write import atomic_write
@@ -21,6 +20,7 @@ from steering.display.plots import COLORS
 from steering.errors import SteeringError, quoted
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
+from steering.progress import Progress
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
 from steering.vectors.slider import Push, Slider
 from steering.vectors.steering_vector import SteeringVector
@@ -142,7 +142,7 @@ def select_direction(
     bare = _read_bare(lm, harmful, harmless)
     places = ((position, vector, layer) for position, vector in vectors.items() for layer in vector.layers)
     tried = [place for place in places if place[2] < MAX_DEPTH * lm.n_layers]
-    bar = tqdm(tried, desc="trying directions", unit="direction", disable=not progress)
+    bar = Progress(tried, desc="trying directions", unit="direction", disable=not progress)
     found = [_try(lm, bare, position, vector, layer, criterion) for position, vector, layer in bar]
     if not found:
         raise SteeringError(f"Expected directions at layers below {MAX_DEPTH:g} of the depth, found none to try.")

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from steering.activations.recording import check_finite, record_positions
 from steering.data.chats import Chat, ChatLike, Message, as_chat
 from steering.data.contrast import ContrastSet
 from steering.errors import SteeringError
 from steering.models.language_model import LanguageModel
+from steering.progress import Progress
 from steering.recipes.prompt_probe import probed_tokens
 from steering.scoring.next_token import refusal_log_odds, refusal_score, refusal_tokens
 from steering.vectors.provenance import Source
@@ -111,7 +111,7 @@ def read_states(lm: LanguageModel, chats: Sequence[Chat], layers: Sequence[int],
 
     positions = [f"prompt_end:{token}" for token in probed_tokens(lm)]
     next_token = lean if lm.answers_at_once else None
-    with tqdm(total=len(chats), desc="reading prompts", unit="prompt", disable=not progress) as bar:
+    with Progress(total=len(chats), desc="reading prompts", unit="prompt", disable=not progress) as bar:
         read = record_positions(lm, chats, positions, layers=layers, progress=bar.update, next_token=next_token)
     check_finite(read)
     return PromptStates(read, refusal if lm.answers_at_once else refusal_score(lm, chats))

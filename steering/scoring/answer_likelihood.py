@@ -3,7 +3,8 @@
 An attached dial is in force; pass it too where moved tokens or a gate depend on where answers begin.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 import torch
@@ -11,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.activations.shared_prefix import takes_padding
-from steering.data.chats import ChatLike
+from steering.data.chats import ChatLike, as_chat
 from steering.data.contrast import ContrastPair
+from steering.errors import SteeringError
 from steering.hooks.dial import Dial
 from steering.models.batching import like_lengths, pad
 from steering.models.chat_tokens import TokenizedChat
@@ -34,14 +36,20 @@ def answer_log_likelihood(
 
     Returns:
         A tensor (chats,) in float32.
+
+    Raises:
+        SteeringError: for a chat whose answer has no tokens.
     """
     tokenized = [lm.tokenize(chat) for chat in chats]
+    for chat, given in zip(tokenized, chats, strict=True):
+        if len(chat.ids) == chat.prompt_length:
+            last = as_chat(given)[-1].content
+            raise SteeringError(f"Expected chats that end with an answer, found one that ends with {last!r}; add one.")
     scores = torch.empty(len(chats))
     for places in like_lengths([len(chat.ids) for chat in tokenized], TOKENS_PER_BATCH, takes_padding(lm)):
         batch = [tokenized[place] for place in places]
-        for place, chat, row in zip(places, batch, next_token_log_probabilities(lm, batch, dial), strict=True):
-            answer = torch.tensor(chat.ids[chat.prompt_length :], device=row.device)
-            predictions = row[chat.prompt_length - 1 : len(chat.ids) - 1]
+        for place, chat, predictions in zip(places, batch, answer_log_probabilities(lm, batch, dial), strict=True):
+            answer = torch.tensor(chat.ids[chat.prompt_length :], device=predictions.device)
             scores[place] = predictions.gather(1, answer[:, None]).mean()
     return scores
 
@@ -72,12 +80,23 @@ def preference_margin(
 
 
 @torch.inference_mode()
-def next_token_log_probabilities(
+def answer_log_probabilities(
     lm: LanguageModel, batch: Sequence[TokenizedChat], dial: Dial | None
-) -> Float[Tensor, "rows seq vocabulary"]:
-    """Log-probabilities of the next token at every position, in one pass over the chats, padded on the right."""
+) -> Iterator[Float[Tensor, "answer vocabulary"]]:
+    """Log-probabilities of each token of the answer that each chat ends with, or of its first where there is none.
+
+    One pass over the chats, padded on the right. Logits of the prompts, most of the work in a small model, are not made
+    where the model can leave them out.
+    """
     input_ids, attention_mask = pad([chat.ids for chat in batch], lm.padding_id, lm.input_device)
+    first = min(chat.prompt_length for chat in batch) - 1
+    kept = torch.arange(first, input_ids.shape[1], device=lm.input_device)
+    leaves_out = "logits_to_keep" in inspect.signature(lm.model.forward).parameters
+    options = {"logits_to_keep": kept} if leaves_out else {}
     declared = nullcontext() if dial is None else dial.prompt_lengths([chat.generation_start for chat in batch])
     with declared:
-        logits: Tensor = lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
-    return logits.float().log_softmax(-1)
+        logits = lm.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **options).logits
+    logits = logits if leaves_out else logits[:, first:]
+    for chat, row in zip(batch, logits, strict=True):
+        length = max(1, len(chat.ids) - chat.prompt_length)
+        yield row[chat.prompt_length - 1 - first :][:length].float().log_softmax(-1)

@@ -53,8 +53,8 @@ class Span(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     layers: tuple[int, ...]
     strength: float
     """The edge: multiple of the former strength at which the range ends upwards; 0 where nothing rose."""
-    lowest: float
-    """The same downwards, as a positive number."""
+    lowest: float | None = None
+    """The same downwards, as a positive number; None where it wasn't looked for: spans that were not taken."""
     kl: float
     """KL divergence of the next token on ordinary prompts at the upper edge, in nats."""
     gain: float

@@ -176,7 +176,7 @@ def test_what_trimtab_can_not_know_is_refused(harness: Callable[..., list[Any]],
         errors,
         ("of 'gated' go, found one that scores whole texts", "of 'writing' go, found one that scores continuations of",
          "a number for slider 'plain', found 'much'", "found 'dtype', which lm-evaluation-harness takes",
-         "gatde"),
+         "out of 'gated', 'prompting', 'writing', 'plain', or arguments of lm-evaluation-harness, found 'gatde'"),
         strict=True,
     ):  # fmt: skip
         assert said in error

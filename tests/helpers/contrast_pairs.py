@@ -21,10 +21,12 @@ def prompt_pairs(count: int) -> ContrastSet:
     return ContrastSet(tuple(pairs), Header(name="toy"))
 
 
-def answer_pairs(count: int) -> ContrastSet:
-    answer = Message(role="assistant", content="Gladly: one, two.")
+def answer_pairs(count: int, alike: bool = True) -> ContrastSet:
+    """Pairs of answers to the prompts of `prompt_pairs`: the same answer, or a plain and a rude one."""
+    plain, rude = (Message(role="assistant", content=text) for text in ("Gladly: one, two.", "Nope! Three."))
+    answers = (plain, plain if alike else rude)
     pairs = [
-        pair.model_copy(update={"positive": (*pair.positive, answer), "negative": (*pair.negative, answer)})
+        pair.model_copy(update={"positive": (*pair.positive, answers[0]), "negative": (*pair.negative, answers[1])})
         for pair in prompt_pairs(count)
     ]
     return ContrastSet(tuple(pairs), Header(name="toy-answers"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from probes.calibration import LARGEST, calibrate, default_spans, tuning_data
+from probes.calibration import LARGEST, READINGS, STEPS, _kl_edge, calibrate, default_spans, tuning_data
 from probes.grid_scores import Score, builtin_scores
 from steering import Dial, LanguageModel, Push, Slider, Sliders, SteeringError, SteeringVector
 from steering.interventions.gates import Gate
@@ -44,7 +44,7 @@ def test_slider_one_spends_the_kl_budget_where_the_score_rises_all_the_way() -> 
         assert found.range[1] == 1.0
         assert kl_at(lm, found, found.range[0]) <= budget * 1.1
         assert found.calibration is not None
-        assert found.calibration.spans[0].kl == pytest.approx(kl_at(lm, found, 1.0))
+        assert found.calibration.spans[0].kl == pytest.approx(kl_at(lm, found, 1.0), rel=1e-3)
 
 
 def test_slider_one_ends_where_the_score_stops_rising() -> None:
@@ -127,3 +127,80 @@ def test_tuning_and_reporting_prompts_are_disjoint() -> None:
         assert not {str(item) for item in ordinary} & {str(item) for item in reported["refusal of ordinary"]}
     with pytest.raises(SteeringError, match="no built-in tuning data for 'formality'"):
         tuning_data("formality")
+
+
+def counted(score: Score) -> tuple[Score, list[float]]:
+    """The score, and the slider values at which it was measured."""
+    values: list[float] = []
+
+    def measure(lm: LanguageModel, prompts: list[str], dial: Dial) -> Tensor:
+        values.append(float(dial.settings["slider"]))  # type: ignore[arg-type]
+        return score.measure(lm, prompts, dial)
+
+    return Score(score.name, score.items, measure, score.own_slider), values
+
+
+def test_nothing_is_measured_twice_and_only_the_span_that_is_taken_downwards() -> None:
+    own, values = counted(peak(100.0))
+    found = calibrate(tiny_lm(), random_vector(), own, PROMPTS, spans=[(1,), (2,), (1, 2)], progress=False)
+    assert values.count(0.0) == 1
+    assert sum(value > 0 for value in values) == 3 * STEPS
+    assert sum(value < 0 for value in values) == STEPS
+    assert found.calibration is not None
+    lowest = {span.layers: span.lowest for span in found.calibration.spans}
+    assert [layers for layers, value in lowest.items() if value is not None] == [found.pushes[0].layers]
+
+
+def test_the_edge_is_found_in_few_readings() -> None:
+    for budget in (0.001, 0.1, 1.0):
+        for curve in (1e-4, 0.02, 3.0):
+            tried: list[float] = []
+
+            def kl(size: float, curve: float = curve, tried: list[float] = tried) -> float:
+                tried.append(size)
+                return curve * size**2 + 0.3 * curve * size**3
+
+            edge = _kl_edge(kl, budget)
+            assert edge == LARGEST or kl(edge) == pytest.approx(budget, rel=0.1)
+            assert len(set(tried)) <= READINGS + 3
+
+
+def test_a_killed_run_goes_on_from_the_last_span(tmp_path: Path) -> None:
+    lm, vector, spans = tiny_lm(), random_vector(), [(1,), (2,), (1, 2)]
+    own, values = counted(peak(100.0))
+    whole = calibrate(lm, vector, own, PROMPTS, spans=spans, progress=False)
+
+    def dying(lm: LanguageModel, prompts: list[str], dial: Dial) -> Tensor:
+        if len(values) > 2 * STEPS:
+            raise KeyboardInterrupt
+        return own.measure(lm, prompts, dial)
+
+    values.clear()
+    dying.__qualname__, dying.__module__ = own.measure.__qualname__, own.measure.__module__
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(lm, vector, Score(own.name, own.items, dying, own.own_slider), PROMPTS, spans=spans,
+                  folder=tmp_path, progress=False)  # fmt: skip
+    assert len(list(tmp_path.iterdir())) == 2
+    values.clear()
+    again = calibrate(lm, vector, own, PROMPTS, spans=spans, folder=tmp_path, progress=False)
+    assert again.summary() == whole.summary()
+    assert sum(value > 0 for value in values) == STEPS
+
+
+def test_how_long_it_takes_is_said_before_it_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    def slow(_lm: LanguageModel, prompts: list[str], dial: Dial) -> Tensor:
+        clock.now += 10.0
+        return peak(100.0).measure(_lm, prompts, dial)
+
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("probes.calibration.perf_counter", lambda: clock.now)
+        calibrate(tiny_lm(), random_vector(), Score("slow", PROMPTS, slow, "slider"), PROMPTS, spans=[(1,), (2,)])
+    assert "calibrating 'unnamed': 2 spans of layers, and the other side of one, about 3 min" in capsys.readouterr().err
+    assert clock.now == pytest.approx(180.0, rel=0.1)
+
+
+class Clock:
+    """A clock that stands still unless it is moved."""
+
+    now = 0.0

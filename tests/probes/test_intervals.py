@@ -10,6 +10,7 @@ from probes.intervals import (
     mean_of_estimates,
     mean_with_interval,
     prompts_needed,
+    ratio_of_estimates,
     share_with_interval,
 )
 
@@ -60,3 +61,27 @@ def test_intervals_of_means_are_finite_where_nearly_all_samples_are_the_same() -
         assert found.value == pytest.approx(np.mean(samples))
         assert found.low <= found.value <= found.high
     assert str(mean_with_interval([-0.0] * 4)) == "+0.00 [no spread]"
+
+
+def test_intervals_of_four_samples_hold_the_mean_as_often_as_they_promise() -> None:
+    generator = np.random.default_rng(0)
+    found = [mean_with_interval(generator.normal(size=4)) for _ in range(1000)]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) == pytest.approx(0.95, abs=0.02)
+    bounded = mean_with_interval([0.0, 0.0, 0.0, 0.9], within=(0, 1))
+    assert (bounded.low, bounded.value) == (0.0, pytest.approx(0.225))
+
+
+def test_a_ratio_of_means_is_as_uncertain_as_both_of_them() -> None:
+    """Fieller's interval, of normal means with errors 0.5 and 0.5 whose ratio is 0.4."""
+    generator = np.random.default_rng(0)
+    hits = []
+    for part, whole in generator.normal([2.0, 5.0], 0.5, size=(2000, 2)):
+        ends = (Estimate(value=one, low=one - 0.98, high=one + 0.98) for one in (part, whole))
+        found = ratio_of_estimates(*ends)
+        assert found.low <= found.value <= found.high
+        hits.append(found.low <= 0.4 <= found.high)
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.015)
+    part, whole = Estimate(value=1, low=0.5, high=1.5), Estimate(value=-4, low=-5, high=-3)
+    mirrored = ratio_of_estimates(part, Estimate(value=4, low=3, high=5))
+    assert ratio_of_estimates(part, whole) == Estimate(value=-0.25, low=-mirrored.high, high=-mirrored.low)
+    assert ratio_of_estimates(part, Estimate(value=1, low=0.1, high=2.5)).low == -np.inf

@@ -13,7 +13,8 @@ from probes.scores import (
     refusal_margin,
     refusal_score,
 )
-from steering import LanguageModel, Sliders
+from steering import LanguageModel, Sliders, SteeringError
+from steering.data.chats import Message
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_tokens
 from tests.helpers.contrast_pairs import answer_pairs
 from tests.helpers.tiny import FAMILIES, random_vector, tiny_lm
@@ -43,6 +44,13 @@ def test_the_margin_is_positive_minus_negative(lm: LanguageModel) -> None:
     ]
     sides = [answer_log_likelihood(lm, [getattr(pair, side) for pair in pairs]) for side in ("positive", "negative")]
     torch.testing.assert_close(preference_margin(lm, pairs), sides[0] - sides[1], rtol=1e-4, atol=1e-4)
+
+
+def test_an_answer_without_words_is_refused(lm: LanguageModel) -> None:
+    empty = (Message(role="user", content="Why?"), Message(role="assistant", content=""))
+    for chat, last in ((empty, "''"), ("Hi", "'Hi'")):
+        with pytest.raises(SteeringError, match=f"chats that end with an answer, found one that ends with {last}"):
+            answer_log_likelihood(lm, [chat])
 
 
 def test_refusal_tokens_begin_refusals(lm: LanguageModel) -> None:

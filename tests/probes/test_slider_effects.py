@@ -114,3 +114,22 @@ def test_slopes_of_shares_keep_a_width_where_no_prompt_changes() -> None:
     assert effects.leakage[1][0].value == 0.0  # type: ignore[union-attr]
     assert effects.leakage[1][0].low < 0 < effects.leakage[1][0].high  # type: ignore[union-attr]
     assert effects.leakage[0][1] is None
+
+
+def test_scores_of_no_slider_stand_below_and_sliders_without_a_score_leak_nothing() -> None:
+    scores = synthetic(0, (0.3, -0.2))
+    effects = cross_effects(GRID, scores, {"helpfulness": "margin"})
+    both = cross_effects(GRID, scores, OWN)
+    assert effects.scores == ("margin", "refusal")
+    assert effects.sliders == ("helpfulness", "safety")
+    assert effects.slopes[1][1].value == pytest.approx(both.slopes[0][0].value)
+    leak, none = effects.leakage[1]
+    expected = both.leakage[0][1]
+    assert leak is not None
+    assert expected is not None
+    assert none is None
+    assert leak.value == pytest.approx(expected.value)
+    assert effects.leaks == [("helpfulness", "refusal", leak)]
+    shared = cross_effects(GRID, scores, {"safety": "margin", "helpfulness": "margin"})
+    assert shared.scores == ("margin", "refusal")
+    assert [leak and leak.value for leak in shared.leakage[0]] == [1.0, 1.0]

@@ -20,7 +20,7 @@ def bench(
     """Measure what steering, extraction and sweeps cost on this machine, beside the bare model."""
     from trimtab.bench import bench as measure
 
-    result = measure(model.load(), rounds, new_tokens, compiled)
+    result = measure(model.load(), rounds, new_tokens, compiled, progress=not as_json)
     if as_json:
         typer.echo(json.dumps(asdict(result)))
         return

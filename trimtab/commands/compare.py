@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
@@ -44,7 +44,8 @@ def compare(
 ) -> None:
     """Put several vectors, recipes and baselines into one report: the same prompts, decoding and judge.
 
-    By their answers alone; `trimtab evaluate` also measures scores without generation.
+    By their answers alone, but for methods with an axis of your own, whose contrast set --pairs names: they are also
+    measured by scores without generation, as `trimtab evaluate` does it.
     """
     from probes.evaluation import compare as measure
     from probes.frontier import hypervolume
@@ -52,6 +53,7 @@ def compare(
     from steering.recipes import RECIPES
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks("built-in")
+    pairs = options.contrast_sets()
     openings = options.openings(benchmarks)
     files = _files_by_method(method or (), recipe or (), baseline or ())
     check_file(html)
@@ -71,7 +73,8 @@ def compare(
         methods[name] = steering.Sliders(**{RECIPES[name].axis: steering.from_recipe(lm, name)})
     for name in baseline or ():
         methods[_baseline_name(name)] = _baseline(lm, name, first)
-    reports = measure(lm, methods, grid, benchmarks, judges=judges, decoding=decoding, folder=options.cells)
+    same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": options.cells}
+    reports = measure(lm, methods, grid, benchmarks, pairs=pairs, **same)
     if out is not None:
         save(partial(_save_all, reports), out)
     written = save(partial(write_html, reports), html)

@@ -1,4 +1,4 @@
-"""`trimtab evaluate`: how far each slider moves its own score and the other's."""
+"""`trimtab evaluate`: how far each slider moves its own score and the others."""
 
 from contextlib import suppress
 from functools import partial
@@ -40,9 +40,10 @@ def evaluate(
         bool, typer.Option("--oracle", help="Answer also with the prompts' labels in place of what gates read.")
     ] = False,
 ) -> None:
-    """Measure how far safety and helpfulness each move their own score and the other's.
+    """Measure how far each slider moves its own score and the others: safety, helpfulness, or an axis of your own.
 
-    Without generating, unless a --benchmark or a --suite gives prompts to answer.
+    An axis of your own has its score from the held-out pairs of its contrast set: name the file with --pairs. Nothing
+    is generated, unless a --benchmark or a --suite gives prompts to answer.
     """
     from probes.benchmarks import labelled_harm
     from probes.evaluation import evaluate as measure
@@ -52,6 +53,7 @@ def evaluate(
     from steering.vectors.slider import check_reads_harm
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
+    pairs = options.contrast_sets()
     missing: list[str] = []
     if suite is not None:
         check_choice("suite", suite, SUITES)
@@ -85,7 +87,7 @@ def evaluate(
     settings = dict.fromkeys(sliders, grid)
     same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": options.cells}
     scores = None if benchmarks else builtin_scores(options.prompts)
-    reports = {"report": measure(lm, sliders, settings, scores, benchmarks=benchmarks, **same)}
+    reports = {"report": measure(lm, sliders, settings, scores, benchmarks=benchmarks, pairs=pairs, **same)}
     reports["report"] = reports["report"].model_copy(update={"missing": tuple(missing)})
     if oracle:
         harm = labelled_harm(benchmarks)
@@ -111,7 +113,8 @@ def print_report(report: "Report") -> None:
     for axis, score in report.own.items():
         order = report.monotonicity(axis)
         console.print(
-            f"{axis} on {score!r}: rank correlation {order.spearman:.2f}, falls {order.where_it_falls}; "
+            f"{axis} on {score!r}, {len(report.scores[score][0])} prompts or pairs: rank correlation "
+            f"{order.spearman:.2f}, falls {order.where_it_falls}; "
             f"{share(report.anti_steerable_fraction(axis))} of prompts move the wrong way"
         )
     if report.scores:
@@ -166,8 +169,5 @@ def _print_matrix(effects: "CrossEffects", title: str) -> None:
 
     rows = [[name, *map(figure, row)] for name, row in zip(effects.scores, effects.slopes, strict=True)]
     print_table(title, ["score", *effects.sliders], rows)
-    # robustness is behind the scores that sliders are meant to move, and no slider's own
-    for name, row, own in zip(effects.scores, effects.leakage, effects.sliders, strict=False):
-        for slider, leak in zip(effects.sliders, row, strict=True):
-            if slider != own:
-                console.print(f"leakage of {slider} onto {name}: {figure(leak)}")
+    for slider, score, leak in effects.leaks:
+        console.print(f"leakage of {slider} onto {score}: {figure(leak)}")

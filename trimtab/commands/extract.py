@@ -8,8 +8,8 @@ import typer
 import steering
 from steering.atomic_write import check_file
 from trimtab.builtin_sliders import parse_layers
-from trimtab.commands.inspect import print_slider, read_contrast_set
-from trimtab.options import Json, ModelOptions, console
+from trimtab.commands.inspect import print_slider
+from trimtab.options import Json, ModelOptions, console, read_contrast_set
 from trimtab.saving import save
 from trimtab.terminal import echo
 
@@ -35,7 +35,10 @@ def extract(
         if ranks.is_first:
             check_file(out)
         read = partial(stream_pairs, ranks=ranks)
-        vector = steering.extract(model.load(), pairs, method=method, position=position, layers=wanted, read=read)
+        lm = model.load()
+        vector = steering.extract(
+            lm, pairs, method=method, position=position, layers=wanted, read=read, progress=not as_json
+        )
     if not ranks.is_first:
         return
     written = save(vector.save, out)

@@ -9,7 +9,7 @@ import typer
 
 import steering
 from steering.errors import SteeringError, quoted
-from trimtab.options import Json, ModelOptions, console
+from trimtab.options import Json, ModelOptions, console, read_contrast_set
 from trimtab.tables import print_table
 from trimtab.terminal import echo
 
@@ -47,11 +47,6 @@ def inspect(
     if lens is not None:
         columns = ("layer", "writes", "suppresses")
         print_table("tokens by the logit lens", columns, [layer.row for layer in lens], is_text=True)
-
-
-def read_contrast_set(name: str) -> "steering.ContrastSet":
-    """A contrast set from a .jsonl file, or a built-in one."""
-    return steering.ContrastSet.load(name) if name.endswith(".jsonl") else steering.ContrastSet.builtin(name)
 
 
 def print_slider(axis: "steering.Slider | steering.SteeringVector") -> None:

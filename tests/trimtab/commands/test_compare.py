@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probes import ControlData, Training, train_control_tokens
+from probes import ControlData, Report, Training, train_control_tokens
 from probes.trained.control_data import ControlExample
 from steering import load
 from tests.helpers.command_line import run
@@ -39,3 +39,21 @@ def test_compare_puts_vectors_and_baselines_on_one_page(
     for name in ("mine", "prompting", "random", "adacd", "trained clm"):
         assert f"<h2>{name}</h2>" in page
     assert "Hypervolume" in printed
+
+
+def test_methods_with_an_axis_of_ones_own_are_also_measured_by_its_score(
+    capsys: pytest.CaptureFixture[str], big: Path, manners: dict[str, Path], tmp_path: Path
+) -> None:
+    command = [
+        "compare", "--html", tmp_path / "c.html", "--out", tmp_path / "reports", "-m", big, "--prompts", 2,
+        "--values", "0,1", "--max-new-tokens", 2, "--method", f"mine:manners={manners['vector']}",
+        "--baseline", "random",
+    ]  # fmt: skip
+    code, printed, error = run(capsys, *command, "--pairs", f"manners={manners['pairs']}")
+    assert code == 0, error
+    assert printed.count("leakage of manners onto refusal of harmful") == 2
+    mine, random = (Report.load(tmp_path / "reports" / f"{name}.json") for name in ("mine", "random"))
+    assert mine.own == random.own == {"manners": "manners: positive over negative answers"}
+    code, _, error = run(capsys, *command, "--pairs", f"tone={manners['pairs']}")
+    assert code == 2
+    assert "sliders that are compared, found some for 'tone'" in error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from probes import Report
 from steering import Gate, Push, Slider
 from tests.helpers.command_line import run
 from tests.helpers.planted_reports import planted
@@ -185,3 +186,33 @@ def test_openings_that_can_not_be_used_are_refused_before_a_model_is_loaded(
     code, _, error = run(capsys, "evaluate", "-o", tmp_path / "r.json", "-m", "no-such-model", *options)
     assert code != 0
     assert sentence in " ".join(error.split())
+
+
+def test_an_axis_of_ones_own_stands_in_both_matrices(
+    capsys: pytest.CaptureFixture[str], big: Path, manners: dict[str, Path], tmp_path: Path
+) -> None:
+    command = [
+        "evaluate", "-o", tmp_path / "r.json", "--html", tmp_path / "r.html", "-m", big, "--prompts", 3,
+        "--values", "0,1", "-b", "built-in", "--max-new-tokens", 2, "-v", f"manners={manners['vector']}",
+    ]  # fmt: skip
+    code, printed, error = run(capsys, *command, "--pairs", f"manners={manners['pairs']}")
+    assert code == 0, error
+    assert "leakage of manners onto refusal of harmful" in printed
+    assert "leakage of manners onto engaged over evasive" in printed
+    assert "4 prompts or pairs: rank correlation" in " ".join(printed.split())
+    report = Report.load(tmp_path / "r.json")
+    assert report.own == {"manners": "manners: positive over negative answers"}
+    assert report.outcome_effects().scores == ("harmful refused", "look-alikes answered")
+    assert report.outcome_effects().leaks == []
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Scores without generation" in page
+    assert "Outcomes of answers" in page
+    for pairs, sentence in (
+        ((), "pass its pairs, 'toy-answers'"),
+        (("--pairs", f"manners={manners['other']}"), "which pairs it has not seen can't be known"),
+        (("--pairs", f"tone={manners['pairs']}"), "found some for 'tone'"),
+        (("--pairs", "manners"), "Expected NAME=FILE.jsonl once for each slider"),
+    ):
+        code, _, error = run(capsys, *command, *pairs)
+        assert (code, error.count("Error:")) == (2, 1)
+        assert sentence in error

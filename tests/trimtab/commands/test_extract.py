@@ -20,7 +20,8 @@ def test_extract_writes_the_vector_that_the_api_makes(
     capsys: pytest.CaptureFixture[str], folder: Path, toy: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "toy.safetensors"
-    code, printed, _ = run(capsys, "extract", toy, "--out", out, "--model", folder, "--layers", "1-2", "--json")
+    code, printed, error = run(capsys, "extract", toy, "--out", out, "--model", folder, "--layers", "1-2", "--json")
+    assert "reading pairs" not in error
     summary = json.loads(printed)
     vector = SteeringVector.load(out)
     assert code == 0
