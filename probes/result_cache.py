@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from steering.atomic_write import atomic_write
+from steering.atomic_write import atomic_write, make_folder
 
 Result = TypeVar("Result", bound=BaseModel)
 
@@ -35,7 +35,7 @@ class ResultCache:
             except (ValidationError, UnicodeDecodeError):
                 pass  # damaged on the disk: computed anew
         result = compute()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with atomic_write(file) as temporary:
             temporary.write_text(result.model_dump_json(), encoding="utf-8")
         return result

@@ -1,6 +1,8 @@
 """The command line: parses, calls the API, prints. Errors are one sentence on stderr and exit code 2."""
 
+import signal
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -39,7 +41,9 @@ for command in (*MAKE, *USE, *MEASURE):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 2 unusable input, 130 interrupted."""
+    """Run the command and exit: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
+    warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends as Ctrl-C does, cleaning up
     try:
         code: Any = app(arguments, standalone_mode=False)
     except SteeringError as error:

@@ -75,13 +75,30 @@ def read_gates(
         >>> read_gates(lm, {"safety": Slider((Push(vector, gate=gate),))}, ["Hi"])[0].text
         'reads as harmful: 0.88; safety acts'
     """
+    return readings_of(sliders, _scores(lm, gates_of(sliders), prompts), len(prompts))
+
+
+def gates_of(sliders: Mapping[str, Slider | SteeringVector]) -> list[Gate]:
+    """The gates of all sliders, in order."""
+    return [push.gate for slider in sliders.values() for push in as_slider(slider).pushes if push.gate is not None]
+
+
+def readings_of(
+    sliders: Mapping[str, Slider | SteeringVector], scores: Mapping[Gate, Float[Tensor, " prompts"]], count: int
+) -> list[GateReadings]:
+    """What scores that gates have read mean for the sliders.
+
+    Args:
+        sliders: by name.
+        scores: of every gate, as `Gate.score` gives them.
+        count: number of prompts.
+    """
     gates = {axis: [push.gate for push in as_slider(slider).pushes] for axis, slider in sliders.items()}
-    scores = _scores(lm, [gate for some in gates.values() for gate in some if gate is not None], prompts)
     guard = next((gate for gate in scores if gate.reads_harm), None)
-    harm = [None] * len(prompts) if guard is None else guard.harm(scores[guard]).tolist()
+    harm = [None] * count if guard is None else guard.harm(scores[guard]).tolist()
 
     def factors(axis: str) -> Tensor:
-        opened = [torch.ones(len(prompts)) if gate is None else gate.opened(scores[gate]) for gate in gates[axis]]
+        opened = [torch.ones(count) if gate is None else gate.opened(scores[gate]) for gate in gates[axis]]
         return torch.stack(opened).amax(0)
 
     by_axis = {axis: factors(axis).tolist() for axis in gates}

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 import steering
-from steering.atomic_write import atomic_write
+from steering.atomic_write import check_file
 from steering.errors import SteeringError, quoted
 from trimtab.builtin_sliders import check_choice
 from trimtab.commands.inspect import print_slider
 from trimtab.options import Json, ModelOptions, Sets, console
+from trimtab.saving import save
 from trimtab.tables import print_table
 
 
@@ -38,11 +39,11 @@ def recipe(
 
     check_choice("recipe", name, RECIPES)
     own = sets_by_role(sets)
-    with atomic_write(out) as temporary:
-        vector = steering.from_recipe(model.load(), name, own)
-        vector.save(temporary)
+    check_file(out)
+    vector = steering.from_recipe(model.load(), name, own)
+    written = save(vector.save, out)
     print_slider(vector)
-    console.print(f"Written to {out}")
+    console.print(f"Written to {written}")
 
 
 def sets_by_role(entries: Sequence[str] | None) -> "dict[str, steering.ContrastSet]":
