@@ -5,11 +5,10 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
-import typer
-
 import steering
 from steering.atomic_write import check_file, make_folder
 from steering.errors import SteeringError, quoted
+from trimtab.terminal import echo
 
 BUILTIN_AXES = ("safety", "helpfulness")
 _LAYERS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
@@ -21,7 +20,7 @@ def balanced_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
 
     if pair := pair_at_hand(lm):
         return pair
-    typer.echo(f"Making the independent pair for {lm.identity.name} once; kept in {pair_folder(lm)}.", err=True)
+    echo(f"Making the independent pair for {lm.identity.name} once; kept in {pair_folder(lm)}.", err=True)
     return make_pair(lm)
 
 
@@ -66,7 +65,7 @@ def move(dial: "steering.Dial", values: Mapping[str, float]) -> None:
     for name, value in values.items():
         low, high = dial.sliders[name].range
         if not low <= value <= high:
-            typer.echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
+            echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
 
 
 def slider_values(entries: Sequence[str] | None, **moved: float | None) -> dict[str, float]:

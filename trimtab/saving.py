@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from steering.errors import SteeringError
+from trimtab.terminal import echo
 
 
 def save(write: Callable[[Path], object], out: str) -> Path:
@@ -31,7 +32,7 @@ def save(write: Callable[[Path], object], out: str) -> Path:
         except SteeringError as error:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise SteeringError(f"{error} {_kept(write, path.resolve().name)}") from error
-            typer.echo(f"Error: {error}", err=True)
+            echo(f"Error: {error}", err=True)
         path = Path(typer.prompt("Write it to another path", err=True)).expanduser()
 
 

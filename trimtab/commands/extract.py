@@ -11,6 +11,7 @@ from trimtab.builtin_sliders import parse_layers
 from trimtab.commands.inspect import print_slider, read_contrast_set
 from trimtab.options import Json, ModelOptions, console
 from trimtab.saving import save
+from trimtab.terminal import echo
 
 
 def extract(
@@ -39,7 +40,7 @@ def extract(
         return
     written = save(vector.save, out)
     if as_json:
-        typer.echo(vector.summary().model_dump_json())
+        echo(vector.summary().model_dump_json())
     else:
         print_slider(vector)
         console.print(f"Written to {written}")

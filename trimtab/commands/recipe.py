@@ -14,6 +14,7 @@ from trimtab.commands.inspect import print_slider
 from trimtab.options import Json, ModelOptions, Sets, console
 from trimtab.saving import save
 from trimtab.tables import print_table
+from trimtab.terminal import echo
 
 
 def recipes(as_json: Json = False) -> None:
@@ -23,7 +24,7 @@ def recipes(as_json: Json = False) -> None:
     rows = [(name, recipe.axis, recipe.summary, recipe.citation) for name, recipe in RECIPES.items()]
     if as_json:
         keys = ("name", "axis", "summary", "citation")
-        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], ensure_ascii=False))
+        echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], ensure_ascii=False))
     else:
         print_table(None, ("recipe", "slider", "what it does", "source"), rows, is_text=True)
 
