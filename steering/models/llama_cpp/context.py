@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.errors import SteeringError
+from steering.models.gguf_header import GGUFHeader
 from steering.models.llama_cpp.bindings import library, tensor_functions
 from steering.models.llama_cpp.block_watch import BlockWatch
 
@@ -33,6 +34,7 @@ class GgufModel:
     """
 
     def __init__(self, path: Path, gpu_layers: int = 0) -> None:
+        GGUFHeader.read(path)  # before llama.cpp reads it, which takes the process with it where it stumbles
         functions = library()
         parameters = functions.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers

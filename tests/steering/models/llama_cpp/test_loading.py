@@ -75,7 +75,7 @@ def test_a_file_takes_nothing_from_its_neighbours(cache: Path, file: Path, smoll
         ("tiny.gguf", {"device_map": "auto"}, "built for a GPU"),
         ("some/model", {}, "Expected a .gguf file for llama.cpp, found"),
         ("other.gguf", {}, "Expected a .gguf file for llama.cpp, found"),
-        ("broken.gguf", {}, "llama.cpp can't load"),
+        ("broken.gguf", {}, "is not a GGUF file that can be read"),
     ],
 )
 def test_what_it_does_not_take_is_refused(
