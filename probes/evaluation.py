@@ -261,8 +261,16 @@ class _Run:
 
     @cached_property
     def key(self) -> tuple[dict[str, Any], str]:
-        """What stands for the model and the method in the keys of cells."""
-        return self.lm.identity.model_dump(mode="json"), self.method.fingerprint
+        """What stands for the model, as it runs here, and for the method in the keys of cells."""
+        model = self.lm.model
+        generation = model.generation_config
+        run_as = {
+            "class": type(model).__name__,
+            "dtype": str(model.dtype),
+            "generation": generation.to_dict() if generation else {},
+            "trimtab": version("trimtab"),
+        }
+        return self.lm.identity.model_dump(mode="json") | {"run_as": run_as}, self.method.fingerprint
 
     def _progress(self, items: Sequence[Item], what: str) -> Iterable[Item]:
         shown: Iterable[Item] = tqdm(items, desc=what, unit="cell", disable=not self.progress)

@@ -1,5 +1,6 @@
 """Axes that need no file, shipped or made once and kept; and parsers that several commands use."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import steering
 from steering.errors import SteeringError, quoted
 
 BUILTIN_AXES = ("safety", "helpfulness")
+_LAYERS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 
 def balanced_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
@@ -34,10 +36,12 @@ def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.Slider":
     made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
     key = fingerprint(f"{made_by} {lm.identity.key} {contrast_set.fingerprint}".encode())
     path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
-    if not path.is_file():
+    try:
+        return steering.Slider.load(path, lm)
+    except SteeringError:  # not there yet, damaged on the disk, or of weights that the key can't tell apart
         path.parent.mkdir(parents=True, exist_ok=True)
         steering.extract(lm, contrast_set).save(path)
-    return steering.Slider.load(path, lm)
+        return steering.Slider.load(path, lm)
 
 
 def shipped_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
@@ -80,10 +84,14 @@ def parse_layers(text: str | None) -> list[int] | None:
         return None
     layers: list[int] = []
     for part in text.split(","):
-        ends = part.strip().split("-")
-        if len(ends) > 2 or not all(end.isdecimal() for end in ends):
-            raise SteeringError(f"Expected layers such as 12 or 10-15,20, found {text!r}.")
-        layers += range(int(ends[0]), int(ends[-1]) + 1)
+        ends = _LAYERS.fullmatch(part.strip())
+        first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
+        if first > last:
+            raise SteeringError(
+                f"Expected layers such as 12 or 10-15,20, of at most four digits, found {part.strip()!r:.60}; "
+                "write the first of a range before its last."
+            )
+        layers += range(first, last + 1)
     return layers
 
 

@@ -4,6 +4,7 @@
 FOLDER`; `Sliders.from_pretrained` reads the folder or the repository.
 """
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
@@ -91,7 +92,7 @@ def _check_names(axes: Collection[str], folder: str | Path) -> None:
 
 
 def _file(source: str | Path, name: str, revision: str | None) -> Path:
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))
     if folder.is_dir():
         if not (folder / name).is_file():
             raise SteeringError(f"Expected {name!r} in the folder {str(folder)!r}, found none; export it again.")

@@ -62,7 +62,13 @@ def additions_for(exportable: Exportable, lm: LanguageModel, consumer: str) -> d
     check_weights(lm)
     additions = file_additions(exportable, consumer)
     as_fixed(exportable).check(lm.identity)
-    return {layer: push.to(lm.model.dtype) for layer, push in additions.items()}
+    rounded = {layer: push.to(lm.model.dtype) for layer, push in additions.items()}
+    if not all(push.isfinite().all() for push in rounded.values()):
+        raise SteeringError(
+            f"Expected a setting whose pushes {lm.model.dtype} can hold, found {as_fixed(exportable).moved}; choose "
+            "smaller values, or load the model in float32."
+        )
+    return rounded
 
 
 def last_projection(lm: LanguageModel, layer: int) -> tuple[str, nn.Module]:
@@ -128,7 +134,7 @@ def check_logits(
         expected = exact(input_ids=ids).logits
     found = model(input_ids=ids.to(model.device)).logits.to(expected.device)
     difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
-    if difference > TOLERANCE:
+    if not difference <= TOLERANCE:  # nor if there is none to tell
         raise SteeringError(
             f"The weights of {lm.identity.model_type!r} can't hold this setting exactly: {what} logits differ from "
             f"those of the hooks by {difference:.2g} of the largest, more than {TOLERANCE:g}; use hooks."

@@ -318,6 +318,20 @@ def test_cells_are_told_apart_by_dose_and_harm() -> None:
     assert len({method.fingerprint for method in methods}) == 4
 
 
+def test_cells_are_told_apart_by_how_the_model_runs(tmp_path: Path) -> None:
+    """An identity is the same in every dtype, and says nothing of the folder's generation settings."""
+    models = [tiny_lm(max_position_embeddings=2048) for _ in range(3)]
+    models[1].model.to(torch.bfloat16)
+    models[2].model.generation_config.repetition_penalty = 1.5
+    models.append(replace(models[0], system_prompt="Be brief."))
+    told: dict[str, Any] = {"judges": (), "decoding": Decoding(max_new_tokens=3), "progress": False}
+    for found, lm in enumerate(models, start=1):
+        for _ in range(2):
+            evaluate(lm, Prompting(), {"safety": [0.0]}, (), benchmarks=[small_benchmark()], folder=tmp_path, **told)
+            kept = [file for file in tmp_path.iterdir() if 'refusal":[' in file.read_text()]
+            assert len(kept) == found
+
+
 def test_the_last_turn_of_a_transcript_is_answered_and_its_judge_is_told_all_turns(tmp_path: Path) -> None:
     lm, benchmark = tiny_lm(), implicit_reference_benchmark(2)
     vector = random_vector(1)

@@ -38,7 +38,7 @@ def serve(
     key = os.environ.get(api_key_env)
     if key == "" or (key is None and api_key_env != KEY_VARIABLE):
         raise SteeringError(f"Expected the API key in the environment variable {api_key_env}, found none; set it.")
-    path = Path(model.model).expanduser()
+    path = Path(os.path.expanduser(model.model))
     known_profiles = load_profiles(profiles)
     served_name = name or (path.resolve().name if path.exists() else model.model)
     with listen(host, port) as listener:  # before the long loading, so that a taken port shows at once

@@ -7,7 +7,6 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from steering.errors import SteeringError
 from steering.models.decoder_blocks import block_output
 from steering.models.language_model import LanguageModel
 from trimtab.serve.answer import Answer
@@ -28,12 +27,7 @@ def watched_rows(lm: LanguageModel, answers: Sequence[Answer]) -> Iterator[None]
         """Answers under way with their watch, and the index and activations of their tokens in this pass."""
         for row, answer, watch in rows:
             if answer.ending is None:
-                count = min(len(answer.tokens), h.shape[1])
-                if 1 < count < len(answer.tokens):
-                    raise SteeringError(
-                        f"Expected all {len(answer.tokens)} tokens of a row in one pass, or one, found {count}; leave "
-                        "prefill_chunk_size out of the model's generation config, or ask for no readings."
-                    )
+                count = min(len(answer.tokens), h.shape[1])  # all, or the newest
                 yield answer, watch, len(answer.tokens) - count, h[row, -count:]
 
     def read_axes(layer: int, _block: nn.Module, _inputs: object, output: object) -> None:

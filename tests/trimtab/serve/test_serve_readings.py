@@ -95,7 +95,7 @@ def test_readings_of_rows_in_company_are_those_of_python(server: Server, stream:
 
 def test_readings_are_whole_when_rows_join_and_leave(engine: EngineName) -> None:
     """Read anew in several rounds, and told once; those that nobody watches are written beside them."""
-    lm = endless_lm()
+    lm, same_lm = endless_lm(), endless_lm()  # the worker's own, and one to read while it writes
     rng = random.Random(0)
     asks = [("".join(rng.choices("abc ", k=rng.randint(1, 40))), rng.randint(1, 30)) for _ in range(12)]
     with worker_of(engine, lm, Sliders(**AXES), Limits(rows=4)) as worker:
@@ -110,7 +110,7 @@ def test_readings_are_whole_when_rows_join_and_leave(engine: EngineName) -> None
             seen: list[TokenReading] = []
             while not isinstance(piece := one.pieces.get(timeout=60), Ending):
                 seen += piece.tokens if isinstance(piece, Seen) else []
-            expected = read_in_python(endless_lm(), text, {"helpfulness": number / 12}, tokens)
+            expected = read_in_python(same_lm, text, {"helpfulness": number / 12}, tokens)
             assert piece.reason == "length"
             if number % 3:
                 assert same([{"token": token.token, "axes": token.readings} for token in seen], expected)
@@ -210,6 +210,16 @@ def test_nothing_is_read_that_nobody_asked_for(server: Server, monkeypatch: pyte
     monkeypatch.setattr(Readout, "read", lambda *_: 1 / 0)
     assert ask(server.client(), "Hi", extra_body={"readings": False, "stop_when": {}}).usage.completion_tokens == 20
     assert server.post("/v1/chat/completions", GOOD | {"readings": True}).status_code == 500
+
+
+def test_prompts_are_read_whole_whatever_the_folder_says() -> None:
+    ask = GOOD | {"readings": True, "max_tokens": 2, "temperature": 0}
+    with serving("transformers", endless_lm()) as server:
+        expected = server.post("/v1/chat/completions", ask).json()["readings"]
+    lm = endless_lm()
+    lm.model.generation_config.prefill_chunk_size = 4
+    with serving("transformers", lm) as server:
+        assert server.post("/v1/chat/completions", ask).json()["readings"] == expected
 
 
 @pytest.mark.real

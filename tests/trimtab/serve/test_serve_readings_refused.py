@@ -5,12 +5,16 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from steering import Gate
+from steering import Gate, Sliders, SteeringError
+from steering.explore.token_readings import Readout
 from tests.helpers.api_server import GOOD, Server, ask, endless_lm, serving
 from tests.helpers.known_vectors import slider_of
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
 from tests.helpers.workers import EngineName
 from tests.trimtab.serve.test_serve_readings import AXES
+from trimtab.serve.answer import Answer, Decoding
+from trimtab.serve.answer_text import AnswerText
+from trimtab.serve.watch import Watch
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def test_overflow_is_an_error_and_no_json_that_nobody_can_read(
         body = GOOD | {"steering": {"safety": 10.0}} | wanted
         answered = server.post("/v1/chat/completions", body)
         assert answered.status_code == (200 if stream else 400)
-        assert "Expected finite" in answered.text
+        assert "choose smaller" in answered.text
         assert "NaN" not in answered.text
         assert ask(server.client(), "Hi").usage.completion_tokens == 20
 
@@ -88,10 +92,13 @@ def test_a_prompt_too_short_for_a_gate_is_refused(engine: EngineName) -> None:
     assert "Expected a prompt of 9 tokens, which a gate reads, found 3." in refused.json()["error"]["message"]
 
 
-def test_prompts_that_pass_in_parts_are_refused_where_they_are_read() -> None:
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_overflow_inside_the_model_is_a_sentence(odd: float) -> None:
     lm = endless_lm()
-    lm.model.generation_config.prefill_chunk_size = 4
-    with serving("transformers", lm) as server:
-        refused = server.post("/v1/chat/completions", GOOD | {"readings": True, "max_tokens": 2})
-    assert refused.status_code == 400
-    assert "in one pass, or one, found 4; leave prefill_chunk_size out" in refused.json()["error"]["message"]
+    answer = Answer([5], {}, Decoding(2), AnswerText(lm.tokenizer), (), lambda _: None)
+    with pytest.raises(SteeringError, match="Expected finite logits"):
+        answer.sample(torch.tensor([1.0, odd]))
+    watch = Watch(Sliders(**AXES), {"safety": Readout(0, torch.ones(2))}, {}, False, lm.tokenizer)
+    watch.take(0, 0, torch.tensor([[1.0, odd]]))
+    with pytest.raises(SteeringError, match="Expected finite readings"):
+        watch.look([5], 1)
