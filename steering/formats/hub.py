@@ -11,10 +11,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from steering.atomic_write import new_folder
 from steering.errors import SteeringError, first_line, quoted
 from steering.formats.card import card
 from steering.formats.fixed_sliders import common_model
-from steering.formats.model_folder import new_folder
 from steering.models.identity import ModelIdentity
 from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector

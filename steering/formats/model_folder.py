@@ -1,9 +1,6 @@
-"""Models with changed weights, as folders in transformers' layout: written whole or not at all, and checked first."""
+"""Models with changed weights, as folders in transformers' layout, checked before they are in place."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -23,28 +20,6 @@ from steering.vectors.steering_vector import SteeringVector
 
 TOLERANCE = 1e-5
 """Largest difference of logits in float32, as a share of the largest logit (at least 1)."""
-
-
-@contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; rename it to `path` when the body succeeds, remove it when it raises.
-
-    Raises SteeringError when `path` exists and isn't an empty folder, or when its parent doesn't exist.
-    """
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise SteeringError(f"Can't write {str(path)!r}: it exists and isn't an empty folder; name a new one.")
-    if not path.parent.is_dir():
-        raise SteeringError(
-            f"Can't write {str(path)!r}: the folder {str(path.parent)!r} doesn't exist; create it first."
-        )
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_weights(lm: LanguageModel) -> None:

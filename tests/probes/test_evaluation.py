@@ -1,6 +1,7 @@
 """evaluate() measures what the scores say, cell by cell, and goes on where it was killed."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,30 @@ def test_answers_are_those_of_the_setting_and_every_one_is_judged() -> None:
     }  # fmt: skip
     assert report.outcome_effects().scores == ("harmful refused", "look-alikes answered", "jailbreaks refused")
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_a_cell_of_other_prompts_numbers_is_measured_anew(sliders: Sliders, tmp_path: Path) -> None:
+    lm, options = tiny_lm(), {"benchmarks": [builtin_benchmark(1)], "decoding": Decoding(max_new_tokens=2)}
+    whole = evaluate(lm, sliders, GRID, scores(sliders), folder=tmp_path, progress=False, **options)
+    for cell in tmp_path.iterdir():
+        content = json.loads(cell.read_text(encoding="utf-8"))
+        cut = {name: items[:-1] for name, items in content.items()}
+        cell.write_text(json.dumps(cut), encoding="utf-8")
+    assert evaluate(lm, sliders, GRID, scores(sliders), folder=tmp_path, progress=False, **options) == whole
+    for cell in tmp_path.iterdir():
+        content = cell.read_text(encoding="utf-8")
+        cell.write_text(re.sub(r'("values"|"refusal"):\[[^,]*', r"\1:[1e308", content), encoding="utf-8")
+    assert evaluate(lm, sliders, GRID, scores(sliders), folder=tmp_path, progress=False, **options) == whole
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_a_score_that_is_no_number_is_refused(sliders: Sliders, value: float) -> None:
+    def measure(_lm: LanguageModel, prompts: list[str], dial: Dial) -> Tensor:
+        return torch.full((len(prompts),), value if dial.settings["a"] else 1.0)
+
+    own = [Score(name, PROMPTS, measure, name) for name in sliders]
+    with pytest.raises(SteeringError, match=r"The score 'a' is infinite or undefined under 'a -1, b 0'"):
+        evaluate(tiny_lm(), sliders, GRID, own, progress=False)
 
 
 def test_a_second_run_takes_everything_from_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
