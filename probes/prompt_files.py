@@ -10,8 +10,7 @@ from typing import Any
 
 from probes.rows import INCOMPLETE, PLAIN_TRAITS, Row, other_trait
 from steering.errors import SteeringError, first_line, quoted
-
-_INSTALL = "install it with: pip install 'trimtab[benchmarks]'"
+from steering.extras import pip_install
 
 
 def read_rows(path: str | Path, text_column: str) -> list[Row]:
@@ -116,7 +115,7 @@ def _parquet(path: Path) -> list[Row]:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise SteeringError(f"Parquet files need the library 'pyarrow'; {_INSTALL}") from error
+        raise SteeringError(f"Parquet files need the library 'pyarrow'; run: {pip_install('benchmarks')}") from error
     rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
     return rows
 
@@ -149,7 +148,7 @@ def _load_dataset() -> Callable[..., Iterable[Row]]:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise SteeringError(f"Data sets need the library 'datasets'; {_INSTALL}") from error
+        raise SteeringError(f"Data sets need the library 'datasets'; run: {pip_install('benchmarks')}") from error
     found: Callable[..., Iterable[Row]] = load_dataset
     return found
 

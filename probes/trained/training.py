@@ -20,6 +20,7 @@ from probes.trained.control_data import LEVELS, ControlData, ControlExample, con
 from probes.trained.losses import answer_nll, clm, exmate
 from steering import LanguageModel
 from steering.errors import SteeringError, first_line
+from steering.extras import pip_install
 from steering.models.identity import ModelIdentity
 
 RECORD = "control_tokens.json"
@@ -196,4 +197,4 @@ def peft_library() -> Any:
     try:
         return import_module("peft")
     except ImportError as error:
-        raise SteeringError("Trained control needs the package 'peft'; run pip install 'trimtab[trained]'.") from error
+        raise SteeringError(f"Trained control needs the package 'peft'; run: {pip_install('trained')}") from error
