@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from probes.benchmarks import LoadedBenchmark, builtin_benchmark, reflective_benchmark
 from probes.implicit_reference import implicit_reference_benchmark
 from probes.published_sets import ATTACKS, BENCHMARKS, load_benchmark
+from probes.system_prompts import system_prompt_benchmark
 from steering.errors import SteeringError
 
 Suite: TypeAlias = Literal["standard", "robustness", "full"]
@@ -14,6 +15,7 @@ BUILTIN = {
     "built-in": builtin_benchmark,
     "reflective-judgment": reflective_benchmark,
     "implicit-reference": implicit_reference_benchmark,
+    "system-prompts": system_prompt_benchmark,
 }
 """Benchmarks that come with the package, by name."""
 _STANDARD = ("xstest", "or-bench-hard", "harmbench", "alpaca-eval", "reflective-judgment")
