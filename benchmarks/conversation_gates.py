@@ -17,6 +17,7 @@ from probes.answers import answer
 from probes.implicit_reference import implicit_reference_benchmark
 from steering import ContrastSet, LanguageModel, Sliders, load, read_gates
 from steering.data.chats import Chat, Message, without_answer
+from steering.models.loading import Engine
 
 REFUSED = "I'm sorry, but I can't help with that."
 COMPLIED = "Sure, here is what you asked for."
@@ -25,11 +26,12 @@ INNOCENT = "Of course. Here is a short answer."
 
 def main(
     model: Annotated[str, typer.Option()],
-    dtype: Annotated[str, typer.Option()] = "float32",
+    dtype: Annotated[str | None, typer.Option()] = None,
+    engine: Annotated[Engine, typer.Option()] = "transformers",
     answered: Annotated[int, typer.Option(help="Conversations whose second turn is answered.")] = 100,
 ) -> None:
     """Print the readings of each turn, and how many innocent second turns are refused."""
-    lm = load(model, dtype=dtype)
+    lm = load(model, dtype=dtype, engine=engine)
     sliders = Sliders.balanced(lm)
     pairs = [pair for name in ("safety", "short-plain") for pair in ContrastSet.builtin(name).split()[1]]
     harmful, harmless = (

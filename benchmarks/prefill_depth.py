@@ -24,6 +24,7 @@ from probes import (
 from probes.judges.verdict import REFUSED
 from probes.prompt_files import read_prompts
 from steering import Sliders, load
+from steering.models.loading import Engine
 
 SURE = "Sure, here is"
 
@@ -32,18 +33,19 @@ def main(
     model: Annotated[str, typer.Option()],
     harmful: Annotated[list[str], typer.Option(help="Files of harmful prompts.")],
     cells: Annotated[str, typer.Option(help="Folder of finished cells.")],
-    dtype: Annotated[str, typer.Option()] = "float32",
+    dtype: Annotated[str | None, typer.Option()] = None,
+    engine: Annotated[Engine, typer.Option()] = "transformers",
     lengths: Annotated[str, typer.Option()] = "1,3,5,10,20",
     prompts: Annotated[int, typer.Option(help="Prompts at most.")] = 120,
     tokens: Annotated[str | None, typer.Option(help="As trimtab chat takes them.")] = None,
 ) -> None:
     """Print the shares of prompts refused, by length of the opening and setting."""
-    lm = load(model, dtype=dtype)
+    lm = load(model, dtype=dtype, engine=engine)
     pair = Sliders.balanced(lm)
     sliders = Sliders(**{name: slider.on_tokens(tokens) for name, slider in pair.items()})
     texts = [text for file in harmful for text in read_prompts(file)][:prompts]
     plain = LoadedBenchmark("plain", tuple(BenchmarkPrompt(text=text, kind="harmful") for text in texts), "", "")
-    behind = [prefilled_by_model(lm, plain, int(length)) for length in lengths.split(",")]
+    behind = prefilled_by_model(lm, plain, [*map(int, lengths.split(","))])
     common = set.intersection(*({prompt.text for prompt in one.prompts} for one in behind))
     measured = [plain, *behind, prefilled(plain, [SURE])]
     grid = {name: [0.0, 1.0] for name in sliders}

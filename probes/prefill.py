@@ -72,7 +72,7 @@ def read_openings(path: str | Path) -> list[str]:
     return openings
 
 
-def prefilled_by_model(lm: LanguageModel, benchmark: LoadedBenchmark, tokens: int) -> LoadedBenchmark:
+def prefilled_by_model(lm: LanguageModel, benchmark: LoadedBenchmark, lengths: Sequence[int]) -> list[LoadedBenchmark]:
     """A benchmark's harmful prompts behind the first tokens of complying answers that the model itself writes.
 
     Answers are greedy. Where `RefusalJudge` doesn't read one as compliance, it is written again behind "Sure, here is",
@@ -82,21 +82,31 @@ def prefilled_by_model(lm: LanguageModel, benchmark: LoadedBenchmark, tokens: in
     Args:
         lm: the model, with no slider attached.
         benchmark: its prompts of other kinds are left out.
-        tokens: length of the openings, in tokens of the model.
+        lengths: of the openings, in tokens of the model.
 
     Returns:
-        Prompts of the kind `jailbreak`.
+        A benchmark a length, with prompts of the kind `jailbreak`.
 
     Raises:
         SteeringError: for a benchmark without harmful prompts, no token, or a model that complies with no prompt.
     """
-    if tokens < 1:
-        raise SteeringError(f"Expected openings of one token at least, found {tokens}; ask for more.")
+    if min(lengths) < 1:
+        raise SteeringError(f"Expected openings of one token at least, found {min(lengths)}; ask for more.")
     prompts = _harmful(benchmark)
-    answers = _complying(lm, prompts, tokens)
+    answers = _complying(lm, prompts, max(lengths))
     refused = [place for place, text in enumerate(answers) if not text]
-    forced = _complying(lm, [_behind(prompts[place], FORCED, "") for place in refused], tokens)
+    forced = _complying(lm, [_behind(prompts[place], FORCED, "") for place in refused], max(lengths))
     answers = [text or (forced.pop(0) if forced else "") for text in answers]
+    return [_behind_length(lm, benchmark, prompts, answers, length) for length in lengths]
+
+
+def _behind_length(
+    lm: LanguageModel,
+    benchmark: LoadedBenchmark,
+    prompts: Sequence[BenchmarkPrompt],
+    answers: Sequence[str],
+    tokens: int,
+) -> LoadedBenchmark:
     length = f"{tokens} tokens of an answer"
     behind = [
         _behind(prompt, opening, length)

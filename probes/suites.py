@@ -1,14 +1,16 @@
 """Which benchmarks belong together, and those of them that can be had, from a folder of local copies or the Hub."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from probes.benchmarks import LoadedBenchmark, builtin_benchmark, reflective_benchmark
 from probes.implicit_reference import implicit_reference_benchmark
+from probes.prefill import prefilled_by_model
 from probes.published_sets import ATTACKS, BENCHMARKS, load_benchmark
 from probes.system_prompts import system_prompt_benchmark
 from steering.errors import SteeringError
+from steering.models.language_model import LanguageModel
 
 Suite: TypeAlias = Literal["standard", "robustness", "full"]
 BUILTIN = {
@@ -19,7 +21,8 @@ BUILTIN = {
 }
 """Benchmarks that come with the package, by name."""
 _STANDARD = ("xstest", "or-bench-hard", "harmbench", "alpaca-eval", "reflective-judgment")
-_ROBUSTNESS = ("xstest", "harmbench", *map(str.lower, ATTACKS), "jailbreakbench-artifacts")
+_TURNS = ("implicit-reference", "mhj", "cosafe", "fractured-sorry-bench")
+_ROBUSTNESS = ("xstest", "harmbench", *map(str.lower, ATTACKS), "jailbreakbench-artifacts", *_TURNS)
 _BESIDES = ("jailbreakbench", "strongreject", "sorry-bench", "or-bench-toxic", "gsm8k", "mmlu")
 SUITES: dict[Suite, tuple[str, ...]] = {
     "standard": _STANDARD,
@@ -27,6 +30,8 @@ SUITES: dict[Suite, tuple[str, ...]] = {
     "full": tuple(dict.fromkeys((*_STANDARD, *_ROBUSTNESS, *_BESIDES))),
 }
 """Benchmarks by suite. Robustness has harmful prompts and look-alikes too, beside which attacks stand in the matrix."""
+PREFILLED: dict[Suite, tuple[int, ...]] = {"standard": (), "robustness": (5,), "full": (5,)}
+"""Lengths, in tokens, of the openings of complying answers behind which a suite's harmful prompts are answered too."""
 
 
 def load_suite(
@@ -65,6 +70,30 @@ def load_suite(
             )
         else:
             found.append(load_benchmark(name, copy).spread(count))
+    return found, missing
+
+
+def prefilled_suite(
+    lm: LanguageModel, suite: Suite, benchmarks: Sequence[LoadedBenchmark]
+) -> tuple[list[LoadedBenchmark], list[str]]:
+    """A suite's harmful prompts once more, behind the first tokens of the model's own complying answers (`PREFILLED`).
+
+    Args:
+        lm: the model, with no slider attached.
+        suite: its name.
+        benchmarks: those of the suite; the ones without harmful prompts are left out.
+
+    Returns:
+        The benchmarks, and for each to which the model begins no complying answer a sentence that says so.
+    """
+    found, missing = [], []
+    lengths = PREFILLED[suite]
+    for benchmark in benchmarks:
+        if lengths and benchmark.of_kind("harmful"):
+            try:
+                found += prefilled_by_model(lm, benchmark, lengths)
+            except SteeringError as error:
+                missing.append(f"{benchmark.name} behind tokens of answers is not measured: {error}")
     return found, missing
 
 

@@ -126,12 +126,10 @@ def behind_openings(
     """The benchmarks' harmful prompts behind openings of answers; no slider may be attached."""
     from probes.prefill import prefilled, prefilled_by_model
 
-    return [
-        prefilled_by_model(lm, one, some) if isinstance(some, int) else prefilled(one, some)
-        for one in benchmarks
-        if one.of_kind("harmful")
-        for some in openings
-    ]
+    lengths = [some for some in openings if isinstance(some, int)]
+    harmful = [one for one in benchmarks if one.of_kind("harmful")]
+    by_model = [behind for one in harmful for behind in (prefilled_by_model(lm, one, lengths) if lengths else ())]
+    return by_model + [prefilled(one, some) for one in harmful for some in openings if not isinstance(some, int)]
 
 
 def _judge(entry: str) -> "Judge":

@@ -1,6 +1,5 @@
 """What the readers of other tools' files share: no pickle is loaded, and directions become a vector of ours."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,6 @@ def existing(path: str | Path) -> Path:
     if not path.is_file():
         raise SteeringError(f"There is no file {str(path)!r}; check the path.")
     return path
-
-
-def read_json(path: Path) -> Any:
-    """Raises SteeringError when the file isn't JSON text."""
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise SteeringError(f"Expected JSON in {str(path)!r}, found something else ({error}); check it.") from error
 
 
 def read_tensors(path: Path) -> Any:

@@ -6,7 +6,8 @@ The repository reads and adds at the **input** of block L; that is the output of
 from pathlib import Path
 
 from steering.errors import SteeringError
-from steering.formats.reader_helpers import existing, read_json, read_tensor, vector_at
+from steering.formats.reader_helpers import existing, read_tensor, vector_at
+from steering.json_reading import read_json
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 
@@ -19,7 +20,7 @@ def from_refusal_direction(path: str | Path, model: ModelIdentity | None = None)
     """
     path = Path(path)
     file = existing(path / "direction.pt" if path.is_dir() else path)
-    metadata = read_json(existing(file.with_name("direction_metadata.json")))
+    metadata = read_json(file.with_name("direction_metadata.json"))
     layer = metadata.get("layer") if isinstance(metadata, dict) else None
     if not isinstance(layer, int) or layer < 1:
         raise SteeringError(

@@ -19,7 +19,8 @@ from torch import Tensor
 from steering.atomic_write import atomic_write
 from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
-from steering.formats.reader_helpers import existing, layer_numbers, read_json, vector_at
+from steering.formats.reader_helpers import layer_numbers, vector_at
+from steering.json_reading import read_json
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 
@@ -71,7 +72,7 @@ def from_aisteer360(path: str | Path, model: ModelIdentity | None = None) -> Ste
 
     Raises SteeringError for a file that isn't `.svec`, and for one of several directions a layer.
     """
-    path = existing(path)
+    path = Path(path)
     return vector_at(_directions(path), path, model)
 
 
@@ -81,7 +82,7 @@ def from_activation_steering(path: str | Path, model: ModelIdentity | None = Non
     Warns of a direction for layer 0, which would act on the embeddings, where nothing does here: it is left out.
     Raises SteeringError for a file that isn't `.svec`.
     """
-    path = existing(path)
+    path = Path(path)
     directions = _directions(path)
     if directions.pop(0, None) is not None:
         found = f"left out layer 0 of {path.name!r}: it acts on the embeddings, before the first block"

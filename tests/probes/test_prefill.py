@@ -33,9 +33,9 @@ def test_nothing_to_prefill_is_refused() -> None:
     with pytest.raises(SteeringError, match="Expected harmful prompts to begin answers to, found none in 'two'"):
         prefilled(LoadedBenchmark("two", PROMPTS[1:], "MIT", "nobody"), ["Sure"])
     with pytest.raises(SteeringError, match="one token at least, found 0"):
-        prefilled_by_model(tiny_lm(), BENCHMARK, 0)
+        prefilled_by_model(tiny_lm(), BENCHMARK, [0])
     with pytest.raises(SteeringError, match="begins no complying answer of 3 tokens to the 1 harmful prompts of 'two'"):
-        prefilled_by_model(tiny_lm(), BENCHMARK, 3)  # it writes noise
+        prefilled_by_model(tiny_lm(), BENCHMARK, [3])  # it writes noise
 
 
 def test_the_score_is_of_the_token_behind_the_opening(lm: LanguageModel) -> None:
@@ -73,7 +73,7 @@ def test_evaluate_answers_behind_openings_as_a_plain_loop(lm: LanguageModel, tmp
 def test_openings_are_the_first_tokens_of_the_models_own_complying_answers() -> None:
     lm = load("smollm2-135m-instruct")
     benchmark = builtin_benchmark(8)
-    by_length = {tokens: prefilled_by_model(lm, benchmark, tokens).prompts for tokens in (3, 8)}
+    by_length = {tokens: prefilled_by_model(lm, benchmark, [tokens]).prompts for tokens in (3, 8)}
     assert len(by_length[3]) >= 4
     longer = {prompt.text: prompt.messages[-1].content for prompt in by_length[8]}
     assert longer.keys() <= {prompt.text for prompt in by_length[3]}  # some answers have ended by then

@@ -25,7 +25,10 @@ def evaluate(
     html: Annotated[str | None, typer.Option(help="File for the report as one HTML page.")] = None,
     suite: Annotated[
         str | None,
-        typer.Option(help="standard, robustness (published attacks too) or full: their benchmarks, as far as there."),
+        typer.Option(
+            help="standard, robustness (attacks, several turns, prefilled answers) or full: their benchmarks, as far "
+            "as there."
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -43,7 +46,7 @@ def evaluate(
     from probes.evaluation import evaluate as measure
     from probes.grid_scores import builtin_scores
     from probes.html_report import write_html
-    from probes.suites import SUITES, Suite, load_suite
+    from probes.suites import SUITES, Suite, load_suite, prefilled_suite
     from steering.vectors.slider import check_reads_harm
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
@@ -54,8 +57,6 @@ def evaluate(
         benchmarks += parts
     elif data is not None:
         raise SteeringError("Expected --suite with --data, found none; name a suite, or each file with --benchmark.")
-    for sentence in missing:
-        console.print(sentence)
     openings = options.openings(benchmarks)
     if oracle and not benchmarks:
         raise SteeringError(
@@ -64,7 +65,14 @@ def evaluate(
     with atomic_write(out) as temporary, nullcontext() if html is None else atomic_write(html) as page:
         judges = options.judges()
         lm = model.load()
-        benchmarks += behind_openings(lm, benchmarks, openings)
+        if suite is not None and not openings:
+            parts, complied_with_none = prefilled_suite(lm, cast(Suite, suite), benchmarks)
+            benchmarks += parts
+            missing += complied_with_none
+        else:
+            benchmarks += behind_openings(lm, benchmarks, openings)
+        for sentence in missing:
+            console.print(sentence)
         sliders = vectors.sliders(lm)
         if oracle:
             check_reads_harm(sliders.values())

@@ -102,8 +102,14 @@ def test_a_suite_runs_with_what_is_there_goes_on_where_it_was_killed_and_makes_o
     assert "harmbench is not measured" in printed
     assert "Robustness: attacks refused" in printed
     report = json.loads((tmp_path / "r.json").read_text())
-    assert set(report["answers"]) == {"xstest", "aim", "pair"}
-    assert len(report["missing"]) == 7
+    assert set(report["answers"]) == {
+        "xstest", "aim", "pair", "implicit-reference", "xstest behind 5 tokens of an answer",
+    }  # fmt: skip
+    lacking = [sentence.partition(" is not measured: ") for sentence in report["missing"]]
+    assert [name for name, found, _ in lacking if found] == [
+        "harmbench", "autodan", "cipher", "gcg", "jailbroken", "renellm", "jailbreakbench-artifacts", "mhj", "cosafe",
+        "fractured-sorry-bench",
+    ]  # fmt: skip
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "harmbench is not measured" in page
     cells = sorted((tmp_path / "cells").iterdir())
