@@ -22,10 +22,10 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands(text: str, program: str = "trimtab") -> list[list[str]]:
-    """The words behind a program's name, in all shell blocks of a text."""
+    """The words behind a program's name, in all shell blocks of a text; `…` stands for more of the same."""
     joined = "\n".join(blocks(text, "sh")).replace("\\\n", " ")
     lines = re.findall(rf"^(?:[A-Z_]+=\S+ )?(?:\S+/)?{program} (.*)$", joined, re.MULTILINE)
-    return [shlex.split(line, comments=True) for line in lines]
+    return [[word for word in shlex.split(line, comments=True) if word != "…"] for line in lines]
 
 
 ALL = {
