@@ -1,11 +1,13 @@
 # Two commands on a bare machine with Python 3.10 or newer: `make demo` and `make test`.
-# Each makes its own .venv; PYTHON chooses the interpreter for it.
+# Each makes its own .venv; PYTHON chooses the interpreter for it, CPU=1 takes PyTorch's build for CPUs (of the same version
+# pip prefers it to PyPI's, which for Linux brings gigabytes of CUDA).
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	$(if $(CPU),--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test quick lint docs consumers llama-cpp vllm clean
+.PHONY: demo test quick lint docs dist consumers llama-cpp vllm clean
 
 demo: .venv/installed
 	$(BIN)/trimtab demo --out demo
@@ -25,6 +27,10 @@ lint: .venv/installed-dev
 
 docs: .venv/installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
+# The wheel and the source archive, in dist/.
+dist: .venv/installed-dev
+	$(BIN)/python -m build
 
 # The tools that read our exports, each in an environment of its own (llama.cpp builds for ten minutes and more). One that
 # can't be installed or built is named, and its tests skip.

@@ -17,9 +17,10 @@ from steering import ContrastSet
 from steering.data.chats import Chat, ChatLike, as_chat
 from steering.errors import SteeringError, quoted
 
-Kind: TypeAlias = Literal["harmful", "look-alike", "ordinary", "jailbreak", "ability"]
+Kind: TypeAlias = Literal["harmful", "look-alike", "ordinary", "jailbreak", "forbidden", "ability"]
 """What a prompt is for: harmful wishes, harmless ones that look harmful (pseudo-harmful), plain ones, harmful ones in a
-template, a conversation or before an opening that is meant to get them answered, and questions with a right answer."""
+template, a conversation or before an opening that is meant to get them answered, harmless ones that the system prompt
+forbids to answer, and questions with a right answer."""
 
 
 class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):

@@ -23,7 +23,7 @@ def load_conversations(path: str | Path) -> LoadedBenchmark:
 
     Args:
         path: a file with a column `messages`, a list of turns with `role` and `content`, and a column `kind`:
-            harmful, look-alike, ordinary or jailbreak; optionally a column `category`.
+            harmful, look-alike, ordinary, jailbreak or forbidden; optionally a column `category`.
 
     Returns:
         Prompts with fixed transcripts.

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 from probes.rows import INCOMPLETE, PLAIN_TRAITS, Row, other_trait
 from steering.data.chats import first_problem
 from steering.errors import SteeringError, first_line, quoted
+from steering.extras import pip_install
 from steering.json_reading import parse_json, read_json
 
-_INSTALL = "install it with: pip install 'trimtab[benchmarks]'"
 MOST_INFLATED = 200
 """Times its size that a Parquet file may hold: text packs to a tenth, and no row of prompts to less than a byte."""
 
@@ -167,7 +167,7 @@ def _parquet(path: Path) -> list[Row]:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise SteeringError(f"Parquet files need the library 'pyarrow'; {_INSTALL}") from error
+        raise SteeringError(f"Parquet files need the library 'pyarrow'; run: {pip_install('benchmarks')}") from error
     with _sentence(repr(str(path)), "get a fresh copy"), pyarrow.parquet.ParquetFile(path) as file:
         groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
         size, declared = path.stat().st_size, sum(group.total_byte_size for group in groups)
@@ -205,7 +205,7 @@ def _load_dataset() -> Callable[..., Iterable[Row]]:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise SteeringError(f"Data sets need the library 'datasets'; {_INSTALL}") from error
+        raise SteeringError(f"Data sets need the library 'datasets'; run: {pip_install('benchmarks')}") from error
     found: Callable[..., Iterable[Row]] = load_dataset
     return found
 

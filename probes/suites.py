@@ -8,6 +8,7 @@ from probes.benchmarks import LoadedBenchmark, builtin_benchmark, reflective_ben
 from probes.implicit_reference import implicit_reference_benchmark
 from probes.prefill import prefilled_by_model
 from probes.published_sets import ATTACKS, BENCHMARKS, load_benchmark
+from probes.system_prompts import system_prompt_benchmark
 from steering.errors import SteeringError
 from steering.models.language_model import LanguageModel
 
@@ -16,6 +17,7 @@ BUILTIN = {
     "built-in": builtin_benchmark,
     "reflective-judgment": reflective_benchmark,
     "implicit-reference": implicit_reference_benchmark,
+    "system-prompts": system_prompt_benchmark,
 }
 """Benchmarks that come with the package, by name."""
 _STANDARD = ("xstest", "or-bench-hard", "harmbench", "alpaca-eval", "reflective-judgment")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from probes.judges.text import shortened
 from steering.errors import SteeringError
+from steering.extras import pip_install
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -53,7 +54,7 @@ class ChatEndpoint:
             from openai import OpenAI
         except ImportError as error:
             raise SteeringError(
-                "A judge behind an endpoint needs the package 'openai'; run pip install 'trimtab[judges]'."
+                f"A judge behind an endpoint needs the package 'openai'; run: {pip_install('judges')}"
             ) from error
         # Without a key the client would take the user's own from the environment and send it to this URL.
         key = self.api_key or "none"

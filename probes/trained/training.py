@@ -20,6 +20,7 @@ from probes.trained.losses import answer_nll, clm, exmate
 from steering import LanguageModel
 from steering.atomic_write import check_folder, files_in
 from steering.errors import SteeringError, first_line
+from steering.extras import pip_install
 from steering.models.identity import ModelIdentity
 from steering.progress import Progress
 
@@ -200,4 +201,4 @@ def peft_library() -> Any:
     try:
         return import_module("peft")
     except ImportError as error:
-        raise SteeringError("Trained control needs the package 'peft'; run pip install 'trimtab[trained]'.") from error
+        raise SteeringError(f"Trained control needs the package 'peft'; run: {pip_install('trained')}") from error

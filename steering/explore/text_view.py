@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from steering.display.labels import setting_label
 from steering.explore.gate_readings import gates_line
 from steering.explore.tendencies import held_out_pairs, tendencies
+from steering.extras import pip_install
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider
@@ -39,7 +40,7 @@ class TextView:
     def __repr__(self) -> str:
         name, slider = next(iter(self._sliders.items()))
         lines = [
-            "ipywidgets isn't installed, so there is nothing to drag: run pip install 'trimtab[notebook]' and then "
+            f"ipywidgets isn't installed, so there is nothing to drag: run {pip_install('notebook')} and then "
             "the cell again. Until then, with this object as `view` and its sliders as `sliders`:",
             f"    print(view.compare({self._prompt!r}, {name}={slider.range[1]:g}))",
             f"    dial = sliders.attach(lm); dial.set({name}={slider.range[1]:g}); …; dial.detach()",

@@ -15,6 +15,7 @@ from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME, find_adapter_config_file
 
 from steering.errors import SteeringError, quoted
+from steering.extras import pip_install
 from steering.json_reading import read_json
 
 _WRITERS = {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values(), *MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values()}
@@ -70,7 +71,7 @@ def find_adapter(source: str, options: dict[str, Any]) -> AdapterCheckpoint | No
     if config_file is None:
         return None
     if find_spec("peft") is None:
-        raise SteeringError(f"{source!r} is a PEFT adapter, and PEFT isn't installed; pip install 'trimtab[peft]'.")
+        raise SteeringError(f"{source!r} is a PEFT adapter, and PEFT isn't installed; run: {pip_install('peft')}")
     weights, tokenizer = (
         cached_file(source, file, _raise_exceptions_for_missing_entries=False, **places)
         for file in (ADAPTER_SAFE_WEIGHTS_NAME, "tokenizer_config.json")

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from steering.data.chats import Chat, ChatLike, Message, as_chat, without_answer
 from steering.display.html import paragraph, table
 from steering.errors import SteeringError
+from steering.extras import pip_install
 from steering.models.adapters import adapter_state
 from steering.models.batching import pad
 from steering.models.chat_rendering import ChatRenderer
@@ -308,7 +309,7 @@ class LanguageModel:
             from transformer_lens.model_bridge.sources import build_bridge_from_module
         except ImportError as error:
             raise SteeringError(
-                "A bridge needs TransformerLens, which isn't installed; pip install 'trimtab[lens]'."
+                f"A bridge needs TransformerLens, which isn't installed; run: {pip_install('lens')}"
             ) from error
         tokenizer = deepcopy(self.tokenizer)
         tokenizer.init_kwargs["add_bos_token"] = True  # else TransformerLens loads it again, by its name

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from steering.errors import SteeringError
+from steering.extras import pip_install
 
 
 def check_installed(command: Literal["serve", "studio"]) -> None:
@@ -11,5 +12,5 @@ def check_installed(command: Literal["serve", "studio"]) -> None:
     for package in ("fastapi", "uvicorn"):
         if find_spec(package) is None:
             raise SteeringError(
-                f"`trimtab {command}` needs {package}, which is not installed; run: pip install 'trimtab[{command}]'"
+                f"`trimtab {command}` needs {package}, which is not installed; run: {pip_install(command)}"
             )

@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from steering.errors import SteeringError, quoted
+from steering.extras import pip_install
 
 TESTED_VERSIONS = ("0.3.36",)
 """Of llama-cpp-python."""
-INSTALL = "pip install 'trimtab[llama-cpp]'"
+INSTALL = pip_install("llama-cpp")
 _CONTEXT_DEFAULTS = {
     "n_ctx": 512,
     "n_batch": 2048,

@@ -102,5 +102,5 @@ def test_a_pickled_adapter_is_refused(tmp_path: Path) -> None:
 def test_without_peft_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _save_adapter(tmp_path, "some/where")
     monkeypatch.setattr("steering.models.checkpoints.find_spec", lambda name: None)
-    with pytest.raises(SteeringError, match=r"PEFT isn't installed; pip install 'trimtab\[peft\]'"):
+    with pytest.raises(SteeringError, match=r"PEFT isn't installed; run: pip install 'trimtab\[peft\]'"):
         load(tmp_path)
