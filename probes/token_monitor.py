@@ -7,6 +7,7 @@ import torch
 from steering import LanguageModel
 from steering.data.chats import ChatLike
 from steering.explore.token_readings import Readout, TokenReading, as_readings, watched
+from steering.models.greedy import greedy_options
 
 
 @torch.inference_mode()
@@ -27,12 +28,15 @@ def monitor(
         The tokens in their order, each with its readings.
     """
     ids = lm.tokenize(prompt).ids
+    options = {
+        "max_new_tokens": max_new_tokens,
+        "pad_token_id": lm.padding_id,
+        "use_cache": True,
+    }  # so each passes once
     with watched(lm, readouts) as found:
         output = lm.model.generate(  # type: ignore[operator]
             input_ids=torch.tensor([ids], device=lm.input_device),
             attention_mask=torch.ones(1, len(ids), dtype=torch.long, device=lm.input_device),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            pad_token_id=lm.padding_id,
+            **greedy_options(lm.model, options),
         )
     return as_readings(lm, output[0].tolist(), len(ids), found)

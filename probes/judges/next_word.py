@@ -15,6 +15,7 @@ from torch import Tensor
 
 from steering import LanguageModel
 from steering.errors import SteeringError, quoted
+from steering.models.greedy import greedy_options
 
 YES_OR_NO = ("yes", "no")
 MOST_BLANKS = 3
@@ -102,9 +103,7 @@ def write_freely(lm: LanguageModel, ids: Sequence[int], most: int) -> str:
     output = model.generate(
         input_ids=given,
         attention_mask=torch.ones_like(given),
-        max_new_tokens=most,
-        do_sample=False,
-        pad_token_id=lm.padding_id,
+        **greedy_options(model, {"max_new_tokens": most, "pad_token_id": lm.padding_id}),
     )
     return str(lm.tokenizer.decode(output[0, len(ids) :]))
 

@@ -6,6 +6,7 @@ from itertools import takewhile
 
 from steering.activations.prefix import NOTHING_SHARED, Prefix, empty_cache, run_into
 from steering.activations.trial_passes import goes_on_from_prefixes, pads_right
+from steering.models.hook_points import no_hook
 from steering.models.language_model import LanguageModel
 
 
@@ -30,8 +31,9 @@ def shared_prefix(
 
 
 def is_watched(lm: LanguageModel) -> bool:
-    """Whether hooks sit on the model, or anywhere in its blocks."""
-    return bool(lm.model._forward_pre_hooks) or any(module._forward_hooks for module in lm.blocks.modules())
+    """Whether hooks that do something sit on the model, or anywhere in its blocks."""
+    found = [lm.model._forward_pre_hooks, *(module._forward_hooks for module in lm.blocks.modules())]
+    return any(hook is not no_hook for hooks in found for hook in hooks.values())
 
 
 def takes_padding(lm: LanguageModel) -> bool:

@@ -18,6 +18,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from steering.activations.prefix import NOTHING_SHARED, Prefix, empty_cache, run_into, side_by_side
 from steering.models.batching import pad
 from steering.models.decoder_blocks import block_output, with_block_output
+from steering.models.greedy import greedy_options
 from steering.models.hook_points import ForwardHook, reading_hook, temporary_hooks
 from steering.models.language_model import LanguageModel
 from steering.models.llama_cpp.sequence_cache import Columns, SequenceCache
@@ -159,14 +160,14 @@ def _written(lm: LanguageModel, rows: list[list[int]], **options: Any) -> Float[
     """The logits of two new tokens for each row; the first is given, so that rounding can't choose another."""
     given = lm.tokenizer(TRIED).input_ids[-1:]
     input_ids, attention_mask = pad(rows, lm.padding_id, lm.input_device, side="left")
-    options |= {"max_new_tokens": 2, "do_sample": False, "output_logits": True, "return_dict_in_generate": True}
+    options |= {"max_new_tokens": 2, "output_logits": True, "return_dict_in_generate": True}
     output = lm.model.generate(  # type: ignore[operator]
         input_ids=input_ids,
         attention_mask=attention_mask,
         pad_token_id=lm.padding_id,
         eos_token_id=None,
         prefix_allowed_tokens_fn=lambda *_: given,
-        **options,
+        **greedy_options(lm.model, options),
     )
     return torch.stack(output.logits, dim=1).to(lm.model.dtype)  # `generate` makes them float32
 

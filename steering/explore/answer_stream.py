@@ -12,8 +12,13 @@ from transformers.generation.streamers import BaseStreamer
 
 from steering.data.chats import ChatLike
 from steering.hooks.dial import Dial
+from steering.models.greedy import check_unset
 from steering.models.language_model import LanguageModel
 
+_TOKEN_BY_TOKEN = {
+    "num_beams": 1, "num_return_sequences": 1, "assistant_model": None, "assistant_early_exit": None,
+    "prompt_lookup_num_tokens": None, "use_mtp": False,
+}  # fmt: skip
 Steps: TypeAlias = "SimpleQueue[list[int] | BaseException | None]"
 """The next token of each row, the error that ended the writing, or None at its end."""
 
@@ -43,12 +48,16 @@ def stream_answers(
         The answers so far, one a prompt, after every token, and whole at last; a thought before an answer is there as
         in what `generate` gives.
 
+    Raises:
+        SteeringError: for beams, several answers to a prompt, and drafts of several tokens.
+
     Example:
         >>> with Sliders(safety=vector).attach(lm) as dial:
         ...     *_, whole = stream_answers(lm, dial, ["Hi", "Hi"], [{}, {"safety": 1.0}], max_new_tokens=2)
         >>> len(whole)
         2
     """
+    check_unset(options, _TOKEN_BY_TOKEN, "write every answer a token at a time")
     before = dial.settings
     chats = [lm.tokenize(prompt) for prompt in prompts]
     asked = [chat.asked for chat in chats]

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from steering.errors import SteeringError
-from steering.formats.reader_helpers import existing, read_tensor, vector_at
+from steering.formats.reader_helpers import existing, vector_at
+from steering.formats.torch_file import read_tensor
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 

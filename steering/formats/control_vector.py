@@ -11,15 +11,21 @@ Sources: `common/common.cpp` of llama.cpp, `ControlVector.import_gguf` of repeng
 """
 
 import json
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import gguf
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from steering.atomic_write import atomic_write
-from steering.errors import SteeringError, first_line
+from steering.data.chats import first_problem
+from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable, as_fixed, file_additions
-from steering.formats.reader_helpers import existing, layer_numbers, vector_at
+from steering.formats.reader_helpers import MAX_WIDTH, existing, layer_numbers, vector_at
+from steering.models.gguf_header import GGUFHeader, GGUFTensor
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 
@@ -66,20 +72,36 @@ def from_gguf(path: str | Path, model: ModelIdentity | None = None) -> SteeringV
     that isn't a control vector.
     """
     path = existing(path)
-    try:
-        reader: Any = gguf.GGUFReader(path)
-        tensors = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type).copy() for tensor in reader.tensors}
-        keys = ("general.architecture", MODEL_KEY)
-        architecture, own_model = (reader.fields[key].contents() if key in reader.fields else None for key in keys)
-        if own_model and not model:
-            model = ModelIdentity.model_validate_json(own_model)
-    except Exception as error:  # the reader raises whatever a damaged file makes numpy raise
+    header = GGUFHeader.read(path)
+    if (architecture := header.values.get("general.architecture")) != ARCHITECTURE:
         raise SteeringError(
-            f"{str(path)!r} is not a GGUF file that can be read ({first_line(error)}); get a fresh copy."
-        ) from error
-    if architecture != ARCHITECTURE:
-        raise SteeringError(
-            f"Expected a GGUF control vector in {str(path)!r}, found architecture {architecture!r}; check the path."
+            f"Expected a GGUF control vector in {str(path)!r}, found architecture {architecture!r:.80}; check the path."
         )
-    named = {name.removeprefix(PREFIX): data for name, data in tensors.items() if name.startswith(PREFIX)}
-    return vector_at(layer_numbers(named, path), path, model)
+    tensors = {name.removeprefix(PREFIX): each for name, each in header.tensors.items() if name.startswith(PREFIX)}
+    with path.open("rb") as stream:
+        directions = {layer: _values(stream, each, path) for layer, each in layer_numbers(tensors, path).items()}
+    own_model = header.values.get(MODEL_KEY)
+    if isinstance(own_model, str) and not model:
+        try:
+            model = ModelIdentity.model_validate_json(own_model)
+        except ValidationError as error:
+            problem = f"has damaged metadata ({first_problem(error)})"
+            raise SteeringError(f"{str(path)!r} {problem}; get a fresh copy.") from error
+    return vector_at(directions, path, model)
+
+
+def _values(stream: BinaryIO, tensor: GGUFTensor, path: Path) -> NDArray[np.float32]:
+    """A direction's numbers, (d_model,). Raises SteeringError for more than a model's width, and for integers."""
+    if prod(tensor.shape) > MAX_WIDTH:
+        raise SteeringError(
+            f"Expected directions of at most {MAX_WIDTH} numbers in {str(path)!r}, found shape {tensor.shape}."
+        )
+    stream.seek(tensor.start)
+    packed = np.frombuffer(stream.read(tensor.size), np.uint8)
+    try:
+        values: NDArray[np.float32] = gguf.dequantize(packed, tensor.kind)
+    except NotImplementedError as error:
+        raise SteeringError(
+            f"Expected directions of floats in {str(path)!r}, found {tensor.kind.name}; save them as float32."
+        ) from error
+    return values.reshape(tensor.shape[::-1]).astype(np.float32)

@@ -1,5 +1,6 @@
-"""What the readers of other tools' files share: no pickle is loaded, and directions become a vector of ours."""
+"""What the readers of other tools' files share: directions become a vector of ours, of a size that a model can have."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,14 @@ from torch import Tensor
 
 from steering.errors import SteeringError
 from steering.models.identity import ModelIdentity
+from steering.vectors.file_format import naming_file
 from steering.vectors.provenance import Origin
 from steering.vectors.steering_vector import SteeringVector
+
+MAX_LAYERS, MAX_WIDTH = 512, 1 << 16
+"""Four times what the largest open models have: a file that asks for more is refused before it takes the memory."""
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64)
+_LAYER = re.compile("[0-9]{1,9}")
 
 
 def existing(path: str | Path) -> Path:
@@ -21,66 +28,60 @@ def existing(path: str | Path) -> Path:
     return path
 
 
-def read_tensors(path: Path) -> Any:
-    """What a `.pt` file holds, if it is tensors in plain containers: `torch.load` with `weights_only`.
-
-    Raises SteeringError for a file that would run code when loaded, or isn't one of torch's.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever a damaged file makes its reader raise
-        raise SteeringError(
-            f"Expected tensors in {str(path)!r}, found a file that holds other objects, or none of torch's; other "
-            "objects are never loaded: save the tensors alone, with torch.save({layer: tensor}, path)."
-        ) from error
-
-
-def read_tensor(path: Path) -> Tensor:
-    """The one tensor of a `.pt` file. Raises SteeringError for files of something else."""
-    tensor = read_tensors(path)
-    if not isinstance(tensor, Tensor):
-        raise SteeringError(f"Expected one tensor in {str(path)!r}, found {type(tensor).__name__!r}; check the file.")
-    return tensor
-
-
 def vector_at(
     directions: Mapping[int, Any], path: Path, model: ModelIdentity | None, expression: str | None = None
 ) -> SteeringVector:
     """A vector from a direction for each block's output, in any float dtype; shapes (d_model,) or (1, d_model).
 
-    Raises SteeringError for directions of other shapes or different widths, and for those that don't fit the model.
+    Raises SteeringError for directions of other shapes or different widths, for more than a model can have, and for
+    those that don't fit the model.
     """
-    rows: dict[int, Tensor] = {}
-    for layer, values in sorted(directions.items()):
-        try:
-            row = torch.as_tensor(values).float()
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise SteeringError(
-                f"Expected numbers at layer {layer} of {str(path)!r}, found {type(values).__name__!r}; check the file."
-            ) from error
-        rows[layer] = row[0] if row.ndim == 2 and len(row) == 1 else row
-    shapes = {tuple(row.shape) for row in rows.values()}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+    if not directions or min(directions) < 0 or max(directions) >= MAX_LAYERS:
+        found = [str(layer)[:20] for layer in sorted(directions)[-5:]]
         raise SteeringError(
-            f"Expected one direction a layer, all of one width, in {str(path)!r}, found shapes {sorted(shapes)}."
+            f"Expected layers from 0 to {MAX_LAYERS - 1} in {str(path)!r}, found {found}; check the file."
+        )
+    rows = {layer: _row(values, layer, path) for layer, values in sorted(directions.items())}
+    widths = {len(row) for row in rows.values()}
+    if len(widths) != 1:
+        raise SteeringError(
+            f"Expected directions all of one width in {str(path)!r}, found {sorted(widths)[:5]}; check the file."
         )
     origin = Origin(model=model, sources=(), expression=expression or path.stem) if model else None
-    vector = SteeringVector(torch.stack(list(rows.values())), layers=tuple(rows), origin=origin)
+    with naming_file(path):
+        vector = SteeringVector(torch.stack(list(rows.values())), layers=tuple(rows), origin=origin)
     if model:
         vector.check(model)
     return vector
+
+
+def _row(values: Any, layer: int, path: Path) -> Tensor:
+    """One layer's direction, (d_model,) in float32, of whatever a file's reader found there."""
+    try:
+        found = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise SteeringError(
+            f"Expected numbers at layer {layer} of {str(path)!r}, found {type(values).__name__!r}; check the file."
+        ) from error
+    shape = tuple(found.shape)
+    if found.dtype not in _DTYPES or shape[:-1] not in ((), (1,)) or not 0 < found.numel() <= MAX_WIDTH:
+        raise SteeringError(
+            f"Expected one direction of 1 to {MAX_WIDTH} numbers at layer {layer} of {str(path)!r}, "
+            f"found {found.dtype} of shape {shape}; check the file."
+        )
+    return found.detach().reshape(-1).float()
 
 
 def layer_numbers(by_layer: Any, path: Path) -> dict[int, Any]:
     """A mapping with its keys as layer numbers. Raises SteeringError for other keys, and for anything else."""
     if not isinstance(by_layer, Mapping):
         raise SteeringError(f"Expected directions by layer in {str(path)!r}, found {type(by_layer).__name__!r}.")
-    try:
-        numbers = {int(name): value for name, value in by_layer.items()}
-    except (TypeError, ValueError):
-        numbers = {}
-    if not numbers or min(numbers) < 0 or len(numbers) != len(by_layer):
+    digits = {str(key): value for key, value in by_layer.items() if type(key) in (int, str)}
+    numbers = {int(key): value for key, value in digits.items() if _LAYER.fullmatch(key)}
+    if not numbers or len(numbers) != len(by_layer):
+        others = [key[:20] for key in digits if not _LAYER.fullmatch(key)]
         raise SteeringError(
-            f"Expected layer numbers from 0 on in {str(path)!r}, found {[*by_layer][:5]}; check that it is such a file."
+            f"Expected layer numbers, each once, in {str(path)!r}, found {others[:5]} among {len(by_layer)}; "
+            "check that it is such a file."
         )
     return numbers

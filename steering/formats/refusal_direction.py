@@ -6,7 +6,8 @@ The repository reads and adds at the **input** of block L; that is the output of
 from pathlib import Path
 
 from steering.errors import SteeringError
-from steering.formats.reader_helpers import existing, read_tensor, vector_at
+from steering.formats.reader_helpers import existing, vector_at
+from steering.formats.torch_file import read_tensor
 from steering.json_reading import read_json
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
@@ -22,9 +23,9 @@ def from_refusal_direction(path: str | Path, model: ModelIdentity | None = None)
     file = existing(path / "direction.pt" if path.is_dir() else path)
     metadata = read_json(file.with_name("direction_metadata.json"))
     layer = metadata.get("layer") if isinstance(metadata, dict) else None
-    if not isinstance(layer, int) or layer < 1:
+    if type(layer) is not int or layer < 1:  # true is no number
         raise SteeringError(
-            f"Expected a layer from 1 on in the metadata of {str(file)!r}, found {layer!r}: layer L there is the input "
-            "of block L, and before block 0 nothing can be moved here."
+            f"Expected a layer from 1 on in the metadata of {str(file)!r}, found {layer!r:.20}: layer L there is "
+            "the input of block L, and before block 0 nothing can be moved here."
         )
     return vector_at({layer - 1: read_tensor(file)}, file, model, "refusal_direction")

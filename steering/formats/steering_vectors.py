@@ -7,7 +7,8 @@ The library has no file format of its own; its objects are pickled, which is nev
 from pathlib import Path
 
 from steering.errors import SteeringError
-from steering.formats.reader_helpers import existing, layer_numbers, read_tensors, vector_at
+from steering.formats.reader_helpers import existing, layer_numbers, vector_at
+from steering.formats.torch_file import read_tensors
 from steering.models.identity import ModelIdentity
 from steering.vectors.steering_vector import SteeringVector
 

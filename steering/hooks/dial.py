@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+from inspect import signature
+from threading import Lock
 from types import EllipsisType
 
 import torch
@@ -12,9 +13,12 @@ from transformers import PreTrainedModel
 
 from steering.errors import SteeringError, quoted
 from steering.hooks.block_hooks import Addition, GateReading, Intervention
+from steering.hooks.cache_notes import CacheNotes
 from steering.hooks.dial_settings import DialSettings, HarmScore, SliderValue
 from steering.hooks.method_hook import watch
-from steering.hooks.seen_tokens import AnswerStart, SeenTokens
+from steering.hooks.own_hook import OwnHook
+from steering.hooks.past_tokens import PastTokens
+from steering.hooks.seen_tokens import AnswerStart
 from steering.hooks.token_tracker import TokenTracker
 from steering.models.adapters import adapter_state
 from steering.models.bridge import Bridge, language_model
@@ -84,7 +88,10 @@ def placed_sliders(
 
 
 class Dial:
-    """Sliders attached to a model. `set` moves them at any time, also between the steps of a generation."""
+    """Sliders attached to a model. `set` moves them at any time, also between the steps of a generation.
+
+    Threads that call one model share its dial's values; which tokens and prompts a pass holds, each knows for itself.
+    """
 
     def __init__(
         self,
@@ -97,11 +104,12 @@ class Dial:
         self.pushes = [(name, push) for name, slider in sliders.items() for push in slider.pushes]
         """Every push with its slider's name."""
         self._settings = DialSettings(sliders)
+        self._moving = Lock()
         self._adapters = adapter_state(model)
         self._choices = _choices(push for _, push in self.pushes)
-        reads_thought = answer_start and any(needs_answer_start(push.tokens) for _, push in self.pushes)
-        seen = SeenTokens(model, answer_start) if answer_start and reads_thought else None
-        self._tracker = TokenTracker(model, self._choices, seen)
+        reads_thought = any(needs_answer_start(push.tokens) for _, push in self.pushes)
+        follows = answer_start if reads_thought else None
+        self._tracker = TokenTracker(signature(model.forward), self._choices, CacheNotes(), PastTokens(), follows)
         readings = {push: GateReading(push.gate, self._tracker) for _, push in self.pushes if push.gate is not None}
         self._readings = [*readings.values()]
         self._hooks = _hooks_by_module(self.pushes, readings, blocks)
@@ -110,15 +118,19 @@ class Dial:
         with ExitStack() as undo:
             for push, reading in readings.items():  # before the moves at the same block, so that it reads what comes in
                 assert push.gate is not None
-                undo.callback(blocks[push.gate.layer].register_forward_hook(reading.read).remove)
+                undo.callback(blocks[push.gate.layer].register_forward_hook(OwnHook(reading.read)).remove)
             for module, hooks in self._hooks.items():
-                undo.callback(module.register_forward_hook(partial(self._steer, hooks)).remove)
-            undo.callback(model.register_forward_pre_hook(self._check_adapters).remove)
+                undo.callback(module.register_forward_hook(OwnHook(self._steer, hooks)).remove)
+            undo.callback(model.register_forward_pre_hook(OwnHook(self._check_adapters)).remove)
             if self._choices:
-                begins, ends = (_uncompiled(hook) for hook in (self._tracker.pass_begins, self._tracker.pass_ends))
+                begins, ends = (
+                    OwnHook(_uncompiled(hook)) for hook in (self._tracker.pass_begins, self._tracker.pass_ends)
+                )
                 undo.callback(model.register_forward_pre_hook(begins, with_kwargs=True).remove)
                 undo.callback(model.register_forward_hook(ends, always_call=True).remove)
             undo.callback(watch(model, "generate", self._tracker.generating))
+            if follows:
+                undo.callback(watch(model, "prepare_inputs_for_generation", self._tracker.preparing))
             undo.callback(watch(model, "init_continuous_batching", self._check_packed))
             self._undo = undo.pop_all()
 
@@ -141,13 +153,14 @@ class Dial:
             ...     dial.settings
             {'safety': 0.5}
         """
-        self._settings.set(harm, values)
-        for reading in self._readings:
-            reading.give(self._settings.given_harm)
-        strengths = {name: self.sliders[name].strength(rows) for name, rows in self._settings.values.items()}
-        for hooks in self._hooks.values():
-            for hook in hooks:
-                hook.set(strengths)
+        with self._moving:
+            self._settings.set(harm, values)
+            for reading in self._readings:
+                reading.give(self._settings.given_harm)
+            strengths = {name: self.sliders[name].strength(rows) for name, rows in self._settings.values.items()}
+            for hooks in self._hooks.values():
+                for hook in hooks:
+                    hook.set(strengths)
 
     @property
     def settings(self) -> dict[str, float | list[float]]:
@@ -163,7 +176,7 @@ class Dial:
         """Say, for the plain forward passes inside, where each row's prompt ends. `generate` needs no such help.
 
         Nor does a loop that passes whole prompts and then a token a row, with a cache. A loop without a cache does, and
-        one that passes prompts in parts or several tokens at once.
+        one that passes prompts in parts or several tokens at once. It speaks of passes in the same thread.
 
         Args:
             lengths: number of real tokens of each row that are the prompt; the rest count as generated.

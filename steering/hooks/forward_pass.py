@@ -43,7 +43,7 @@ class ForwardPass:
             return None
         if first_given(given, *_PACKED) is not None:
             raise _packed_rows()
-        past = past_tokens.pass_begins(given, tokens.shape[1])
+        past = past_tokens.pass_begins(given)
         return ForwardPass(tokens, cache_in(given), past, given.get("attention_mask"), given.get("position_ids"))
 
     @property

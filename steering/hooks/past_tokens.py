@@ -16,18 +16,16 @@ from steering.errors import SteeringError
 
 
 class PastTokens:
-    """Counts the tokens of the caches that pass by; it keeps none of them alive."""
+    """Counts the tokens of the caches that pass by, in whatever thread; it keeps none of them alive."""
 
     def __init__(self) -> None:
         self._counts = WeakIdKeyDictionary()
-        self._behind = 0
 
-    def pass_begins(self, arguments: Mapping[str, Any], tokens: int) -> int:
+    def pass_begins(self, arguments: Mapping[str, Any]) -> int:
         """Number of tokens that stand before those of a pass, by the forward's arguments.
 
         Args:
             arguments: those given, by name.
-            tokens: number of tokens in each row of the pass.
 
         Raises:
             SteeringError: for a filled state that no pass seen here has filled.
@@ -36,14 +34,18 @@ class PastTokens:
         past = 0 if cache is None else self.length(cache)
         if (state := state_in(cache)) in self._counts:
             del self._counts[state]  # so that a pass that breaks off leaves none
-        self._behind = past + tokens
         return past
 
-    def pass_ends(self, output: object) -> None:
-        """Take the cache in the forward's output as one that holds the pass' tokens too."""
+    def pass_ends(self, output: object, columns: int) -> None:
+        """Take the cache in the forward's output as one that holds the pass' tokens too.
+
+        Args:
+            output: what the forward returned.
+            columns: number of tokens up to the pass' last, those that the cache held before included.
+        """
         cache = cache_in(output) if isinstance(output, Mapping) else None
         if cache is not None:
-            self._counts[state_in(cache)] = self._behind
+            self._counts[state_in(cache)] = columns
 
     def length(self, cache: Any) -> int:
         """Number of tokens that a cache holds of each row.

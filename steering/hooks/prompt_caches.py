@@ -49,7 +49,8 @@ class Allows:
         """Tried out without hooks; where somebody else's are on, they see whole prompts, padded as ever."""
         if is_watched(lm):
             return cls(caches=False, spreading=False, batches=True, padding=True)
-        caches = goes_on_from_prefixes(lm) and writes_on_from_caches(lm)
+        keeps = lm.model.generation_config.use_cache is not False
+        caches = keeps and goes_on_from_prefixes(lm) and writes_on_from_caches(lm)
         return cls(caches, caches and spreads_rows(lm), writes_batches(lm), pads_left(lm))
 
 

@@ -1,15 +1,23 @@
 """The prompts of one batch: which tokens, how long each is, and what gates have read of it."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from steering.errors import SteeringError
 from steering.hooks.forward_pass import ForwardPass, first_given
 from steering.models.token_positions import TokenChoice
+
+
+class GateFactors(NamedTuple):
+    """What one gate has read of the rows of a pass."""
+
+    factors: Float[Tensor, " rows"]
+    read: Bool[Tensor, " rows"]
+    """Whether the row's prompt has passed; its factor is 0 until then."""
 
 
 class Prompts:
@@ -24,7 +32,7 @@ class Prompts:
         self._tokens = tokens
         self._mask = mask
         self._declared: Tensor | None = None
-        self.readings: dict[object, Tensor] = {}
+        self.readings: dict[object, GateFactors] = {}
         """What each gate has read of the rows."""
 
     @staticmethod

@@ -4,13 +4,12 @@ A pass with a cache brings the new tokens only, and beams change rows between pa
 those that it prepares a pass from; elsewhere those of the passes before are kept.
 """
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steering.errors import SteeringError
 from steering.models.response_tokens import TAIL
@@ -21,10 +20,9 @@ UNSEEN = -1
 
 
 class SeenTokens:
-    """State of one attached dial."""
+    """State of one attached dial in one thread."""
 
-    def __init__(self, model: nn.Module, answer_start: AnswerStart) -> None:
-        self._model = model
+    def __init__(self, answer_start: AnswerStart) -> None:
         self._answer_start = answer_start
         self._seen = torch.empty(0, 0, dtype=torch.long)
         self._prepared: Tensor | None = None
@@ -33,24 +31,17 @@ class SeenTokens:
 
     @contextmanager
     def generating(self) -> Iterator[None]:
-        """Around one call of the model's `generate`: keep what it prepares every pass from."""
-        attributes: dict[str, Any] = vars(self._model)
-        own = attributes.get("prepare_inputs_for_generation")
-        prepare: Callable[..., Any] = self._model.prepare_inputs_for_generation  # type: ignore[assignment]
-
-        @functools.wraps(prepare)
-        def keeping(input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
-            self._prepared = input_ids
-            return prepare(input_ids, *args, **kwargs)
-
-        attributes["prepare_inputs_for_generation"] = keeping
+        """Around one call of the model's `generate`."""
         try:
             yield
         finally:
             self._prepared = None
-            del attributes["prepare_inputs_for_generation"]
-            if own is not None:
-                attributes["prepare_inputs_for_generation"] = own
+
+    @contextmanager
+    def preparing(self, input_ids: Tensor, *_args: object, **_kwargs: object) -> Iterator[None]:
+        """Around the call in which `generate` prepares a pass from all tokens so far."""
+        self._prepared = input_ids
+        yield
 
     def answer_starts(self, new: Tensor | None, past: int, mask: Tensor, prompt_length: Tensor) -> Tensor:
         """Where the answer of every row starts, in real tokens.

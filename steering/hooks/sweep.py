@@ -10,6 +10,7 @@ from steering.data.chats import ChatLike
 from steering.errors import SteeringError
 from steering.hooks.dial import attach
 from steering.hooks.prompt_caches import Allows, PromptCaches
+from steering.models.greedy import check_unset
 from steering.models.language_model import LanguageModel
 from steering.vectors.slider import Slider, SliderValues, check_axes
 
@@ -51,13 +52,15 @@ def sweep(
         `answers[prompt][setting]`.
 
     Raises:
-        SteeringError: for an unknown axis, and for harm that isn't a probability a prompt or that no gate reads.
+        SteeringError: for an unknown axis, for harm that isn't a probability a prompt or that no gate reads, and for
+            several answers to a prompt.
 
     Example:
         >>> answers = sweep(lm, Sliders(a=vector), ["Hi", "Why?"], [{}, {"a": 1.0}], max_new_tokens=2, progress=False)
         >>> len(answers), len(answers[0])
         (2, 2)
     """
+    check_unset(options, {"num_return_sequences": 1}, "give one answer to a prompt")
     for setting in settings:
         check_axes(setting, sliders)
     scores = [None] * len(prompts) if harm is None else harm

@@ -4,11 +4,15 @@ A block's hook sees only `(rows, seq, d_model)`. Inside `generate` that may be a
 whole sequence again without a cache, with every row repeated for beams. The tracker watches the model's forward and
 `generate` from outside and answers in terms of the caller's own batch rows and real tokens. Where a pass can't be
 placed, it is refused.
+
+Passes of several threads may be under way in one model: each thread has its own state, and what is known of a cache
+goes where the cache goes.
 """
 
 import inspect
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -19,32 +23,42 @@ from steering.errors import SteeringError
 from steering.hooks.cache_notes import CacheNotes
 from steering.hooks.forward_pass import ForwardPass
 from steering.hooks.past_tokens import PastTokens, returned_caches
-from steering.hooks.prompts import Prompts
-from steering.hooks.seen_tokens import SeenTokens
+from steering.hooks.prompts import GateFactors, Prompts
+from steering.hooks.seen_tokens import AnswerStart, SeenTokens
 from steering.models.declared_prompts import declared_lengths
 from steering.models.decoder_blocks import check_places
 from steering.models.token_positions import TokenChoice
 
 
-class TokenTracker:
-    """State of one attached dial; nothing is shared between dials or models.
+class TokenTracker(threading.local):
+    """State of one attached dial, made anew in every thread; nothing is shared between dials or models.
 
     Args:
-        model: the model whose passes are watched.
+        forward: signature of the forward of the model whose passes are watched.
         choices: all tokens that the dial's sliders move, or that their gates read.
-        seen: what follows the tokens of a model that thinks, to tell where its answers start.
+        notes: the dial's, for all threads.
+        past: the dial's, for all threads.
+        answer_start: tells where answers of a model that thinks start; None where that doesn't matter.
     """
 
-    def __init__(self, model: nn.Module, choices: Sequence[TokenChoice], seen: SeenTokens | None = None) -> None:
+    def __init__(
+        self,
+        forward: inspect.Signature,
+        choices: Sequence[TokenChoice],
+        notes: CacheNotes,
+        past: PastTokens,
+        answer_start: AnswerStart | None,
+    ) -> None:
+        self._forward = forward
         self._choices = choices
-        self._seen = seen
-        self._forward = inspect.signature(model.forward)
+        self._notes = notes
+        self._past = past
+        self._seen = SeenTokens(answer_start) if answer_start else None
         self._announced: Prompts | None = None  # by the `generate` under way
-        self._notes = CacheNotes()
         self._last: Prompts | None = None  # of a plain pass, as a loop without a cache would grow them
         self._given_lengths: Tensor | None = None
         self._spreading = False
-        self._past = PastTokens()
+        self._columns = 0
         self.prompts: Prompts | None = None
         """Whose answers the pass under way writes."""
         self.token_index: Tensor | None = None
@@ -62,14 +76,18 @@ class TokenTracker:
         return declared_lengths() if self._given_lengths is None else self._given_lengths
 
     @property
-    def readings(self) -> dict[object, Tensor]:
+    def readings(self) -> dict[object, GateFactors]:
         """What gates have read of the prompts of the pass under way."""
         return {} if self.prompts is None else self.prompts.readings
 
     @contextmanager
     def generating(self, *args: Any, **kwargs: Any) -> Iterator[None]:
         """Around one call of the model's `generate`, with the call's own arguments."""
-        before, self._announced = self._announced, Prompts.of_generate(args, kwargs)
+        before = self._announced
+        if before is not None and getattr(kwargs.get("generation_config"), "is_assistant", False):
+            yield  # a draft of the answer under way, by some of the model's own layers
+            return
+        self._announced = Prompts.of_generate(args, kwargs)
         try:
             if self._announced is not None:
                 if (given := self._lengths_given) is not None:
@@ -79,6 +97,10 @@ class TokenTracker:
                 yield
         finally:
             self._announced = before
+
+    def preparing(self, *args: Any, **kwargs: Any) -> AbstractContextManager[None]:
+        """Around the call in which `generate` prepares a pass, with the call's own arguments."""
+        return self._seen.preparing(*args, **kwargs) if self._seen else nullcontext()
 
     @contextmanager
     def prompts_of(self, lengths: Tensor, spreading: bool = False) -> Iterator[None]:
@@ -128,6 +150,7 @@ class TokenTracker:
         passed = ForwardPass.of(self._forward, args, kwargs, self._past)
         if passed is None:
             return
+        self._columns = passed.columns
         prompts = self._prompts_of(passed)
         self._notes.write(passed.cache, prompts)
         real = prompts.real_tokens(passed).to(passed.tokens.device)
@@ -145,7 +168,7 @@ class TokenTracker:
 
     def pass_ends(self, _model: nn.Module, _args: object, output: object) -> None:
         """Forward hook of the whole model."""
-        self._past.pass_ends(output)
+        self._past.pass_ends(output, self._columns)
         if self.prompts is not None:
             for cache in returned_caches(output):
                 self._notes.write(cache, self.prompts)

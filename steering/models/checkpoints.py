@@ -1,6 +1,6 @@
 """What a checkpoint says of itself before its weights are read: does it write text, is it an adapter."""
 
-import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME, find_adapter_config_file
 
 from steering.errors import SteeringError, quoted
+from steering.json_reading import read_json
 
 _WRITERS = {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values(), *MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values()}
 
@@ -32,6 +33,20 @@ def check_writes_text(config: PretrainedConfig, name: str) -> None:
         raise SteeringError(
             f"Expected a language model that writes text, found {found} in {name!r}, which has no head for it; "
             "load a causal language model, such as one whose class ends in 'ForCausalLM'."
+        )
+
+
+def check_complete(loaded: Mapping[str, Collection[str]], name: str) -> None:
+    """Raise SteeringError for weights that the files lack: transformers fills them with random numbers.
+
+    Args:
+        loaded: transformers' `output_loading_info`.
+        name: of the model, as the user gave it.
+    """
+    if missing := sorted(loaded["missing_keys"]):
+        raise SteeringError(
+            f"Expected all weights of the model in {name!r}, found {len(missing)} missing, such as {missing[0]!r}; "
+            "get a fresh copy."
         )
 
 
@@ -65,12 +80,13 @@ def find_adapter(source: str, options: dict[str, Any]) -> AdapterCheckpoint | No
             f"Expected the adapter {source!r} to have its weights in {ADAPTER_SAFE_WEIGHTS_NAME!r}, found no such "
             "file; save it anew with PEFT's save_pretrained, which writes it."
         )
-    settings = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    settings = read_json(config_file)
     if (Path(source) / "config.json").is_file():
         return AdapterCheckpoint(None, None, tokenizer is not None)
-    if not settings.get("base_model_name_or_path"):
+    base = settings.get("base_model_name_or_path") if isinstance(settings, dict) else None
+    if not isinstance(base, str) or not base:
         raise SteeringError(
             f"The adapter {source!r} doesn't say which model it belongs to; write its name into "
             "base_model_name_or_path of its adapter_config.json."
         )
-    return AdapterCheckpoint(settings["base_model_name_or_path"], settings.get("revision"), tokenizer is not None)
+    return AdapterCheckpoint(base, settings.get("revision"), tokenizer is not None)

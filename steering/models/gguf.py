@@ -1,7 +1,9 @@
 """GGUF files, read once and kept as a folder in transformers' layout that loads in a second."""
 
 import hashlib
+import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +17,15 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from steering.atomic_write import make_folder, new_folder
 from steering.errors import SteeringError, first_line
+from steering.json_reading import read_json
+from steering.models.checkpoints import check_complete
+from steering.models.gguf_header import GGUFHeader
 from steering.models.identity import GGUF_TENSORS
 
-_LAYOUT = 4
+_LAYOUT = 5
 """Raised when what is written into a cached folder changes, so that older folders are not read."""
+_FILES = "files.json"
+"""Names and sizes of all other files in a cached folder: one from which something was cut or taken is made anew."""
 
 
 def cache_folder() -> Path:
@@ -39,7 +46,7 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
     """A local folder in transformers' layout with a GGUF file's configuration, tokenizer and weights.
 
     The folder is keyed by the file's content and the dtype; it is renamed into place when complete, so a killed
-    conversion leaves nothing that a later one would read.
+    conversion leaves nothing that a later one would read. A folder that is no longer whole is made anew.
 
     Args:
         file: the GGUF file.
@@ -48,13 +55,11 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
     Raises:
         SteeringError: for a file that can't be converted.
     """
-    with file.open("rb") as stream:
-        magic = stream.read(4)
-    if magic != b"GGUF":
-        raise SteeringError(f"Expected a GGUF file, found {str(file)!r} that begins with {magic!r}; check the path.")
+    header = GGUFHeader.read(file)
+    _check_sizes(header, file)
     kind = "no-weights" if dtype is None else str(dtype).removeprefix("torch.")
     folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{kind}-{_LAYOUT}"
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder
     with naming_cache():
         make_folder(folder.parent)
@@ -62,11 +67,46 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
         link = Path(alone, file.name)
         link.symlink_to(file.resolve())  # a tokenizer.json beside the file is another model's
         try:
-            _convert(link, dtype, folder)
+            _convert(link, dtype, folder, header)
         except SteeringError:
-            if not folder.is_dir():  # another process may have finished the same conversion first
+            if not _is_whole(folder):  # another process may have finished the same conversion first
                 raise
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return bool(read_json(folder / _FILES) == _sizes(folder))
+    except SteeringError:
+        return False
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """In bytes, of every file but the list itself."""
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != _FILES)
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}
+
+
+def _check_sizes(header: GGUFHeader, file: Path) -> None:
+    """Raise SteeringError for a model of other blocks than its tensors', or of another width than its embeddings'.
+
+    transformers makes what the keys say, and fills with random numbers what no tensor is for.
+    """
+    architecture = header.values.get("general.architecture")
+    blocks, width = (header.values.get(f"{architecture}.{key}") for key in ("block_count", "embedding_length"))
+    found = {name.split(".")[1] for name in header.tensors if name.startswith("blk.")}
+    if not found or blocks != len(found):
+        raise SteeringError(
+            f"Expected a language model in {str(file)!r}, with tensors of as many blocks as its keys say, found "
+            f"architecture {architecture!r:.80} of {blocks!r} blocks, and tensors of {len(found)}; get a fresh copy."
+        )
+    embeddings = header.tensors.get("token_embd.weight")
+    if embeddings is None or embeddings.shape[:1] != (width,):
+        shape = embeddings and embeddings.shape
+        raise SteeringError(
+            f"Expected embeddings of width {width!r} in {str(file)!r}, as its keys say, found shape {shape}; "
+            "get a fresh copy."
+        )
 
 
 def _content_hash(file: Path) -> str:
@@ -77,7 +117,7 @@ def _content_hash(file: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
+def _convert(file: Path, dtype: torch.dtype | None, folder: Path, header: GGUFHeader) -> None:
     source: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
     weights: dict[str, torch.Tensor] = {}
     try:
@@ -86,17 +126,25 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
             config = AutoConfig.from_pretrained(str(file.parent), **source)
             generation_config = GenerationConfig.from_model_config(config)
         else:
-            model = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=dtype, **source)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                str(file.parent), dtype=dtype, output_loading_info=True, **source
+            )
+            model, found = loaded
+            check_complete(found, file.name)
             config, generation_config, weights = model.config, model.generation_config, _weights(model)
             del config.quantization_config  # the folder's weights are no longer packed
             config.architectures = [type(model).__name__]
-        tensors = _tensors_fingerprint(file)
+        tensors = _tensors_fingerprint(file, header)
+    except SteeringError:
+        raise
     except Exception as error:  # transformers raises whatever the file makes its parsers raise
         raise SteeringError(
             f"transformers can't convert the GGUF file {file.name!r}: {first_line(error)}; try another file."
         ) from error
     config.dequantized_from = "gguf"
     setattr(config, GGUF_TENSORS, tensors)
+    if folder.is_dir() and not _is_whole(folder):
+        shutil.rmtree(folder)
     with naming_cache(), new_folder(folder) as made:
         config.save_pretrained(made)
         if generation_config is not None:
@@ -104,16 +152,17 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path) -> None:
         tokenizer.save_pretrained(made)
         if weights:
             save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
+        (made / _FILES).write_text(json.dumps(_sizes(made)), encoding="utf-8")
 
 
-def _tensors_fingerprint(file: Path) -> str:
+def _tensors_fingerprint(file: Path, header: GGUFHeader) -> str:
     """SHA-256 of all tensors as they lie in the file, with names, types and shapes, 16 hexadecimal digits."""
-    from gguf import GGUFReader
-
     digest = hashlib.sha256()
-    for tensor in sorted(GGUFReader(file).tensors, key=lambda tensor: str(tensor.name)):
-        digest.update(f"{tensor.name} {tensor.tensor_type.name} {tensor.shape.tolist()}".encode())
-        digest.update(tensor.data.tobytes())
+    with file.open("rb") as stream:
+        for name, tensor in sorted(header.tensors.items()):
+            digest.update(f"{name} {tensor.kind.name} {list(tensor.shape)}".encode())
+            stream.seek(tensor.start)
+            digest.update(stream.read(tensor.size))
     return digest.hexdigest()[:16]
 
 

@@ -32,6 +32,10 @@ def hooked_module(block: nn.Module, hook_point: HookPoint) -> nn.Module:
     return block if hook_point == "resid_post" else output_projection(block)
 
 
+def no_hook(*_args: object, **_kwargs: object) -> None:
+    """A forward hook that does nothing: it stands in copies of a module for hooks that belong to the module alone."""
+
+
 def reading_hook(
     block: nn.Module, hook_point: HookPoint, read: Callable[[Float[Tensor, "batch seq width"]], object]
 ) -> tuple[nn.Module, ForwardHook]:

@@ -26,6 +26,7 @@ from steering.models.chat_template import tokenizer_of
 from steering.models.chat_tokens import ChatTokenizer, TokenizedChat
 from steering.models.declared_prompts import declared_prompts
 from steering.models.decoder_blocks import find_blocks
+from steering.models.greedy import given_options, greedy_options
 from steering.models.identity import EMPTY_SYSTEM_PROMPT, ModelIdentity, fingerprint, identify
 from steering.models.reasoning import Marks, empty_thought, is_closed_at_end, marks_of
 from steering.models.response_tokens import ResponseTokens, known_marks
@@ -226,6 +227,9 @@ class LanguageModel:
     def generate(self, prompts: Sequence[ChatLike], max_new_tokens: int = 128, **options: Any) -> list[str]:
         """Answers to several prompts in one batch, greedy unless the options say otherwise.
 
+        Of the generation config in the model's folder counts which tokens end an answer, and `use_cache`; sampling,
+        beams and penalties are for the options to ask for.
+
         Under a dial with a value for each row, value i steers prompt i. The answer of a model that thinks has the
         thought before it, between its marks: `split_reasoning` tells them apart.
 
@@ -252,9 +256,7 @@ class LanguageModel:
         chats = [self.tokenize(prompt) for prompt in prompts]
         rows = [chat.ids for chat in chats]
         input_ids, attention_mask = pad(rows, self.padding_id, self.input_device, side="left")
-        settings: dict[str, Any] = {"do_sample": False, "pad_token_id": self.padding_id} | options
-        if not settings["do_sample"]:
-            settings |= {key: None for key in ("temperature", "top_p", "top_k") if key not in options}
+        settings = greedy_options(self.model, {"pad_token_id": self.padding_id} | given_options(options))
         prefilled = any(chat.opening for chat in chats)
         with declared_prompts([chat.generation_start for chat in chats]) if prefilled else nullcontext():
             output = self.model.generate(  # type: ignore[operator]

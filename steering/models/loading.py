@@ -1,7 +1,7 @@
 """load(): from a name to a LanguageModel."""
 
 import importlib.util
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,9 @@ from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
 from steering.errors import SteeringError, first_line, quoted
-from steering.models.checkpoints import check_writes_text, find_adapter
+from steering.json_reading import read_json
+from steering.models.checkpoints import check_complete, check_writes_text, find_adapter
+from steering.models.folder_settings import check_counts, check_generation, check_tokenizer
 from steering.models.gguf import converted_folder
 from steering.models.language_model import LanguageModel
 
@@ -82,14 +84,22 @@ def load(
             base_options = _options(adapter.base_revision, base_local)
         config = AutoConfig.from_pretrained(base, **base_options)
         check_writes_text(config, label)
+        check_counts(config, label)
         own_tokenizer = adapter is None or adapter.has_tokenizer
         tokenizer = AutoTokenizer.from_pretrained(
             source if own_tokenizer else base, **(options if own_tokenizer else base_options)
         )
+        check_tokenizer(tokenizer, label)
+        if file := _file(base, "generation_config.json", base_options):
+            check_generation(file)
         multimodal = config.get_text_config(decoder=True) is not config
         loader = AutoModelForImageTextToText if multimodal else AutoModelForCausalLM
         weights = {"config": config, "dtype": torch_dtype or "auto", "use_safetensors": True}
-        model = loader.from_pretrained(base, device_map=device_map, **weights, **base_options)
+        loaded: Any = loader.from_pretrained(
+            base, device_map=device_map, output_loading_info=True, **weights, **base_options
+        )
+        model, found = loaded
+        check_complete(found, base)
         if base != source:
             model.load_adapter(source, adapter_kwargs={"local_files_only": local, "revision": revision})
     except SteeringError:
@@ -125,7 +135,7 @@ def _load_packed(
         raise SteeringError(f"The engine llama.cpp takes no {given[0]}; leave it out, or load with transformers.")
     if device_map not in (None, "auto", "cpu"):
         raise SteeringError(f"Expected device_map 'auto' or 'cpu' for llama.cpp, found {device_map!r}.")
-    file = _packaged_file(name) if name in PACKAGED else Path(name).expanduser()
+    file = _packaged_file(name) if name in PACKAGED else _path(name)
     if file.suffix != ".gguf" or not file.is_file():
         raise SteeringError(
             f"Expected a .gguf file for llama.cpp, found {name!r}; download one, or load with transformers."
@@ -138,19 +148,24 @@ def _load_packed(
 
 def _processor_template(source: str, options: dict[str, Any]) -> str | dict[str, str] | None:
     """The chat template of a model that has it in the file of its processor, which tokenizers don't read."""
-    missing_is_none = {"_raise_exceptions_for_missing_entries": False}
-    own = {key: value for key, value in options.items() if key != "trust_remote_code"}
-    file = cached_file(source, "chat_template.json", **own, **missing_is_none)
+    file = _file(source, "chat_template.json", options)
     if file is None:
         return None
     try:
-        template = json.loads(Path(file).read_text(encoding="utf-8"))["chat_template"]
+        template = read_json(file)["chat_template"]
         return {each["name"]: each["template"] for each in template} if isinstance(template, list) else template
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise SteeringError(
             f'Expected {{"chat_template": …}} in {str(file)!r}, found something else: {first_line(error)}; '
             "mend the file, or pass chat_template."
         ) from error
+
+
+def _file(source: str, name: str, options: dict[str, Any]) -> Path | None:
+    """A file of a folder or Hub id, fetched if need be; None where there is none."""
+    places = {key: value for key, value in options.items() if key != "trust_remote_code"}
+    found = cached_file(source, name, _raise_exceptions_for_missing_entries=False, **places)
+    return Path(found) if found else None
 
 
 def _options(revision: str | None, local: bool) -> dict[str, Any]:
@@ -170,7 +185,7 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
 
 def _source(name: str, dtype: torch.dtype | None) -> tuple[str, bool]:
     """What transformers is to load, and whether it is a local folder."""
-    file = _packaged_file(name) if name in PACKAGED else Path(name).expanduser()
+    file = _packaged_file(name) if name in PACKAGED else _path(name)
     if file.is_dir():
         return str(file), True
     if file.suffix == ".gguf":
@@ -182,6 +197,10 @@ def _source(name: str, dtype: torch.dtype | None) -> tuple[str, bool]:
     if file.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise SteeringError(f"There is no folder {str(file)!r}; check the path.")
     return name, False
+
+
+def _path(name: str) -> Path:
+    return Path(os.path.expanduser(name))  # which leaves the home of nobody as it is, where Path's own raises
 
 
 def _packaged_file(name: str) -> Path:

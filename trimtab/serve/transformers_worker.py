@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from steering.models.batching import pad
+from steering.models.greedy import greedy_options
 from steering.models.language_model import LanguageModel
 from steering.sliders import Sliders
 from trimtab.serve.answer import Answer
@@ -69,20 +70,16 @@ class TransformersWorker(Worker):
         lm = self.lm
         rows = [answer.tokens for answer in answers]
         ids, mask = pad(rows, lm.padding_id, lm.input_device, side="left")
-        # Padded with a token of its own, a row has the same repetition penalties as alone.
-        ids = torch.where(mask.bool(), ids, torch.tensor([row[:1] for row in rows], device=ids.device))
         values = {axis: [answer.steering[axis] for answer in answers] for axis in self.sliders.axes}
         self._dial.set(harm=[answer.harm for answer in answers], **values)
-        greedy: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        longest = max(answer.final_length - len(answer.tokens) for answer in answers)
         with self._dial.prompt_lengths([answer.prompt_length for answer in answers]):
             lm.model.generate(  # type: ignore[operator]
                 input_ids=ids,
                 attention_mask=mask,
-                max_new_tokens=max(answer.final_length - len(answer.tokens) for answer in answers),
-                pad_token_id=lm.padding_id,
                 logits_processor=LogitsProcessorList([_Samples(answers)]),
                 stopping_criteria=StoppingCriteriaList([_Writes(self, answers)]),
-                **greedy,
+                **greedy_options(lm.model, {"max_new_tokens": longest, "pad_token_id": lm.padding_id}),
             )
 
 

@@ -63,11 +63,11 @@ def test_a_state_that_was_filled_elsewhere_is_refused(model_type: str) -> None:
 def test_a_cache_of_keys_and_values_says_its_length_itself() -> None:
     cache = DynamicCache()
     counts = PastTokens()
-    assert counts.pass_begins({"past_key_values": cache}, 3) == 0
+    assert counts.pass_begins({"past_key_values": cache}) == 0
     cache.update(torch.zeros(1, 1, 3, 2), torch.zeros(1, 1, 3, 2), 1)  # the first layer has no attention
-    assert counts.pass_begins({"past_key_values": cache}, 1) == 3
+    assert counts.pass_begins({"past_key_values": cache}) == 3
     cache.layers[1].crop(-1)
-    assert counts.pass_begins({"past_key_values": cache}, 1) == 2
+    assert counts.pass_begins({"past_key_values": cache}) == 2
 
 
 def test_no_cache_is_kept_alive() -> None:
@@ -75,9 +75,8 @@ def test_no_cache_is_kept_alive() -> None:
     counts = PastTokens()
     with torch.inference_mode():
         output = lm.model(input_ids=torch.tensor([[7, 8, 9]]), use_cache=True)
-    counts.pass_begins({}, 3)
-    counts.pass_ends(output)
-    assert counts.pass_begins({"cache_params": output.cache_params}, 1) == 3
-    counts.pass_ends(output)
+    counts.pass_ends(output, 3)
+    assert counts.pass_begins({"cache_params": output.cache_params}) == 3
+    counts.pass_ends(output, 4)
     del output
     assert len(counts._counts) == 0

@@ -4,6 +4,7 @@ import random
 import time
 from dataclasses import replace
 from queue import Queue
+from typing import Any
 
 import pytest
 import torch
@@ -129,11 +130,14 @@ def test_steering_matters_to_these_tests() -> None:
     assert sum(changed) > 18
 
 
-def test_a_repetition_penalty_meets_no_padding() -> None:
+@pytest.mark.parametrize(
+    "folder", [{"repetition_penalty": 5.0}, {"num_beams": 2}, {"use_cache": False}, {"max_time": 1e-9}]
+)
+def test_a_folders_generation_config_moves_no_answer(folder: dict[str, Any]) -> None:
     lm, sliders = tiny_lm(), Sliders(safety=random_vector())
-    lm.model.generation_config.repetition_penalty = 5.0
     requests = [(lm.tokenize(text).ids, {"safety": 0.5}, 24) for text in ("a", "a much longer prompt, it is")]
     expected = [alone(lm, sliders, *request) for request in requests]
+    lm.model.generation_config.update(**folder)
     with TransformersWorker(lm, sliders) as worker:
         heard = [Heard(worker, prompt, steering, Decoding(tokens)) for prompt, steering, tokens in requests]
         for one in heard:
