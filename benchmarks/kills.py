@@ -19,10 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import Annotated
 
 import torch
 import typer
+from tqdm import tqdm
 
 from steering import Push, Slider, SteeringVector
 from steering.formats.npz import to_npz
@@ -184,6 +186,7 @@ def start(name: str) -> int:
         log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(log, stream)
+        tqdm.set_lock(RLock())  # the default one is shared with processes that were killed while they held it
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         trimtab(list(COMMANDS[name]))
     except SystemExit as ended:

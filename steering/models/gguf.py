@@ -145,6 +145,8 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path, header: GGUFHe
         ) from error
     config.dequantized_from = "gguf"
     setattr(config, GGUF_TENSORS, tensors)
+    if folder.is_dir() and not _is_whole(folder):
+        shutil.rmtree(folder)
     with naming_cache(), new_folder(folder) as made:
         config.save_pretrained(made)
         if generation_config is not None:
