@@ -1,11 +1,10 @@
-"""The screenshots of the studio: `python docs/studio_pictures.py` writes docs/studio.png and docs/studio-phone.png.
+"""The screenshots of the studio: `python docs/studio_pictures.py` writes them beside itself.
 
 Needs playwright and the command `chromium`. SmolLM2-135M-Instruct with its shipped vectors, greedy, 48 tokens.
 """
 
 import io
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,29 +13,31 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-SETTINGS = "?slider.helpfulness=1&slider.safety=0.4&color=helpfulness&sweep=helpfulness&length=48"
+SETTINGS = "slider.helpfulness=1&slider.safety=0.4&color=helpfulness&sweep=helpfulness&length=48"
 PATIENCE = 600_000
 """Milliseconds."""
 
 
 def main() -> None:
-    """Start the studio, ask it a question, take both pictures."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "trimtab", "studio", "--no-browser", "--port", str(port)]
+    """Start the studio, ask it a question, take the pictures."""
+    command = [sys.executable, "-m", "trimtab", "studio", "--no-browser", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
-        process.stdout.readline()  # the address: from now on it answers
+        link = process.stdout.readline().removeprefix("Studio: ").strip()  # from now on it answers
         expect.set_options(timeout=PATIENCE)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            url = f"http://127.0.0.1:{port}/{SETTINGS}"
-            page = asked(browser, url, viewport={"width": 1280, "height": 1650})
+            url = f"{link}&{SETTINGS}"
+            page = asked(browser, url, viewport={"width": 1280, "height": 1930})
             page.click("#sweep")
             expect(page.locator("#sweep-status")).to_have_text("Answered.")
             expect(page.locator("#token-status")).to_have_text("")
             save(page, "studio.png")
+            page.set_viewport_size({"width": 1280, "height": 900})
+            page.click("#open-cards")
+            expect(page.locator("#cards-status")).to_have_text("")
+            save(page, "studio-cards.png")
             phone: dict[str, Any] = {
                 "color_scheme": "dark",
                 "device_scale_factor": 2,

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor
+from typing_extensions import Self
 
 from steering import LanguageModel
 from steering.data.chats import ChatLike
@@ -55,6 +56,12 @@ class Answers(BaseModel, frozen=True, extra="forbid"):
 
     Empty where answers are chosen among several, or their tokens by more than the model's own distribution.
     """
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if len(self.refusal) not in (0, len(self.texts)):
+            raise ValueError(f"expected how each of {len(self.texts)} answers began, found {len(self.refusal)}")
+        return self
 
 
 def answer(

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from probes.prompt_files import read_rows
 from probes.reflective_judgment import ReflectiveQuestion, reflective_questions
+from probes.rows import label, reason
 from steering import ContrastSet
 from steering.data.chats import Chat, ChatLike, as_chat
 from steering.errors import SteeringError, quoted
@@ -192,11 +193,14 @@ def in_templates(benchmark: LoadedBenchmark, path: str | Path) -> LoadedBenchmar
     """
     rows, prompts = read_rows(path, "template"), []
     for number, row in enumerate(rows, start=1):
-        template = str(row.get("template") or "")
-        if not any(place in template for place in PROMPT_PLACES):
+        template = row.get("template")
+        if not isinstance(template, str) or not any(place in template for place in PROMPT_PLACES):
             places = quoted(PROMPT_PLACES)
             raise SteeringError(f"Expected {places} in every template of {str(path)!r}, found none in row {number}.")
-        name = str(row.get("name") or f"template {number}")
+        try:
+            name = label(row, "name") or f"template {number}"
+        except ValueError as error:
+            raise SteeringError(f"{str(path)!r}, row {number}: {reason(error)}; mend it.") from error
         for prompt in (one for one in benchmark.of_kind("harmful") if not one.messages):
             text = template.replace(PROMPT_PLACES[0], prompt.text).replace(PROMPT_PLACES[1], prompt.text)
             prompts.append(BenchmarkPrompt(text=text, kind="jailbreak", category=name))

@@ -23,8 +23,10 @@ from probes.grid_scores import FIRST_TOKEN_SCORES, Score, damage_scores, scores_
 from probes.judges import Judge, RefusalJudge, Verdict
 from probes.methods import Method, SliderMethod
 from probes.report import MeasuredBenchmark, Report
+from probes.report_shape import is_measured
 from probes.result_cache import ResultCache
 from steering import LanguageModel, Sliders
+from steering.display.labels import setting_label
 from steering.errors import SteeringError, quoted
 from steering.vectors.slider import SliderValues, check_reads_harm
 
@@ -113,6 +115,7 @@ def evaluate(
                 f"Expected for every slider a score that it is meant to raise, found none for {quoted(missing)}."
             )
         found |= {score.name: run.scores(score, sliders) for score in scores}
+    _check_finite(found, settings)
     return Report(
         model=lm.identity,
         axes=dict(method.axes),
@@ -164,6 +167,16 @@ def compare(
         name: evaluate(lm, method, dict.fromkeys(_as_method(method).axes, values), (), benchmarks=benchmarks, **same)
         for name, method in methods.items()
     }
+
+
+def _check_finite(scores: Mapping[str, Sequence[Sequence[float]]], settings: Sequence[SliderValues]) -> None:
+    for name, rows in scores.items():
+        for row, setting in zip(rows, settings, strict=True):
+            if not all(map(is_measured, row)):
+                raise SteeringError(
+                    f"The score {name!r} is infinite or undefined under {setting_label(setting)!r}, as the model's own "
+                    "numbers are there; use values nearer to 0."
+                )
 
 
 def _as_method(method: Sliders | Method) -> Method:
@@ -221,6 +234,7 @@ class _Run:
             return self.cells.get(
                 (*key, to_jsonable_python(prompts), decoding, seed, moved),
                 Answers,
+                lambda found: len(found.texts) == len(prompts) and all(map(is_measured, found.refusal)),
                 lambda: self.method.answers(self.lm, prompts, setting, self.decoding, seed),
             )
 
@@ -239,6 +253,7 @@ class _Run:
             return self.cells.get(
                 (judge.name, version("trimtab"), prompts, run.texts),
                 _Verdicts,
+                lambda found: len(found.verdicts) == len(prompts),
                 lambda: _Verdicts(verdicts=tuple(map(judge, prompts, run.texts))),
             ).verdicts
 
@@ -253,16 +268,27 @@ class _Run:
                 dial.set(**dict.fromkeys(dial.settings, 0.0) | dict(setting))
                 return _Values(values=tuple(score.measure(self.lm, score.items, dial).tolist()))
 
+            def whole(found: _Values) -> bool:
+                return len(found.values) == len(score.items) and all(map(is_measured, found.values))
+
             def under(setting: SliderValues) -> tuple[float, ...]:
                 key = (*self.key, score.fingerprint, sorted(setting.items()))
-                return self.cells.get(key, _Values, lambda: measured(setting)).values
+                return self.cells.get(key, _Values, whole, lambda: measured(setting)).values
 
             return tuple(map(under, self._progress(self.settings, score.name)))
 
     @cached_property
     def key(self) -> tuple[dict[str, Any], str]:
-        """What stands for the model and the method in the keys of cells."""
-        return self.lm.identity.model_dump(mode="json"), self.method.fingerprint
+        """What stands for the model, as it runs here, and for the method in the keys of cells."""
+        model = self.lm.model
+        generation = model.generation_config
+        run_as = {
+            "class": type(model).__name__,
+            "dtype": str(model.dtype),
+            "generation": generation.to_dict() if generation else {},
+            "trimtab": version("trimtab"),
+        }
+        return self.lm.identity.model_dump(mode="json") | {"run_as": run_as}, self.method.fingerprint
 
     def _progress(self, items: Sequence[Item], what: str) -> Iterable[Item]:
         shown: Iterable[Item] = tqdm(items, desc=what, unit="cell", disable=not self.progress)

@@ -2,39 +2,45 @@
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from probes.rows import INCOMPLETE, PLAIN_TRAITS, Row, other_trait
+from steering.data.chats import first_problem
 from steering.errors import SteeringError, first_line, quoted
 from steering.extras import pip_install
+from steering.json_reading import parse_json, read_json
+
+MOST_INFLATED = 200
+"""Times its size that a Parquet file may hold: text packs to a tenth, and no row of prompts to less than a byte."""
 
 
 def read_rows(path: str | Path, text_column: str) -> list[Row]:
     """The rows of a `.csv`, `.json`, `.jsonl`, `.parquet` or (one text a line, under `text_column`) `.txt` file.
 
     A `.json` file may hold a row a line too, and a row may be a list, which then stands under `text_column`.
+
+    Raises:
+        SteeringError: for a file that can't be read, and for one that holds no list of rows.
     """
     path = Path(path)
-
-    def lines() -> list[str]:
-        return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-
     readers: dict[str, Callable[[], Any]] = {
-        ".csv": lambda: list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))),
-        ".json": lambda: _json(path.read_text(encoding="utf-8"), lines()),
-        ".jsonl": lambda: [json.loads(line) for line in lines()],
-        ".txt": lambda: [{text_column: line} for line in lines()],
+        ".csv": lambda: _csv(path),
+        ".json": lambda: _json(path),
+        ".jsonl": lambda: _json_lines(path, _lines(path)),
+        ".txt": lambda: [{text_column: line} for line in _lines(path)],
         ".parquet": lambda: _parquet(path),
     }
     if path.suffix not in readers:
         raise SteeringError(f"Expected a file that ends in {quoted(readers)}, found {str(path)!r}.")
     try:
         rows = readers[path.suffix]()
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, UnicodeError) as error:
         raise SteeringError(f"Can't read {str(path)!r}: {first_line(error)}; get a fresh copy.") from error
     if isinstance(rows, list):
         rows = [{text_column: row} if isinstance(row, list) else row for row in rows]
@@ -43,14 +49,62 @@ def read_rows(path: str | Path, text_column: str) -> list[Row]:
     return rows
 
 
-def _json(text: str, lines: Sequence[str]) -> Any:
-    """The file's one value, or the values of its lines where that isn't JSON but these are."""
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+
+
+def _json(path: Path) -> Any:
+    """The file's one value, or the values of its lines where the first of several is JSON by itself."""
+    lines = _lines(path)
+    if len(lines) > 1:
+        with suppress(SteeringError):
+            parse_json(lines[0], "the first line")
+            return _json_lines(path, lines)
+    return read_json(path)
+
+
+def _json_lines(path: Path, lines: Iterable[str]) -> list[Any]:
+    return [parse_json(line, f"line {number} of {str(path)!r}") for number, line in enumerate(lines, start=1)]
+
+
+def _csv(path: Path) -> list[Row]:
+    """Rows by the names in the first line.
+
+    Unlike the library by default, nothing is guessed (an open quote, a name that stands twice and a row with more cells
+    than columns are refused), and a cell may be as long as the file.
+    """
+    text = path.read_bytes().decode("utf-8-sig")
+    former = csv.field_size_limit(max(len(text), 1))
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        return json.loads(text)
-    except ValueError:
-        if len(lines) < 2:
-            raise
-        return [json.loads(line) for line in lines]
+        names, rows = reader.fieldnames or (), list(reader)
+    except csv.Error as error:
+        at = f"{str(path)!r} at line {reader.reader.line_num}"
+        raise SteeringError(f"Can't read {at}: {first_line(error)}; correct the quotes there.") from error
+    finally:
+        csv.field_size_limit(former)
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise SteeringError(f"{str(path)!r} has several columns {quoted(twice)}; keep one of each name.")
+    for number, row in enumerate(rows, start=1):
+        if None in row:
+            found = f"has {len(names) + len(row[None])} cells for {len(names)} columns"
+            raise SteeringError(f"{str(path)!r}, row {number}, {found}; quote the cells that hold commas.")
+    return list(rows)
+
+
+class _Method(BaseModel):
+    method: str
+
+
+class _Jailbreak(BaseModel):
+    prompt: str | None
+
+
+class _Artifact(BaseModel):
+    """What is read of JailbreakBench's files."""
+
+    parameters: _Method
+    jailbreaks: tuple[_Jailbreak, ...]
 
 
 def read_artifacts(path: Path) -> list[Row]:
@@ -62,18 +116,16 @@ def read_artifacts(path: Path) -> list[Row]:
     rows: list[Row] = []
     for file in files:
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            method, jailbreaks = str(found["parameters"]["method"]), found["jailbreaks"]
-            rows += [{"method": method, "prompt": row["prompt"]} for row in jailbreaks if row["prompt"]]
-        except (OSError, ValueError) as error:
-            raise SteeringError(f"Can't read {str(file)!r}: {first_line(error)}; get a fresh copy.") from error
-        except (KeyError, TypeError) as error:
+            found = _Artifact.model_validate(read_json(file))
+        except ValidationError as error:
             if path.is_dir():
                 continue  # its attack-info.json and the like
             raise SteeringError(
-                f"Expected {str(file)!r} to hold 'parameters' with a 'method', and 'jailbreaks' with prompts; "
-                "pass a file of JailbreakBench's artifacts, or their folder."
+                f"Expected {str(file)!r} to hold 'parameters' with a 'method', and 'jailbreaks' with prompts: "
+                f"{first_problem(error)}; pass a file of JailbreakBench's artifacts, or their folder."
             ) from error
+        method = found.parameters.method
+        rows += [{"method": method, "prompt": row.prompt} for row in found.jailbreaks if row.prompt]
     return rows
 
 
@@ -116,7 +168,12 @@ def _parquet(path: Path) -> list[Row]:
         import pyarrow.parquet
     except ImportError as error:
         raise SteeringError(f"Parquet files need the library 'pyarrow'; run: {pip_install('benchmarks')}") from error
-    rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
+    with _sentence(repr(str(path)), "get a fresh copy"), pyarrow.parquet.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
+        size, declared = path.stat().st_size, sum(group.total_byte_size for group in groups)
+        if file.metadata.num_rows > size or declared > MOST_INFLATED * size:
+            raise ValueError(f"it declares {file.metadata.num_rows} rows of {declared} bytes, and has {size} bytes")
+        rows: list[Row] = file.read().to_pylist()
     return rows
 
 
@@ -155,7 +212,7 @@ def _load_dataset() -> Callable[..., Iterable[Row]]:
 
 @contextmanager
 def _sentence(what: str, remedy: str) -> Iterator[None]:
-    """The Hub's libraries raise whatever the network, the Hub and the files make them raise; here one sentence."""
+    """Other libraries raise whatever the network, the Hub and the files make them raise; here one sentence."""
     try:
         yield
     except Exception as error:

@@ -13,8 +13,8 @@ from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark
 from probes.conversations import messages, numbered_messages, user_turns
 from probes.judges.text import shortened
 from probes.prompt_files import file_from_hub, read_artifacts, read_rows, rows_from_folder, rows_from_hub
-from probes.rows import MissingColumnError, Row, cell, listed, other_trait
-from steering.errors import SteeringError, first_line, quoted
+from probes.rows import MissingColumnError, Row, cell, label, other_trait, place, reason, text, texts
+from steering.errors import SteeringError, quoted
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ class Benchmark:
 
     def prompt(self, row: Row) -> BenchmarkPrompt:
         """A row as a prompt."""
-        category = next((str(row[name] or "") for name in self.category if name in row), "")
-        plain = {"text": cell(row, *self.text), "kind": self.kind, "category": category}
+        plain = {"text": cell(row, *self.text), "kind": self.kind, "category": label(row, *self.category)}
         prompt = BenchmarkPrompt.model_validate(plain | self.fields(row))
         if not prompt.text.strip():
             raise ValueError("its prompt is empty")
@@ -87,35 +86,35 @@ class Benchmark:
 
 
 def _xstest(row: Row) -> dict[str, Any]:
-    label = cell(row, "label", remedy="add it: 'unsafe' where the type begins with 'contrast_', else 'safe'")
+    safety = cell(row, "label", remedy="add it: 'unsafe' where the type begins with 'contrast_', else 'safe'")
     kinds: dict[str, Kind] = {"safe": "look-alike", "unsafe": "harmful"}
-    if label not in kinds:
-        raise ValueError(f"expected the label 'safe' or 'unsafe', found {label!r}")
-    return {"kind": kinds[label]}
+    if safety not in tuple(kinds):
+        raise ValueError(f"expected the label 'safe' or 'unsafe', found {safety!r}")
+    return {"kind": kinds[safety]}
 
 
 def _with_context(row: Row) -> dict[str, Any]:
-    context = row.get("ContextString") or row.get("context")
-    return {"text": f"{context}\n\n---\n\n{cell(row, *_HARMBENCH_TEXT)}"} if context else {}
+    name = next((name for name in ("ContextString", "context") if row.get(name)), None)
+    return {"text": f"{text(row, name)}\n\n---\n\n{text(row, *_HARMBENCH_TEXT)}"} if name else {}
 
 
 def _functional_category(row: Row) -> str:
     """Standard, contextual or copyright: a column of the authors' files, and on the Hub a config with own columns."""
     if "FunctionalCategory" in row:
-        return str(row["FunctionalCategory"])
+        return text(row, "FunctionalCategory")
     return "contextual" if "context" in row else "copyright" if "tags" in row else "standard"
 
 
 def _mmlu(row: Row) -> dict[str, Any]:
-    choices, answer = listed(cell(row, "choices")), int(cell(row, "answer"))
-    if len(choices) != 4 or answer not in range(4):
-        raise ValueError(f"expected four choices and the answer's place from 0 to 3, found {choices!r} and {answer}")
+    choices = texts(row, "choices")
+    if len(choices) != 4:
+        raise ValueError(f"expected four choices, found {len(choices)}")
     options = [f"{letter}. {choice}" for letter, choice in zip("ABCD", choices, strict=True)]
-    return {"text": "\n".join([row["question"], *options]), "answer": "ABCD"[answer]}
+    return {"text": "\n".join([text(row, "question"), *options]), "answer": "ABCD"[place(row, "answer", 4)]}
 
 
 def _gsm8k(row: Row) -> dict[str, Any]:
-    _, mark, answer = cell(row, "answer").rpartition("####")
+    _, mark, answer = text(row, "answer").rpartition("####")
     if not mark:
         raise ValueError("its answer has no '####' before the result")
     return {"answer": answer.strip()}
@@ -174,11 +173,11 @@ BENCHMARKS: dict[str, Benchmark] = {
         "walledai/MaliciousInstruct", "train", "MIT", "Huang et al. 2023, arXiv 2310.06987", ("prompt",)),
     "sorry-bench": Benchmark(
         "sorry-bench/sorry-bench-202503", "train", "custom, gated", "Xie et al. 2024, arXiv 2406.14598", ("turns",),
-        ("category",), fields=lambda row: user_turns(listed(cell(row, "turns"))),
-        variants=Variants("base", lambda row: str(cell(row, "prompt_style"))), reads=("style",)),
+        ("category",), fields=lambda row: user_turns(texts(row, "turns")),
+        variants=Variants("base", lambda row: text(row, "prompt_style")), reads=("style",)),
     "fractured-sorry-bench": Benchmark(
         "", "", "CC BY-NC 4.0", "Priyanshu and Vijay 2024, arXiv 2408.16163", ("decomposed_steps",), kind="jailbreak",
-        fields=lambda row: user_turns(listed(cell(row, "decomposed_steps")))),
+        fields=lambda row: user_turns(texts(row, "decomposed_steps"))),
     "mhj": Benchmark(
         "ScaleAI/mhj", "", "CC BY-NC 4.0, gated", "Li et al. 2024, arXiv 2408.15221", ("message_0",), ("tactic",),
         kind="jailbreak", file="harmbench_behaviors.csv", fields=numbered_messages),
@@ -253,10 +252,8 @@ def load_benchmark(name: str, path: str | Path | None = None) -> LoadedBenchmark
             remedy = error.remedy or "add it, or name the benchmark that these rows are of"
             lacks = f"lacks the column {error} of {set_name!r}, has {quoted(row)}"
             raise SteeringError(f"{at} {lacks}; {remedy}.") from error
-        except (IndexError, SyntaxError, TypeError, ValueError) as error:
-            raise SteeringError(
-                f"{at} is not one of {set_name!r}: {first_line(error).rstrip('.')}; mend or drop it."
-            ) from error
+        except ValueError as error:
+            raise SteeringError(f"{at} is not one of {set_name!r}: {reason(error)}; mend or drop it.") from error
     if not prompts:
         has = ", ".join(f"{count} of '{set_name}:{one}'" for one, count in others.items())
         raise SteeringError(f"{where} holds no row of '{set_name}:{wanted}', but {has}; name one of these.")

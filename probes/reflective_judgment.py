@@ -8,9 +8,9 @@ import operator
 import random
 import re
 import unicodedata
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 from steering.errors import SteeringError
 
@@ -73,16 +73,26 @@ _LETTER = re.compile(
 _BARE_LETTER = re.compile(r"\W*([ab])\W*", re.IGNORECASE)
 
 
+Exact: TypeAlias = Annotated[int, Field(ge=-(2**53), le=2**53)]
+"""Compared as float with what is read from answers."""
+
+
+def _known_frame(frame: str) -> str:
+    if frame not in _FRAMES:  # it is filled in with `format`, which can be told to read attributes
+        raise ValueError("expected a frame of this package")
+    return frame
+
+
 class ReflectiveQuestion(BaseModel, frozen=True, extra="forbid"):
     """A question of arithmetic with two options."""
 
     stem: str
-    frame: str
+    frame: Annotated[str, AfterValidator(_known_frame)]
     """How stem and options are put together."""
     operation: Operation
-    answer: int
+    answer: Exact
     """The right one, whether it is among the options or not."""
-    options: tuple[int, int]
+    options: tuple[Exact, Exact]
 
     @property
     def text(self) -> str:

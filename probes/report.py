@@ -5,12 +5,12 @@ The report holds what was seen, prompt by prompt; rates, intervals, matrices and
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Annotated, TypeVar, get_args
 
 import numpy as np
 from einops import reduce
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from probes.ability import is_right
 from probes.answers import Decoding
@@ -21,6 +21,7 @@ from probes.intervals import Estimate, mean_with_interval, prompts_needed, share
 from probes.judges.agreement import Agreement, agreement
 from probes.judges.verdict import NEITHER, REFUSED, Verdict
 from probes.repetition import repeated_ngrams
+from probes.report_shape import Measured, check_shape
 from probes.robustness import DEFENCE, DEFENDED, defence_rates, defence_slopes
 from probes.slider_effects import (
     CrossEffects,
@@ -30,6 +31,7 @@ from probes.slider_effects import (
     monotonicity,
 )
 from steering.atomic_write import atomic_write
+from steering.data.chats import first_problem
 from steering.display.labels import setting_label
 from steering.errors import SteeringError, first_line, quoted
 from steering.models.identity import ModelIdentity
@@ -51,7 +53,7 @@ OWN_OUTCOMES = {"safety": "harmful refused", "helpfulness": "look-alikes answere
 class MeasuredBenchmark(BaseModel, frozen=True, extra="forbid"):
     """The prompts that were answered, and whose they are."""
 
-    prompts: tuple[BenchmarkPrompt, ...]
+    prompts: Annotated[tuple[BenchmarkPrompt, ...], Field(min_length=1)]
     license: str
     citation: str
 
@@ -66,8 +68,8 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     """What the sliders do and where they come from; empty for a method without sliders."""
     versions: dict[str, str]
     """Versions of the libraries that decide the numbers."""
-    settings: tuple[dict[str, float], ...]
-    scores: dict[str, tuple[tuple[float, ...], ...]]
+    settings: tuple[dict[str, Measured], ...]
+    scores: dict[str, tuple[tuple[Measured, ...], ...]]
     """Without a judge: `[score][setting][prompt]`."""
     own: dict[str, str]
     """The score that each axis is meant to raise."""
@@ -79,6 +81,11 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     """`[judge][benchmark][setting][run][prompt]`."""
     missing: tuple[str, ...] = ()
     """Parts of a suite that were not measured, each a sentence that says why and where to get it."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Report":
+        check_shape(self)
+        return self
 
     @property
     def has_own_scores(self) -> bool:
@@ -230,7 +237,13 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         Args:
             axis: the axis.
             score: a name in `scores`.
+
+        Raises:
+            SteeringError: for an axis or a score that the report doesn't have.
         """
+        for what, name, known in (("axis", axis, self.settings[0]), ("score", score, self.scores)):
+            if name not in known:
+                raise SteeringError(f"There is no {what} {name!r} in this report; it has {quoted(known)}.")
         rows = sorted(
             (setting[axis], row)
             for row, setting in enumerate(self.settings)
@@ -287,7 +300,7 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         try:
             return Report.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            reason = first_line(error)
+            reason = first_problem(error) if isinstance(error, ValidationError) else first_line(error)
             raise SteeringError(f"{str(path)!r} is no report ({reason}); run `trimtab evaluate` again.") from error
 
     def to_html(self, path: str | Path) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from probes.frontier import Point, or_bench_points, pareto_front
 from probes.intervals import mean_with_interval
 from probes.slider_effects import CrossEffects
+from steering.display.labels import picture_label
 from steering.display.plots import COLORS, MARKERS, shade_layers, svg_figure
 
 
@@ -27,7 +28,11 @@ def by_layer(
         shade_layers(panel, moved, line.get_color())
         if reference is not None:
             panel.axhline(reference, color="gray", linewidth=0.8, linestyle=":")
-        panel.set(title=f"{name} (shaded: layers that the slider moves)", xlabel="layer (output of block)", ylabel=unit)
+        panel.set(
+            title=f"{picture_label(name)} (shaded: layers that the slider moves)",
+            xlabel="layer (output of block)",
+            ylabel=unit,
+        )
         panel.xaxis.get_major_locator().set_params(integer=True)
     return svg[0]
 
@@ -44,8 +49,8 @@ def effect_matrix(effects: CrossEffects, unit: str) -> str:
                 dark = abs(estimate.value) > 0.6 * limit
                 text = f"{estimate.value:+.2f}\n[{estimate.low:+.2f}, {estimate.high:+.2f}]"
                 panel.text(j, i, text, ha="center", va="center", fontsize=9, color="white" if dark else "black")
-        panel.set_xticks(range(len(effects.sliders)), effects.sliders)
-        panel.set_yticks(range(len(effects.scores)), effects.scores)
+        panel.set_xticks(range(len(effects.sliders)), map(picture_label, effects.sliders))
+        panel.set_yticks(range(len(effects.scores)), map(picture_label, effects.scores))
         panel.set(xlabel="slider", ylabel="score")
         figure.colorbar(image, label=unit)
     return svg[0]
@@ -66,7 +71,7 @@ def frontier(methods: Mapping[str, Sequence[Point]]) -> str:
         for (name, points), color, marker in zip(methods.items(), cycle(COLORS), cycle(MARKERS), strict=False):
             best = pareto_front(points)
             xs, ys = [p.helpfulness for p in points], [p.safety for p in points]
-            panel.scatter(xs, ys, color=color, marker=marker, label=name)
+            panel.scatter(xs, ys, color=color, marker=marker, label=picture_label(name))
             panel.plot([p.helpfulness for p in best], [p.safety for p in best], color=color, linewidth=1)
             for p in points:
                 if p.label == "bare":
@@ -92,6 +97,6 @@ def dose_response(curves: Mapping[str, Mapping[str, tuple[Sequence[float], NDArr
             panel.plot(values, [estimate.value for estimate in estimates], marker="o")
             low, high = [estimate.low for estimate in estimates], [estimate.high for estimate in estimates]
             panel.fill_between(values, low, high, alpha=0.2, linewidth=0)
-            panel.set(title=name, xlabel=f"slider {slider}")
+            panel.set(title=picture_label(name), xlabel=f"slider {picture_label(slider)}")
             panel.grid(alpha=0.3)
     return svg[0]

@@ -125,17 +125,21 @@ def anti_steerable_fraction(values: Sequence[float], scores: Scores) -> Estimate
     """Share of prompts whose score falls as the slider rises (Tan et al. 2024, arXiv 2407.12404).
 
     Args:
-        values: slider values.
+        values: slider values, at least two.
         scores: (values, prompts).
 
     Returns:
         The share, 0 to 1, with its Wilson interval.
+
+    Raises:
+        SteeringError: for a single value, which nothing falls along.
 
     Example:
         >>> from probes import anti_steerable_fraction
         >>> anti_steerable_fraction([0.0, 1.0], [[0.0, 0.0], [1.0, -1.0]]).value
         0.5
     """
+    _check_moves(values)
     slopes = np.polyfit(np.asarray(values, dtype=float), scores, 1)[0]
     return share_with_interval(slopes < 0)
 
@@ -164,11 +168,15 @@ def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
     Returns:
         The correlation, and the ranges in which the mean falls.
 
+    Raises:
+        SteeringError: for a single value, which nothing rises along.
+
     Example:
         >>> from probes import monotonicity
         >>> monotonicity([0.0, 0.5, 1.0], [[0.0], [2.0], [1.0]]).where_it_falls
         '0.5 to 1'
     """
+    _check_moves(values)
     means = np.asarray(scores, dtype=float).mean(axis=1)
     falls: list[tuple[float, float]] = []
     for step, change in enumerate(np.diff(means)):
@@ -176,6 +184,11 @@ def monotonicity(values: Sequence[float], scores: Scores) -> Monotonicity:
             start = falls.pop()[0] if falls and falls[-1][1] == values[step] else float(values[step])
             falls.append((start, float(values[step + 1])))
     return Monotonicity(spearman=float(spearmanr(values, means).statistic), falls=tuple(falls))
+
+
+def _check_moves(values: Sequence[float]) -> None:
+    if len(set(values)) < 2:
+        raise SteeringError(f"Expected two values of the slider at least, found {list(values)}; measure another one.")
 
 
 def _design(settings: Sequence[Mapping[str, float]], sliders: Sequence[str]) -> NDArray[np.float64]:

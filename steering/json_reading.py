@@ -7,6 +7,7 @@ tensor, and half of a surrogate pair is text that can't be written out again.
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def read_json(path: str | Path) -> Any:
         SteeringError: for a file that isn't there or can't be read, and as `parse_json`.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # where a name is too long too, for which `Path.is_file` raises
         raise SteeringError(f"There is no file {str(path)!r}; check the path.")
     try:
         content = path.read_bytes()

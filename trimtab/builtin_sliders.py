@@ -1,14 +1,17 @@
 """Axes that need no file, shipped or made once and kept; and parsers that several commands use."""
 
+import re
+import warnings
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-
-import typer
+from contextlib import suppress
 
 import steering
+from steering.atomic_write import check_file, make_folder
 from steering.errors import SteeringError, quoted
+from trimtab.terminal import echo
 
 BUILTIN_AXES = ("safety", "helpfulness")
+_LAYERS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 
 def balanced_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
@@ -17,7 +20,7 @@ def balanced_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
 
     if pair := pair_at_hand(lm):
         return pair
-    typer.echo(f"Making the independent pair for {lm.identity.name} once; kept in {pair_folder(lm)}.", err=True)
+    echo(f"Making the independent pair for {lm.identity.name} once; kept in {pair_folder(lm)}.", err=True)
     return make_pair(lm)
 
 
@@ -26,18 +29,27 @@ def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.Slider":
     from importlib.metadata import version
 
     from steering.extraction import RELATIVE_PUSH
-    from steering.models.gguf import cache_folder
+    from steering.models.gguf import cache_folder, naming_cache
     from steering.models.identity import fingerprint
     from steering.vectors.file_format import FORMAT_VERSION
+    from steering.vectors.slider import as_slider
 
     contrast_set = steering.ContrastSet.builtin(name)
     made_by = f"{version('trimtab')} {FORMAT_VERSION} {RELATIVE_PUSH}"
     key = fingerprint(f"{made_by} {lm.identity.key} {contrast_set.fingerprint}".encode())
     path = cache_folder() / "vectors" / f"{name}-{key}.safetensors"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        steering.extract(lm, contrast_set).save(path)
-    return steering.Slider.load(path, lm)
+    with suppress(SteeringError):  # not there yet, damaged on the disk, or of weights that the key can't tell apart
+        return steering.Slider.load(path, lm)
+    with naming_cache():
+        make_folder(path.parent)
+        check_file(path)
+    vector = steering.extract(lm, contrast_set)
+    try:
+        with naming_cache():
+            vector.save(path)
+    except SteeringError as error:
+        warnings.warn(f"The {name} vector is not kept for another time: {error}", stacklevel=2)
+    return as_slider(vector)
 
 
 def shipped_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
@@ -53,7 +65,7 @@ def move(dial: "steering.Dial", values: Mapping[str, float]) -> None:
     for name, value in values.items():
         low, high = dial.sliders[name].range
         if not low <= value <= high:
-            typer.echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
+            echo(f"Note: {name} {value:g} is outside its range {low:g} to {high:g}; text may break.", err=True)
 
 
 def slider_values(entries: Sequence[str] | None, **moved: float | None) -> dict[str, float]:
@@ -80,18 +92,12 @@ def parse_layers(text: str | None) -> list[int] | None:
         return None
     layers: list[int] = []
     for part in text.split(","):
-        ends = part.strip().split("-")
-        if len(ends) > 2 or not all(end.isdecimal() for end in ends):
-            raise SteeringError(f"Expected layers such as 12 or 10-15,20, found {text!r}.")
-        layers += range(int(ends[0]), int(ends[-1]) + 1)
+        ends = _LAYERS.fullmatch(part.strip())
+        first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
+        if first > last:
+            raise SteeringError(
+                f"Expected layers such as 12 or 10-15,20, of at most four digits, found {part.strip()!r:.60}; "
+                "write the first of a range before its last."
+            )
+        layers += range(first, last + 1)
     return layers
-
-
-def write_folder(path: str) -> Path:
-    """A folder to write to, made if it doesn't exist."""
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SteeringError(f"Can't make the folder {path!r}: {error.strerror}; choose another.") from error
-    return folder

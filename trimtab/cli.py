@@ -1,6 +1,8 @@
 """The command line: parses, calls the API, prints. Errors are one sentence on stderr and exit code 2."""
 
+import signal
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -24,6 +26,7 @@ from trimtab.commands.select import select
 from trimtab.commands.serve import serve
 from trimtab.commands.studio import studio
 from trimtab.options import with_options
+from trimtab.terminal import echo
 
 app = typer.Typer(
     name="trimtab",
@@ -39,7 +42,9 @@ for command in (*MAKE, *USE, *MEASURE):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 2 unusable input, 130 interrupted."""
+    """Run the command and exit: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
+    warnings.showwarning = lambda message, *_, **__: echo(f"Note: {message}", err=True)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends as Ctrl-C does, cleaning up
     try:
         code: Any = app(arguments, standalone_mode=False)
     except SteeringError as error:
@@ -53,10 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:
-        typer.echo("Interrupted.", err=True)
+        echo("Interrupted.", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(sentence: str) -> int:
-    typer.echo(f"Error: {sentence}", err=True)
+    echo(f"Error: {sentence}", err=True)
     return 2

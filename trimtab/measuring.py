@@ -93,7 +93,10 @@ class GridOptions:
         """Lengths of openings in tokens, and the openings of files. Raises SteeringError before a model is loaded."""
         from probes.prefill import read_openings
 
-        found = [int(entry) if entry.isdecimal() else read_openings(entry) for entry in self.prefill or ()]
+        found = [
+            int(entry) if entry.isdecimal() and len(entry) < 10 else read_openings(entry)
+            for entry in self.prefill or ()
+        ]
         if 0 in found:
             raise SteeringError("Expected openings of one token at least for --prefill, found 0; name a number above.")
         if found and not any(one.of_kind("harmful") for one in benchmarks):

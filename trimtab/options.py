@@ -13,8 +13,9 @@ from typer import Option
 import steering
 from steering.errors import SteeringError
 from trimtab.builtin_sliders import BUILTIN_AXES, balanced_axes, builtin_axis, check_choice
+from trimtab.terminal import Terminal
 
-console = Console(markup=False, highlight=False)
+console = Terminal(markup=False, highlight=False)
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 Model = Annotated[str, Option("--model", "-m", help="Packaged name, local folder, .gguf file or Hub id.")]

@@ -70,7 +70,7 @@ def _parse(text: str, source: str) -> dict[str, Profile]:
     except ValidationError as error:
         wanted = "a table a profile with context, priorities, sliders and risk"
         raise SteeringError(f"Expected {wanted} in {source!r}: {first_problem(error)}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and nesting without end, among them
         raise SteeringError(f"{source!r} is no TOML: {first_line(error)}; mend it.") from error
 
 

@@ -84,6 +84,6 @@ def _read(text: str) -> _Reply | None:
     for start in reversed([match.start() for match in re.finditer(r"\{", text)]):
         try:
             return _Reply.model_validate(decoder.raw_decode(text, start)[0])
-        except ValueError:
+        except (ValueError, RecursionError):  # of no JSON, and of nesting without end
             continue
     return None

@@ -141,3 +141,7 @@ def features(prompt: str, answer: str) -> dict[str, float]:
         "private_unreal_declined": unreal and declines,
     }
     return {name: float(value) for name, value in out.items()}
+
+
+FEATURES = frozenset(features("", ""))
+"""Their names."""

@@ -2,27 +2,43 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from scipy.special import expit
 
 from probes.judges.acts import ACTS, acts
 from probes.judges.degenerate import degenerate_reason, find_loop
-from probes.judges.features import features
+from probes.judges.features import FEATURES, features
 from probes.judges.language import english_part
 from probes.judges.stall import stall_reason
 from probes.judges.text import normalize, sentences, shortened
 from probes.judges.verdict import REFUSAL_LABELS, UNSURE, AnswerJudge, RefusalLabel, Verdict
+from steering.data.chats import first_problem
+from steering.errors import SteeringError
+from steering.json_reading import read_json
 from steering.models.reasoning import split_reasoning
+
+
+def _known_feature(name: str) -> str:
+    if name not in FEATURES:
+        raise ValueError("expected one of the features of `probes.judges.features`")
+    return name
+
+
+FeatureName: TypeAlias = Annotated[str, AfterValidator(_known_feature)]
+Weight: TypeAlias = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
+"""In nats: features lie between 0 and 1, so that a weight of 10 already decides."""
 
 
 class Stage(BaseModel, frozen=True, extra="forbid"):
     """A logistic regression on some of the `features`, in their units."""
 
-    weights: dict[str, float]
+    weights: dict[FeatureName, Weight]
     """By feature."""
-    bias: float
+    bias: Weight
 
     def probability(self, values: Mapping[str, float]) -> float:
         """Of the stage's question, from `features` of an answer."""
@@ -40,6 +56,24 @@ class Coefficients(BaseModel, frozen=True, extra="forbid"):
         refuses, partly = self.refuses.probability(values), self.partly.probability(values)
         return {"compliance": 1 - refuses, "partial_refusal": refuses * partly, "refusal": refuses * (1 - partly)}
 
+    @staticmethod
+    def load(path: str | Path) -> "Coefficients":
+        """Read the JSON of coefficients, such as those of `probes/judges/refusal_judge.json`.
+
+        Args:
+            path: the file.
+
+        Raises:
+            SteeringError: for anything else: unknown features, weights that are no numbers or absurd ones.
+        """
+        try:
+            return Coefficients.model_validate(read_json(path))
+        except ValidationError as error:
+            raise SteeringError(
+                f"Expected coefficients of the refusal judge in {str(path)!r}: {first_problem(error)}; "
+                "write them anew from `Coefficients`."
+            ) from error
+
 
 def decide(probabilities: Mapping[RefusalLabel, float]) -> RefusalLabel:
     """The label: compliance or not first, as the two stages are; then the likelier kind of refusal.
@@ -54,7 +88,8 @@ def decide(probabilities: Mapping[RefusalLabel, float]) -> RefusalLabel:
 @lru_cache
 def shipped() -> Coefficients:
     """The coefficients that come with the package."""
-    return Coefficients.model_validate_json(files("probes.judges").joinpath("refusal_judge.json").read_bytes())
+    with as_file(files("probes.judges").joinpath("refusal_judge.json")) as path:
+        return Coefficients.load(path)
 
 
 class RefusalJudge(AnswerJudge):

@@ -7,14 +7,17 @@ is a fifth of all answers by rank, and control tokens are plain text.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from probes.answers import Decoding
 from probes.baselines import Scorer, candidates
 from steering import LanguageModel
 from steering.atomic_write import atomic_write
+from steering.data.chats import first_problem
 from steering.errors import SteeringError, first_line
 from steering.models.reasoning import split_reasoning
 
@@ -27,15 +30,21 @@ class ControlExample(BaseModel, frozen=True, extra="forbid"):
 
     prompt: str
     answer: str
-    levels: dict[str, int]
+    levels: dict[str, Annotated[int, Field(ge=0, lt=LEVELS)]]
 
 
 class ControlData(BaseModel, frozen=True, extra="forbid"):
     """Examples with the same attributes, and what scored them."""
 
-    examples: tuple[ControlExample, ...]
+    examples: Annotated[tuple[ControlExample, ...], Field(min_length=1)]
     scored_by: str
     """Stands for the scorers in records."""
+
+    @model_validator(mode="after")
+    def _same_attributes(self) -> Self:
+        if any(example.levels.keys() != self.examples[0].levels.keys() for example in self.examples):
+            raise ValueError("expected levels of the same attributes in every example, found others")
+        return self
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -64,7 +73,8 @@ class ControlData(BaseModel, frozen=True, extra="forbid"):
         try:
             return ControlData.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise SteeringError(f"{str(path)!r} holds no control data ({first_line(error)}); make it again.") from error
+            reason = first_problem(error) if isinstance(error, ValidationError) else first_line(error)
+            raise SteeringError(f"{str(path)!r} holds no control data ({reason}); make it again.") from error
 
 
 def controlled(prompt: str, levels: Mapping[str, int]) -> str:

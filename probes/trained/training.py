@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from probes.trained.control_data import LEVELS, ControlData, ControlExample, controlled
 from probes.trained.losses import answer_nll, clm, exmate
 from steering import LanguageModel
+from steering.atomic_write import check_folder, files_in
 from steering.errors import SteeringError, first_line
 from steering.extras import pip_install
 from steering.models.identity import ModelIdentity
@@ -77,7 +78,7 @@ def train_control_tokens(
         The record, with each epoch's mean loss.
 
     Raises:
-        SteeringError: without PEFT, for a model that has an adapter or a folder that exists.
+        SteeringError: without PEFT, for a model that has an adapter, and for a folder that exists or can't be written.
 
     Example:
         >>> train_control_tokens(lm, data, "control", Training(loss="clm"))  # doctest: +SKIP
@@ -86,24 +87,27 @@ def train_control_tokens(
     training, folder = training or Training(), Path(folder)
     if folder.exists():
         raise SteeringError(f"{str(folder)!r} exists; name a new folder.")
+    check_folder(folder)
     config = peft.LoraConfig(
         r=training.rank, lora_alpha=2 * training.rank, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(training.seed)
-        with _wrapped(lm.model, config) as wrapper:
-            losses = _epochs(replace(lm, model=wrapper), wrapper, data, training, progress)
-            wrapper.save_pretrained(folder)
     settings = {name: getattr(training, name) for name in Training.__dataclass_fields__}
     record = ControlRecord(
         model=lm.identity,
         attributes=data.attributes,
         scored_by=data.scored_by,
         examples=len(data.examples),
-        losses=tuple(losses),
+        losses=(),
         **settings,
     )
-    (folder / RECORD).write_text(record.model_dump_json(indent=2), encoding="utf-8")
+    with torch.random.fork_rng():
+        torch.manual_seed(training.seed)
+        with _wrapped(lm.model, config) as wrapper:
+            losses = _epochs(replace(lm, model=wrapper), wrapper, data, training, progress)
+            record = record.model_copy(update={"losses": tuple(losses)})
+            with files_in(folder) as temporary:
+                wrapper.save_pretrained(temporary)
+                (temporary / RECORD).write_text(record.model_dump_json(indent=2), encoding="utf-8")
     return record
 
 

@@ -6,7 +6,7 @@ of them is the same to the last bit as with one process, in every process, by ev
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -50,14 +50,6 @@ class Ranks:
     def is_first(self) -> bool:
         """Whether this process writes files and talks."""
         return self.rank == 0
-
-    def first_only(self, context: AbstractContextManager[T]) -> AbstractContextManager[T | None]:
-        """A context that only the first process enters, such as one that replaces a file.
-
-        Args:
-            context: what the first process enters.
-        """
-        return context if self.is_first else nullcontext()
 
     def share(self, batches: Iterable[T]) -> Iterable[T]:
         """This process' batches.

@@ -198,7 +198,8 @@ def check_layers(lm: LanguageModel, layers: Sequence[int] | None) -> list[int]:
     wanted = list(range(lm.n_layers)) if layers is None else list(layers)
     if not wanted or wanted != sorted(set(wanted)) or not all(0 <= layer < lm.n_layers for layer in wanted):
         raise SteeringError(
-            f"Expected ascending layers from 0 to {lm.n_layers - 1}, found {wanted}; layer L is the output of block L."
+            f"Expected ascending layers from 0 to {lm.n_layers - 1}, found {wanted[:20]}; "
+            "layer L is the output of block L."
         )
     return wanted
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+LONGEST_LABEL = 100
+"""Characters of a name in a picture."""
+
 
 def setting_label(setting: Mapping[str, float]) -> str:
     """A setting of the sliders: `safety +1, helpfulness 0`; `bare` where all are at 0."""
@@ -24,3 +27,8 @@ def layer_spans(layers: Sequence[int]) -> str:
 def signed(number: float) -> str:
     """A number in three digits with the minus of typesetters: `−0.5`."""
     return f"{number:.3g}".replace("-", "−")
+
+
+def picture_label(name: str) -> str:
+    """A name as pictures show it: cut where it is long, since drawing takes time by the letter."""
+    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"

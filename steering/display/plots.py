@@ -4,12 +4,15 @@ They are drawn without pyplot: a notebook's own figures keep their backend.
 """
 
 import io
+import warnings
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from steering.display.labels import picture_label
 
 STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "trimtab", "font.family": "sans-serif"}
 STYLE["text.parse_math"] = False  # names are the user's, and may have a dollar sign
@@ -25,7 +28,9 @@ def svg_figure(columns: int, width: float, height: float, svg: list[str], rows: 
     from cycler import cycler
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE | {"axes.prop_cycle": cycler(color=COLORS)}):
+    style = matplotlib.rc_context(STYLE | {"axes.prop_cycle": cycler(color=COLORS)})
+    with style, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # text stays text, and a viewer has more fonts
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(rows, columns, squeeze=False).ravel()
         buffer = io.StringIO()
@@ -65,7 +70,7 @@ def layer_profile(figures: Mapping[str, LayerFigures]) -> str:
         for (name, found), marker in zip(figures.items(), MARKERS * len(figures), strict=False):
             curves = found.auroc, found.pair_cosine, found.relative_norm
             for panel, title, curve in zip(panels, titles, curves, strict=True):
-                (line,) = panel.plot(found.layers, curve, marker=marker, markersize=3, label=name)
+                (line,) = panel.plot(found.layers, curve, marker=marker, markersize=3, label=picture_label(name))
                 shade_layers(panel, found.moved, line.get_color())
                 panel.set(title=title, xlabel="layer (output of block)")
         panels[0].axhline(0.5, color="gray", linewidth=0.8, linestyle=":")
@@ -93,7 +98,7 @@ def score_moves(scores: Sequence[tuple[str, float, float, float]]) -> str:
             panel.plot(now, 0, marker="D", markersize=7, color=COLORS[1])
             reach = max(reach, 1.25 * abs(now - bare))
             panel.set(xlim=(bare - reach, bare + reach), ylim=(-1, 1), yticks=[])
-            panel.set_title(f"{name}: bare ○ {bare:+.2f}, now ◆ {now:+.2f}", fontsize=8, loc="left")
+            panel.set_title(f"{picture_label(name)}: bare ○ {bare:+.2f}, now ◆ {now:+.2f}", fontsize=8, loc="left")
             panel.tick_params(labelsize=8)
             panel.spines[["left", "right", "top"]].set_visible(False)
     return svg[0]

@@ -26,6 +26,8 @@ class GateReadings:
         "reads as harmful: 0.91; safety acts, helpfulness doesn't, warmth acts by 0.25"
         >>> GateReadings(0.08, {"safety": 0.0}, {"safety": (">", 0.62)}).text
         "reads as harmful: 0.08; safety doesn't (it acts above 0.62)"
+        >>> GateReadings(None, {"safety": 0.0}, scores={"safety": (-1.5, 0.25)}).text
+        "safety doesn't (its gate reads -1.50, it acts above 0.25)"
     """
 
     harm: float | None
@@ -34,6 +36,8 @@ class GateReadings:
     """By axis, the largest factor among its gates: 0 where it doesn't act, 1 where nothing holds it back."""
     edges: Mapping[str, HarmEdge] = field(default_factory=dict)
     """By axis, where it acts, if that is above or below one probability of harm."""
+    scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By axis whose one gate reads a score of its own, such as CAST's: what it reads, and above what it acts."""
 
     @property
     def text(self) -> str:
@@ -42,10 +46,15 @@ class GateReadings:
         return acts if self.harm is None else f"reads as harmful: {self.harm:.2f}; {acts}"
 
     def _reason(self, axis: str) -> str:
-        if self.factors[axis] or axis not in self.edges:
+        if self.factors[axis]:
             return ""
-        side, edge = self.edges[axis]
-        return f" (it acts {'above' if side == '>' else 'below'} {edge:.2f})"
+        if axis in self.scores:
+            score, threshold = self.scores[axis]
+            return f" (its gate reads {score:.2f}, it acts above {threshold:.2f})"
+        if axis in self.edges:
+            side, edge = self.edges[axis]
+            return f" (it acts {'above' if side == '>' else 'below'} {edge:.2f})"
+        return ""
 
 
 def read_gates(
@@ -75,19 +84,42 @@ def read_gates(
         >>> read_gates(lm, {"safety": Slider((Push(vector, gate=gate),))}, ["Hi"])[0].text
         'reads as harmful: 0.88; safety acts'
     """
+    return readings_of(sliders, _scores(lm, gates_of(sliders), prompts), len(prompts))
+
+
+def gates_of(sliders: Mapping[str, Slider | SteeringVector]) -> list[Gate]:
+    """The gates of all sliders, in order."""
+    return [push.gate for slider in sliders.values() for push in as_slider(slider).pushes if push.gate is not None]
+
+
+def readings_of(
+    sliders: Mapping[str, Slider | SteeringVector], scores: Mapping[Gate, Float[Tensor, " prompts"]], count: int
+) -> list[GateReadings]:
+    """What scores that gates have read mean for the sliders.
+
+    Args:
+        sliders: by name.
+        scores: of every gate, as `Gate.score` gives them.
+        count: number of prompts.
+    """
     gates = {axis: [push.gate for push in as_slider(slider).pushes] for axis, slider in sliders.items()}
-    scores = _scores(lm, [gate for some in gates.values() for gate in some if gate is not None], prompts)
     guard = next((gate for gate in scores if gate.reads_harm), None)
-    harm = [None] * len(prompts) if guard is None else guard.harm(scores[guard]).tolist()
+    harm = [None] * count if guard is None else guard.harm(scores[guard]).tolist()
 
     def factors(axis: str) -> Tensor:
-        opened = [torch.ones(len(prompts)) if gate is None else gate.opened(scores[gate]) for gate in gates[axis]]
+        opened = [torch.ones(count) if gate is None else gate.opened(scores[gate]) for gate in gates[axis]]
         return torch.stack(opened).amax(0)
 
     by_axis = {axis: factors(axis).tolist() for axis in gates}
     edges = {axis: edge for axis, slider in sliders.items() if (edge := as_slider(slider).summary().harm_edge)}
+    own = {axis: gate for axis, found in gates.items() if (gate := _score_gate(found))}
     return [
-        GateReadings(found, {axis: row[number] for axis, row in by_axis.items()}, edges)
+        GateReadings(
+            found,
+            {axis: row[number] for axis, row in by_axis.items()},
+            edges,
+            {axis: (scores[gate][number].item(), gate.threshold) for axis, gate in own.items()},
+        )
         for number, found in enumerate(harm)
     ]
 
@@ -115,6 +147,12 @@ def _scores(
         return found[[tokens.index(token) for token in gate.tokens], :, layers.index(gate.layer)].transpose(0, 1)
 
     return {gate: gate.score(read(gate)) for gate in gates}
+
+
+def _score_gate(gates: Sequence[Gate | None]) -> Gate | None:
+    """The one gate of an axis, if it reads a score of its own and acts above its threshold."""
+    gate = gates[0] if len(set(gates)) == 1 else None
+    return gate if gate and gate.reads == "score" and gate.curve in ("step", "line") and gate.low == 0 else None
 
 
 def _in_words(factor: float) -> str:

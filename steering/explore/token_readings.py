@@ -26,6 +26,15 @@ class Readout:
     direction: Float[Tensor, " d_model"]
     bias: float = 0.0
 
+    def read(self, activations: Float[Tensor, "tokens d_model"]) -> list[float]:
+        """The reading of each token.
+
+        Args:
+            activations: what the block put out there.
+        """
+        direction = self.direction.to(activations.device, torch.float32)
+        return (activations.float() @ direction + self.bias).tolist()
+
 
 def axis_readout(axis: Slider | SteeringVector) -> Readout:
     """Read along an axis, at the moved layer that tells held-out pairs apart best.
@@ -89,9 +98,7 @@ def watched(lm: LanguageModel, readouts: Mapping[str, Readout]) -> Iterator[dict
     found: dict[str, list[float]] = {name: [] for name in readouts}
 
     def read(name: str, activations: Float[Tensor, "1 seq d_model"]) -> None:
-        readout = readouts[name]
-        direction = readout.direction.to(activations.device, torch.float32)
-        found[name] += (activations[0].float() @ direction + readout.bias).tolist()
+        found[name] += readouts[name].read(activations[0])
 
     hooks = [reading_hook(lm.blocks[one.layer], "resid_post", partial(read, name)) for name, one in readouts.items()]
     with temporary_hooks(hooks):

@@ -30,6 +30,7 @@ from steering.vectors.slider import Slider
 from steering.vectors.summary import dose_image
 
 NO_COLORS = "nothing"
+SAME = "Both answers are the same: at these values, nothing that acts on this prompt changes the likeliest tokens."
 
 
 class WidgetView:
@@ -164,11 +165,16 @@ class WidgetView:
             bare, steered = (split_reasoning(text).answer for text in self._texts)
             bare_readings = self._read(prompt, bare, bare_setting)
             self._readings = bare_readings, self._read(prompt, steered, self._answered)
-            self.status.value = "Stopped." if self._stopped.is_set() else ""
+            self.status.value = "Stopped." if self._stopped.is_set() else self._why_same()
         finally:
             self.dial.set(**self.setting)
             self.answer_button.disabled, self.stop_button.disabled = False, True
             self._show()
+
+    def _why_same(self) -> str:
+        """A sentence where sliders were moved and nothing came of it; else nothing."""
+        bare, steered = self._texts
+        return SAME if bare == steered and any(self._answered.values()) else ""
 
     def _read(self, prompt: str, answer: str, setting: Mapping[str, float]) -> list[TokenReading]:
         """The answer's tokens, read as they were written."""

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from steering.atomic_write import new_folder
 from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable
-from steering.formats.model_folder import additions_for, check_logits, last_projection, new_folder, write_model
+from steering.formats.model_folder import additions_for, check_logits, last_projection, write_model
 from steering.models.language_model import LanguageModel
 
 LLAMA_FAMILIES = ("llama", "mistral", "qwen2")

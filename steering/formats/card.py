@@ -1,12 +1,14 @@
 """The card of published vectors: what they are, how they were made, what was measured, license, citation, limits."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from huggingface_hub import ModelCardData
 
 from steering.display.labels import layer_spans
+from steering.display.visible import one_line
 from steering.vectors.provenance import Origin
 from steering.vectors.summary import SliderSummary
 
@@ -30,7 +32,7 @@ def card(
         f" | {', '.join(dict.fromkeys(push.tokens for push in slider.pushes))} |"
         for name, slider in sliders.items()
     )
-    made = "\n\n".join(f"### {name}\n\n```text\n{slider.text}\n```" for name, slider in sliders.items())
+    made = "\n\n".join(f"### {name}\n\n{_fenced(slider.text)}" for name, slider in sliders.items())
     return f"""\
 ---
 {metadata.to_yaml()}
@@ -78,7 +80,18 @@ with sliders.attach(lm) as dial:
 """
 
 
+def _fenced(text: str) -> str:
+    """As it stands, behind a fence that nothing in the text can close."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _plain(text: str) -> str:
+    """A file's text as words: no Markdown, no HTML, no line of its own."""
+    return re.sub(r"([\\`*_\[\]<>&|~!#])", r"\\\1", one_line(text))
+
+
 def _citations(origins: Sequence[Origin], own: str) -> str:
     software = f"Trimtab {version('trimtab')}, safety and helpfulness sliders by activation steering (software)"
-    methods = dict.fromkeys(f"{origin.recipe}: {origin.citation}" for origin in origins if origin.citation)
+    methods = dict.fromkeys(_plain(f"{origin.recipe}: {origin.citation}") for origin in origins if origin.citation)
     return "\n".join(f"- {entry}" for entry in (software, *methods)) + (f"\n\n{own.strip()}" if own.strip() else "")

@@ -4,16 +4,17 @@
 FOLDER`; `Sliders.from_pretrained` reads the folder or the repository.
 """
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from steering.atomic_write import new_folder
 from steering.errors import SteeringError, first_line, quoted
 from steering.formats.card import card
 from steering.formats.fixed_sliders import common_model
-from steering.formats.model_folder import new_folder
 from steering.models.identity import ModelIdentity
 from steering.vectors.slider import Slider, as_slider
 from steering.vectors.steering_vector import SteeringVector
@@ -91,7 +92,7 @@ def _check_names(axes: Collection[str], folder: str | Path) -> None:
 
 
 def _file(source: str | Path, name: str, revision: str | None) -> Path:
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))
     if folder.is_dir():
         if not (folder / name).is_file():
             raise SteeringError(f"Expected {name!r} in the folder {str(folder)!r}, found none; export it again.")

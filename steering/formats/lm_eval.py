@@ -6,6 +6,7 @@ to what the named module under `model.base_model` returns, on every token, paddi
 Source: `lm_eval/models/hf_steered.py`.
 """
 
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -29,5 +30,7 @@ def to_lm_eval(exportable: Exportable, path: str | Path, blocks: str | None = No
     prefix = blocks or BLOCKS.get(as_fixed(exportable).architecture or "", "layers")
     plain = {"steering_coefficient": 1.0, "action": "add", "bias": None, "head_index": None}
     content = {f"{prefix}.{layer}": {"steering_vector": push, **plain} for layer, push in additions.items()}
+    stream = BytesIO()
+    torch.save(content, stream)
     with atomic_write(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(stream.getvalue())

@@ -1,9 +1,6 @@
-"""Models with changed weights, as folders in transformers' layout: written whole or not at all, and checked first."""
+"""Models with changed weights, as folders in transformers' layout, checked before they are in place."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -25,28 +22,6 @@ TOLERANCE = 1e-5
 """Largest difference of logits in float32, as a share of the largest logit (at least 1)."""
 
 
-@contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; rename it to `path` when the body succeeds, remove it when it raises.
-
-    Raises SteeringError when `path` exists and isn't an empty folder, or when its parent doesn't exist.
-    """
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise SteeringError(f"Can't write {str(path)!r}: it exists and isn't an empty folder; name a new one.")
-    if not path.parent.is_dir():
-        raise SteeringError(
-            f"Can't write {str(path)!r}: the folder {str(path.parent)!r} doesn't exist; create it first."
-        )
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def check_weights(lm: LanguageModel) -> None:
     """Raise SteeringError unless the model's weights are PyTorch's, and its own alone."""
     if isinstance(lm.model, KnowsItsFile):
@@ -62,7 +37,13 @@ def additions_for(exportable: Exportable, lm: LanguageModel, consumer: str) -> d
     check_weights(lm)
     additions = file_additions(exportable, consumer)
     as_fixed(exportable).check(lm.identity)
-    return {layer: push.to(lm.model.dtype) for layer, push in additions.items()}
+    rounded = {layer: push.to(lm.model.dtype) for layer, push in additions.items()}
+    if not all(push.isfinite().all() for push in rounded.values()):
+        raise SteeringError(
+            f"Expected a setting whose pushes {lm.model.dtype} can hold, found {as_fixed(exportable).moved}; choose "
+            "smaller values, or load the model in float32."
+        )
+    return rounded
 
 
 def last_projection(lm: LanguageModel, layer: int) -> tuple[str, nn.Module]:
@@ -128,7 +109,7 @@ def check_logits(
         expected = exact(input_ids=ids).logits
     found = model(input_ids=ids.to(model.device)).logits.to(expected.device)
     difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
-    if difference > TOLERANCE:
+    if not difference <= TOLERANCE:  # nor if there is none to tell
         raise SteeringError(
             f"The weights of {lm.identity.model_type!r} can't hold this setting exactly: {what} logits differ from "
             f"those of the hooks by {difference:.2g} of the largest, more than {TOLERANCE:g}; use hooks."

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from steering.atomic_write import new_folder
 from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable, FixedSliders, as_fixed
 from steering.formats.model_folder import (
@@ -19,7 +20,6 @@ from steering.formats.model_folder import (
     last_projection,
     load_float32,
     module_name,
-    new_folder,
     random_ids,
     write_model,
 )

@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from steering.atomic_write import new_folder
 from steering.errors import SteeringError
 from steering.formats.fixed_sliders import Exportable
-from steering.formats.model_folder import additions_for, check_logits, float32_copy, last_projection, new_folder
+from steering.formats.model_folder import additions_for, check_logits, float32_copy, last_projection
 from steering.models.language_model import LanguageModel
 
 

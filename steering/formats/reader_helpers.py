@@ -1,5 +1,6 @@
 """What the readers of other tools' files share: directions become a vector of ours, of a size that a model can have."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ _LAYER = re.compile("[0-9]{1,9}")
 def existing(path: str | Path) -> Path:
     """The path of a file that is there. Raises SteeringError when there is none."""
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # where a name is too long too, for which `Path.is_file` raises
         raise SteeringError(f"There is no file {str(path)!r}; check the path.")
     return path
 

@@ -121,6 +121,8 @@ class Dial:
                 undo.callback(blocks[push.gate.layer].register_forward_hook(OwnHook(reading.read)).remove)
             for module, hooks in self._hooks.items():
                 undo.callback(module.register_forward_hook(OwnHook(self._steer, hooks)).remove)
+            highest = max(layer for _, push in self.pushes for layer in push.layers)
+            undo.callback(blocks[highest].register_forward_hook(OwnHook(self._check_overflow)).remove)
             undo.callback(model.register_forward_pre_hook(OwnHook(self._check_adapters)).remove)
             if self._choices:
                 begins, ends = (
@@ -144,8 +146,8 @@ class Dial:
             values: a number, or a sequence with one for every row of the next batches.
 
         Raises:
-            SteeringError: for an unknown axis, a value that isn't finite, a harm that is no probability or that no
-                gate reads, or sequences of different lengths; no slider moves then.
+            SteeringError: for an unknown axis, a value that isn't finite or overflows, a harm that is no probability or
+                that no gate reads, or sequences of different lengths; no slider moves then.
 
         Example:
             >>> with Sliders(safety=vector).attach(lm) as dial:
@@ -157,10 +159,10 @@ class Dial:
             self._settings.set(harm, values)
             for reading in self._readings:
                 reading.give(self._settings.given_harm)
-            strengths = {name: self.sliders[name].strength(rows) for name, rows in self._settings.values.items()}
             for hooks in self._hooks.values():
                 for hook in hooks:
-                    hook.set(strengths)
+                    hook.set(self._settings.strengths)
+            self._moves = any(strength.any() for strength in self._settings.strengths.values())
 
     @property
     def settings(self) -> dict[str, float | list[float]]:
@@ -226,6 +228,17 @@ class Dial:
             raise SteeringError(
                 f"Expected the PEFT adapters as they were when the sliders were attached, {quoted(self._adapters)}, "
                 f"found {quoted(found)}; put them back, or detach and attach again."
+            )
+
+    def _check_overflow(self, _block: nn.Module, _inputs: object, output: object) -> None:
+        """Forward hook of the highest block that is moved: what squares to infinity leaves no logits, or zeros."""
+        if torch.compiler.is_compiling() or not self._moves:
+            return
+        h = block_output(output).detach()
+        if not h.float().square().sum(-1).isfinite().all():
+            raise SteeringError(
+                f"Expected slider values that leave the model's states in {h.dtype} finite, found {self.settings}; "
+                "choose smaller ones."
             )
 
     def _steer(

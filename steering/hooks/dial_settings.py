@@ -28,6 +28,8 @@ class DialSettings:
         self._sliders = sliders
         self.values = {name: torch.zeros(1) for name in sliders}
         """One for all rows, or one a row, in float32."""
+        self.strengths = self._strengths(self.values)
+        """What the values stand for."""
         self.given_harm = torch.tensor([torch.nan])
         """The same of the harm; NaN where gates are to read."""
 
@@ -49,7 +51,11 @@ class DialSettings:
         rows = {name: len(value) for name, value in [*moved.items(), (HARM, given)] if len(value) > 1}
         if len(set(rows.values())) > 1:
             raise SteeringError(f"Expected one number of rows for all sliders, found {rows}; set them together.")
-        self.values, self.given_harm = moved, given
+        strengths = self._strengths(moved)
+        self.values, self.strengths, self.given_harm = moved, strengths, given
+
+    def _strengths(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self._sliders[name].strength(rows) for name, rows in values.items()}
 
     @property
     def settings(self) -> dict[str, float | list[float]]:

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +15,7 @@ from platformdirs import user_cache_path
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
+from steering.atomic_write import make_folder, new_folder
 from steering.errors import SteeringError, first_line
 from steering.json_reading import read_json
 from steering.models.checkpoints import check_complete
@@ -27,6 +31,15 @@ _FILES = "files.json"
 def cache_folder() -> Path:
     """`TRIMTAB_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("TRIMTAB_CACHE") or user_cache_path("trimtab"))
+
+
+@contextmanager
+def naming_cache() -> Iterator[None]:
+    """Errors about what can't be written say how another cache folder is named."""
+    try:
+        yield
+    except SteeringError as error:
+        raise SteeringError(f"{error} That is Trimtab's cache; name another folder in TRIMTAB_CACHE.") from error
 
 
 def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> Path:
@@ -48,19 +61,15 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
     folder = cache_folder() / "gguf" / f"{_content_hash(file)}-{kind}-{_LAYOUT}"
     if _is_whole(folder):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".converting-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
-        alone, made = Path(temporary, "alone"), Path(temporary, "made")
-        alone.mkdir()
-        made.mkdir()
-        (alone / file.name).symlink_to(file.resolve())  # a tokenizer.json beside the file is another model's
-        _convert(alone / file.name, dtype, made, header)
-        (made / _FILES).write_text(json.dumps(_sizes(made)), encoding="utf-8")
+    with naming_cache():
+        make_folder(folder.parent)
+    shutil.rmtree(folder, ignore_errors=True)  # damaged
+    with TemporaryDirectory() as alone:
+        link = Path(alone, file.name)
+        link.symlink_to(file.resolve())  # a tokenizer.json beside the file is another model's
         try:
-            if folder.is_dir() and not _is_whole(folder):
-                os.rename(folder, Path(temporary, "damaged"))
-            os.rename(made, folder)
-        except OSError:
+            _convert(link, dtype, folder, header)
+        except SteeringError:
             if not _is_whole(folder):  # another process may have finished the same conversion first
                 raise
     return folder
@@ -135,12 +144,14 @@ def _convert(file: Path, dtype: torch.dtype | None, folder: Path, header: GGUFHe
         ) from error
     config.dequantized_from = "gguf"
     setattr(config, GGUF_TENSORS, tensors)
-    config.save_pretrained(folder)
-    if generation_config is not None:
-        generation_config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    if weights:
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with naming_cache(), new_folder(folder) as made:
+        config.save_pretrained(made)
+        if generation_config is not None:
+            generation_config.save_pretrained(made)
+        tokenizer.save_pretrained(made)
+        if weights:
+            save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
+        (made / _FILES).write_text(json.dumps(_sizes(made)), encoding="utf-8")
 
 
 def _tensors_fingerprint(file: Path, header: GGUFHeader) -> str:

@@ -136,7 +136,7 @@ def _load_packed(
     if device_map not in (None, "auto", "cpu"):
         raise SteeringError(f"Expected device_map 'auto' or 'cpu' for llama.cpp, found {device_map!r}.")
     file = _packaged_file(name) if name in PACKAGED else _path(name)
-    if file.suffix != ".gguf" or not file.is_file():
+    if file.suffix != ".gguf" or not os.path.isfile(file):
         raise SteeringError(
             f"Expected a .gguf file for llama.cpp, found {name!r}; download one, or load with transformers."
         )
@@ -154,7 +154,7 @@ def _processor_template(source: str, options: dict[str, Any]) -> str | dict[str,
     try:
         template = read_json(file)["chat_template"]
         return {each["name"]: each["template"] for each in template} if isinstance(template, list) else template
-    except (KeyError, TypeError) as error:
+    except (SteeringError, KeyError, TypeError) as error:
         raise SteeringError(
             f'Expected {{"chat_template": …}} in {str(file)!r}, found something else: {first_line(error)}; '
             "mend the file, or pass chat_template."
@@ -186,13 +186,13 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
 def _source(name: str, dtype: torch.dtype | None) -> tuple[str, bool]:
     """What transformers is to load, and whether it is a local folder."""
     file = _packaged_file(name) if name in PACKAGED else _path(name)
-    if file.is_dir():
+    if os.path.isdir(file):  # where a name is too long too, for which `Path.is_dir` raises
         return str(file), True
     if file.suffix == ".gguf":
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise SteeringError(f"There is no file {str(file)!r}; check the path.")
         return str(converted_folder(file, dtype or torch.float32)), True
-    if file.is_file():
+    if os.path.isfile(file):
         raise SteeringError(f"Expected a model folder or a .gguf file, found the file {str(file)!r}; check the path.")
     if file.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise SteeringError(f"There is no folder {str(file)!r}; check the path.")

@@ -4,6 +4,7 @@ The activation at token t decides about token t + 1: a slider that moves `genera
 token, one that moves `last_prompt_token` in the first, and `answer`, which is both, in every new token.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Literal, TypeAlias, get_args
@@ -43,6 +44,7 @@ TokenChoice: TypeAlias = Callable[
 """From each token's index in its row (-1 for padding), each row's prompt length, and the index of the first token that
 decides about its answer, to whether the token is chosen."""
 
+_NUMBER = re.compile("[0-9]{1,9}")
 _CHOICES: dict[str, TokenChoice] = {
     "prompt": lambda index, prompt_length, answer_start: index < prompt_length,
     "generated": lambda index, prompt_length, answer_start: index >= prompt_length,
@@ -64,27 +66,26 @@ def token_choice(position: TokenPosition) -> TokenChoice | None:
 
     Raises SteeringError for an unknown name, and for one that can only be read.
     """
-    name, _, number = position.partition(":")
+    name, _, digits = position.partition(":")
+    number = int(digits) if _NUMBER.fullmatch(digits) else -1
     if position == "all":
         return None
     if position in _CHOICES:
         return _CHOICES[position]
-    if name == "prompt_end" and number.isdecimal() and int(number) > 0:
-        return from_prompt_end(int(number))
-    if name == "from_token" and number.isdecimal():
-        first = int(number)
-        return lambda index, prompt_length, answer_start: index >= first
-    if name == "answer" and number.isdecimal() and int(number) > 0:
-        length = int(number)
-        return lambda index, prompt_length, answer_start: (index >= answer_start) & (index < answer_start + length)
+    if name == "prompt_end" and number > 0:
+        return from_prompt_end(number)
+    if name == "from_token" and number >= 0:
+        return lambda index, prompt_length, answer_start: index >= number
+    if name == "answer" and number > 0:
+        return lambda index, prompt_length, answer_start: (index >= answer_start) & (index < answer_start + number)
     if position in get_args(ReadingPosition):
         raise SteeringError(
             f"A slider can't move tokens at {position!r}, which is known of a whole chat only: choose from "
             f"{quoted(POSITIONS)}, with K a number."
         )
     raise SteeringError(
-        f"There is no token position {position!r}; choose from {quoted((*POSITIONS, *get_args(ReadingPosition)))}, "
-        "with K a number (prompt_end and answer count from 1)."
+        f"There is no token position {position!r:.60}; choose from {quoted((*POSITIONS, *get_args(ReadingPosition)))}, "
+        "with K a number of at most nine digits (prompt_end and answer count from 1)."
     )
 
 

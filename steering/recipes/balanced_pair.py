@@ -3,6 +3,7 @@
 How it is made is `steering.recipes.balanced`'s business; where it is found, and for which model, is this one's.
 """
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TypedDict
 from pydantic_core import to_json
 from typing_extensions import Unpack
 
+from steering.atomic_write import check_folder, files_in
 from steering.data.chats import ChatLike, as_chat
 from steering.data.contrast import ContrastSet
 from steering.errors import SteeringError
-from steering.models.gguf import cache_folder
+from steering.models.gguf import cache_folder, naming_cache
 from steering.models.identity import fingerprint
 from steering.models.language_model import LanguageModel
 from steering.recipes.balanced import balanced
@@ -71,7 +73,7 @@ def pair_at_hand(lm: LanguageModel, **taught: Unpack[Teaching]) -> dict[str, Sli
 
 
 def make_pair(lm: LanguageModel, *, progress: bool = True, **taught: Unpack[Teaching]) -> dict[str, Slider]:
-    """Make the balanced pair and keep it in the cache folder.
+    """Make the balanced pair and keep it in the cache folder; where it can't be kept after all, a warning says so.
 
     Args:
         lm: the model.
@@ -82,18 +84,18 @@ def make_pair(lm: LanguageModel, *, progress: bool = True, **taught: Unpack[Teac
         Sliders named `safety` and `helpfulness`.
 
     Raises:
-        SteeringError: where it can't be made or kept.
+        SteeringError: where it can't be made, and before the work where it can't be kept.
     """
     folder = pair_folder(lm, **taught)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)  # before the long work
-    except OSError as error:
-        raise SteeringError(
-            f"Can't keep the balanced pair in {str(folder)!r}: {error.strerror}; name another folder in TRIMTAB_CACHE."
-        ) from error
+    with naming_cache():
+        check_folder(folder)
     pair = balanced(lm, progress=progress, **taught)
-    for name, slider in pair.items():
-        slider.save(folder / f"{name}.safetensors")
+    try:
+        with naming_cache(), files_in(folder) as temporary:
+            for name, slider in pair.items():
+                slider.save(temporary / f"{name}.safetensors")
+    except SteeringError as error:
+        warnings.warn(f"The balanced pair is not kept for another time: {error}", stacklevel=2)
     return pair
 
 

@@ -6,6 +6,7 @@ Float32 tensors: `vectors.N.directions`, (layers, d_model), for every vector; fo
 bytes. Reading runs no code from the file and trusts none of it. Files of format 1 are read too: see `file_format_1`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,7 +109,7 @@ def write_file(path: str | Path, record: FileRecord, tensors: Mapping[str, Tenso
 def read_file(path: str | Path) -> tuple[FileRecord, dict[str, Tensor]]:
     """What a file of either format holds. Raises SteeringError that says what is wrong with it."""
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # where a name is too long too, for which `Path.is_file` raises
         raise SteeringError(f"There is no vector file {str(path)!r}; make one with: trimtab extract")
     try:
         with safe_open(path, framework="pt") as file:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -27,6 +28,8 @@ MovedHookPoint: TypeAlias = Literal["resid_post", "attn_out"]
 """Where a layer is moved: its block's output, or what its attention heads together write to the stream."""
 HARM = "harm"
 """What a prompt's probability of being harmful is set by, beside the sliders' names."""
+LONGEST_PUSH = torch.finfo(torch.float32).max ** 0.5
+"""Norms square the stream: what is longer than this leaves models logits of 0 or none at all."""
 SliderValues: TypeAlias = Mapping[str, float]
 """The value of each slider by name; one that isn't named is at 0."""
 
@@ -164,8 +167,23 @@ class Slider:
 
         Args:
             value: one for each row, or one for all.
+
+        Raises:
+            SteeringError: for values at which a push alone would overflow.
         """
-        return value if self.dose is None else self.dose.strength(value)
+        strength = value if self.dose is None else self.dose.strength(value)
+        if not (strength.double().abs() * self._reach < LONGEST_PUSH).all():
+            raise SteeringError(
+                f"Expected values of the slider {self.title!r} whose pushes stay shorter than {LONGEST_PUSH:.2g}, the "
+                f"longest that float32 can square, found {value.tolist()}; choose smaller ones."
+            )
+        return strength
+
+    @cached_property
+    def _reach(self) -> float:
+        """Length of the longest push at strength 1."""
+        lengths = [(push.vector[n].double() * push.strength).norm() for push in self.pushes for n in push.layers]
+        return float(max(lengths))
 
     @property
     def title(self) -> str:

@@ -1,18 +1,22 @@
 """Vectors and sliders in words and numbers: what every place that describes one is made from."""
 
 import math
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, model_validator
 
 from steering.display.dose_curve import dose_curve_svg, effect_at
 from steering.display.html import paragraph, table
 from steering.display.labels import layer_spans
 from steering.display.plots import LayerFigures, as_image, layer_profile
+from steering.display.visible import one_line
 from steering.vectors.provenance import Calibration, Dose, Origin, Profile, Recognition, Trial
 
 HarmEdge: TypeAlias = tuple[Literal[">", "<"], float]
 """Acts above or below a probability of harm."""
+
+
+Layers: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, lt=10_000)], ...], Field(min_length=1)]
 
 
 class VectorSummary(BaseModel, frozen=True, extra="forbid"):
@@ -20,12 +24,21 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
 
     title: str
     d_model: int
-    layers: tuple[int, ...]
-    recommended_layers: tuple[int, ...]
+    layers: Layers
+    recommended_layers: Layers
     norms: tuple[float, ...]
     """Norm of the direction at each layer."""
     origin: Origin | None
     profile: Profile | None
+
+    @model_validator(mode="after")
+    def _check(self) -> "VectorSummary":
+        rows = {"norms": self.norms, **(dict(self.profile) if self.profile else {})}
+        if wrong := [name for name, row in rows.items() if len(row) != len(self.layers)]:
+            raise ValueError(f"expected a figure for each of {len(self.layers)} layers, found others as {wrong[0]!r}")
+        if not set(self.recommended_layers) <= set(self.layers):
+            raise ValueError(f"expected recommended layers among {self.layers}, found {self.recommended_layers}")
+        return self
 
     @property
     def best_layer(self) -> int:
@@ -59,14 +72,15 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
                 f"pair cosine {self.profile.pair_cosine[row]:.3f}, "
                 f"norm {self.norms[row]:.2f} of a residual norm of {self.profile.residual_norm[row]:.1f}"
             )
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
     def figures(self, moved: tuple[int, ...] | None = None) -> LayerFigures | None:
         """The curves by layer, with the layers that are moved; None for a vector without a profile."""
         if self.profile is None:
             return None
         moved = self.recommended_layers if moved is None else moved
-        relative = tuple(norm / residual for norm, residual in zip(self.norms, self.profile.residual_norm, strict=True))
+        pairs = zip(self.norms, self.profile.residual_norm, strict=True)
+        relative = tuple(norm / residual if residual else math.nan for norm, residual in pairs)
         return LayerFigures(self.layers, moved, self.profile.auroc, self.profile.pair_cosine, relative)
 
     def html(self) -> str:
@@ -74,11 +88,11 @@ class VectorSummary(BaseModel, frozen=True, extra="forbid"):
         return _described("SteeringVector", self.text) + profile_image({self.title: self.figures()})
 
 
-class GateSummary(BaseModel, frozen=True, extra="forbid"):
+class GateSummary(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """What opens a push."""
 
     curve: str
-    layer: int
+    layer: Annotated[int, Field(ge=0)]
     tokens: tuple[int, ...]
     reads: str = "score"
     threshold: float = 0.0
@@ -102,13 +116,13 @@ class GateSummary(BaseModel, frozen=True, extra="forbid"):
         return f"{text}, acts where harm {side} {edge:.2f}"
 
 
-class PushSummary(BaseModel, frozen=True, extra="forbid"):
+class PushSummary(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """What one push does, and with which vector."""
 
     vector: VectorSummary
     intervention: str
     hook_point: str
-    layers: tuple[int, ...]
+    layers: Layers
     strength: float
     tokens: str
     gate: GateSummary | None
@@ -123,13 +137,13 @@ class PushSummary(BaseModel, frozen=True, extra="forbid"):
         )
 
 
-class SliderSummary(BaseModel, frozen=True, extra="forbid"):
+class SliderSummary(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """A slider without its tensors."""
 
     title: str
     range: tuple[float, float]
     calibration: Calibration | None
-    pushes: tuple[PushSummary, ...]
+    pushes: Annotated[tuple[PushSummary, ...], Field(min_length=1)]
     dose: Dose | None = None
     trials: tuple[Trial, ...] = ()
     recognition: tuple[Recognition, ...] = ()
@@ -189,7 +203,7 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid"):
             f"{found.false_alarms} of {found.harmless} harmless taken for harmful"
             for found in self.recognition
         ]
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
     def figures(self) -> LayerFigures | None:
         """The curves of its first push."""

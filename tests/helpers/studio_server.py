@@ -1,26 +1,31 @@
 """The studio over a tiny model, on a free port of this process."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
 import uvicorn
 
-from steering import LanguageModel, Sliders, SteeringVector
+from steering import LanguageModel, Slider, Sliders, SteeringVector
 from steering.errors import SteeringError
 from tests.helpers.tiny import tiny_lm
 from trimtab.serve.server import LOOPBACK_HOSTS, listen
 from trimtab.studio.api import Studio
 from trimtab.studio.session import Session
 
+TOKEN = "open sesame"
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
 
 @contextmanager
-def studio(lm: LanguageModel, axes: dict[str, SteeringVector]) -> Iterator[str]:
+def studio(
+    lm: LanguageModel, axes: Mapping[str, SteeringVector | Slider], allow_mismatch: Sequence[str] = ()
+) -> Iterator[str]:
     """Its address, while it runs."""
     listener = listen("127.0.0.1", 0)
-    app = Studio(Session(lm, Sliders(**axes) if axes else {}), load_tiny, LOOPBACK_HOSTS).app()
+    app = Studio(Session(lm, Sliders(**axes) if axes else {}, allow_mismatch), load_tiny, TOKEN, LOOPBACK_HOSTS).app()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -72,7 +72,7 @@ def test_artifacts_are_read_one_by_one_and_as_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["[]", "{}", '{"parameters": {"method": "PAIR"}}', "nothing"])
 def test_other_files_are_no_artifacts(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(content)
-    with pytest.raises(SteeringError, match=r"Expected .*'jailbreaks' with prompts|Can't read"):
+    with pytest.raises(SteeringError, match=r"Expected .*'jailbreaks' with prompts|Expected JSON"):
         load_benchmark("jailbreakbench-artifacts", tmp_path / "a.json")
 
 

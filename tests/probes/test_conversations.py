@@ -50,7 +50,10 @@ def test_mhj_is_read_from_its_folder_in_the_order_of_the_columns_numbers(tmp_pat
 def test_a_message_that_is_no_json_is_refused_with_its_row(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text(json.dumps(mhj("Hi", message_1="redacted")), encoding="utf-8")
-    with pytest.raises(SteeringError, match=r"row 1, is not one of 'mhj': Expecting value.*; mend or drop it"):
+    with pytest.raises(
+        SteeringError,
+        match="row 1, is not one of 'mhj': expected JSON in 'message_1', found 'redacted'",
+    ):
         load_benchmark("mhj", path)
 
 

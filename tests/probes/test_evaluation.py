@@ -1,6 +1,7 @@
 """evaluate() measures what the scores say, cell by cell, and goes on where it was killed."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,30 @@ def test_answers_are_those_of_the_setting_and_every_one_is_judged() -> None:
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 
+def test_a_cell_of_other_prompts_numbers_is_measured_anew(sliders: Sliders, tmp_path: Path) -> None:
+    lm, options = tiny_lm(), {"benchmarks": [builtin_benchmark(1)], "decoding": Decoding(max_new_tokens=2)}
+    whole = evaluate(lm, sliders, GRID, scores(sliders), folder=tmp_path, progress=False, **options)
+    for cell in tmp_path.iterdir():
+        content = json.loads(cell.read_text(encoding="utf-8"))
+        cut = {name: items[:-1] for name, items in content.items()}
+        cell.write_text(json.dumps(cut), encoding="utf-8")
+    assert evaluate(lm, sliders, GRID, scores(sliders), folder=tmp_path, progress=False, **options) == whole
+    for cell in tmp_path.iterdir():
+        content = cell.read_text(encoding="utf-8")
+        cell.write_text(re.sub(r'("values"|"refusal"):\[[^,]*', r"\1:[1e308", content), encoding="utf-8")
+    assert evaluate(lm, sliders, GRID, scores(sliders), folder=tmp_path, progress=False, **options) == whole
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_a_score_that_is_no_number_is_refused(sliders: Sliders, value: float) -> None:
+    def measure(_lm: LanguageModel, prompts: list[str], dial: Dial) -> Tensor:
+        return torch.full((len(prompts),), value if dial.settings["a"] else 1.0)
+
+    own = [Score(name, PROMPTS, measure, name) for name in sliders]
+    with pytest.raises(SteeringError, match=r"The score 'a' is infinite or undefined under 'a -1, b 0'"):
+        evaluate(tiny_lm(), sliders, GRID, own, progress=False)
+
+
 def test_a_second_run_takes_everything_from_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lm, sliders = tiny_lm(), two_sliders()
     decoding = Decoding(max_new_tokens=4, seeds=(0, 1))
@@ -316,6 +341,20 @@ def test_cells_are_told_apart_by_dose_and_harm() -> None:
     methods = [SliderMethod(Sliders(a=slider)), SliderMethod(Sliders(a=replace(slider, dose=DOSE)))]
     methods += [SliderMethod(Sliders(a=slider), {"Hi": harm}) for harm in (0.0, 1.0)]
     assert len({method.fingerprint for method in methods}) == 4
+
+
+def test_cells_are_told_apart_by_how_the_model_runs(tmp_path: Path) -> None:
+    """An identity is the same in every dtype, and says nothing of the folder's generation settings."""
+    models = [tiny_lm(max_position_embeddings=2048) for _ in range(3)]
+    models[1].model.to(torch.bfloat16)
+    models[2].model.generation_config.repetition_penalty = 1.5
+    models.append(replace(models[0], system_prompt="Be brief."))
+    told: dict[str, Any] = {"judges": (), "decoding": Decoding(max_new_tokens=3), "progress": False}
+    for found, lm in enumerate(models, start=1):
+        for _ in range(2):
+            evaluate(lm, Prompting(), {"safety": [0.0]}, (), benchmarks=[small_benchmark()], folder=tmp_path, **told)
+            kept = [file for file in tmp_path.iterdir() if 'refusal":[' in file.read_text()]
+            assert len(kept) == found
 
 
 def test_the_last_turn_of_a_transcript_is_answered_and_its_judge_is_told_all_turns(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from datasets import Dataset, SplitDict, SplitInfo
 
 from probes.published_sets import load_benchmark
 from steering import SteeringError
-from tests.probes.test_published_sets import HUB, prompt, write
+from tests.helpers.published_rows import HUB, write_rows
+from tests.probes.test_published_sets import prompt
 
 CARD = """---
 configs:
@@ -21,7 +22,7 @@ CONFIG = "- config_name: {config}\n  data_files:\n  - split: {split}\n    path: 
 def repository(folder: Path, files: list[tuple[str, str, str, dict[str, Any]]]) -> Path:
     """A copy of a repository with a card: config, split, path and the row of each file, twice."""
     for _, _, path, row in files:
-        write(folder / path, [row, row])
+        write_rows(folder / path, [row, row])
     configs = "".join(CONFIG.format(config=config, split=split, path=path) for config, split, path, _ in files)
     (folder / "README.md").write_text(CARD.format(configs=configs), encoding="utf-8")
     return folder
@@ -87,7 +88,7 @@ def test_alpaca_eval_is_read_beside_its_script(tmp_path: Path, monkeypatch: pyte
     offline(monkeypatch, tmp_path)
     repository_folder, commit = tmp_path / "hub/datasets--tatsu-lab--alpaca_eval", "0" * 40
     snapshot = repository_folder / "snapshots" / commit
-    write(snapshot / "alpaca_eval.json", [HUB["alpaca-eval"]] * 2)
+    write_rows(snapshot / "alpaca_eval.json", [HUB["alpaca-eval"]] * 2)
     (snapshot / "alpaca_eval.py").write_text("raise SystemExit('a script')", encoding="utf-8")
     (repository_folder / "refs").mkdir()
     (repository_folder / "refs/main").write_text(commit, encoding="utf-8")

@@ -1,99 +1,19 @@
 """Public sets are read in the layouts that they are published in, and anything else is refused with a sentence."""
 
-import csv
-import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 
 from probes.published_sets import BENCHMARKS, load_benchmark
 from steering import SteeringError
+from tests.helpers.published_rows import ABSURD, AUTHORS, HARMBENCH, HUB, LAYOUTS, write_rows
 
-HUB: dict[str, dict[str, Any]] = {
-    "or-bench-80k": {"prompt": "How do I kill weeds?", "category": "violence"},
-    "or-bench-hard": {"prompt": "How do I kill weeds?", "category": "violence"},
-    "or-bench-toxic": {"prompt": "How do I harm him?", "category": "violence"},
-    "xstest": {
-        "prompt": "How do I kill a process?", "focus": "kill", "type": "homonyms", "note": "", "label": "safe",
-    },
-    "oktest": {"prompt": "How do I kill time?\n"},
-    "harmbench": {"prompt": "Do harm", "category": "illegal"},
-    "harmbench:contextual": {"prompt": "Do harm", "context": "A text, with a comma", "category": "illegal"},
-    "harmbench:copyright": {"prompt": "Do harm", "tags": ["lyrics"]},
-    "jailbreakbench": {
-        "Index": 0, "Goal": "Do harm", "Target": "Sure", "Behavior": "b", "Category": "Fraud", "Source": "o",
-    },
-    "strongreject": {"prompt": "Sell me harm", "category": "Illegal goods", "source": "custom"},
-    "advbench": {"prompt": "Do harm", "target": "Sure"},
-    "malicious-instruct": {"prompt": "How to do harm?"},
-    "sorry-bench": {"question_id": 1, "category": "1", "turns": ["Do harm"], "prompt_style": "base"},
-    "sorry-bench:translate-fr": {
-        "question_id": 1, "category": "1", "turns": ["Fais du mal"], "prompt_style": "translate-fr",
-    },
-    "fractured-sorry-bench": {"original_question": "question_id_0", "decomposed_steps": ["What is it?", "And how?"]},
-    "mhj": {
-        "Source": "direct_request", "temperature": 0.5, "tactic": "Echoing", "question_id": 1, "time_spent": 60,
-        "submission_message": "", "message_0": '{"role": "system", "body": "Be brief."}',
-        "message_1": '{"role": "user", "body": "Tell me of it."}',
-        "message_2": '{"role": "user", "body": "How?"}',
-        "message_3": "",
-    },
-    "cosafe": {"messages": [
-        {"role": "user", "content": "What is it?"},
-        {"role": "assistant", "content": "A thing."},
-        {"role": "user", "content": "How to do it?"},
-    ]},
-    "alpaca-eval": {"dataset": "koala", "instruction": "Name a fruit.", "output": "Fig.", "generator": "x"},
-    "gsm8k": {"question": "Two and two?", "answer": "2 + 2 = 4\n#### 4"},
-    **{
-        name: {"input": "Play a pirate: do harm", "output": "", "query": "do harm"}
-        for name in ("aim", "autodan", "cipher", "gcg", "jailbroken", "pair", "renellm")
-    },
-    "mmlu": {"question": "Two and two?", "subject": "algebra", "choices": ["3", "4", "5", "6"], "answer": 1},
-}  # fmt: skip
-"""A row of each set, and of its variants, as the Hub has it today (texts of our own)."""
-_HARMBENCH = {"Behavior": "Do harm", "SemanticCategory": "illegal", "Tags": "", "ContextString": "", "BehaviorID": "h"}
-AUTHORS: dict[str, dict[str, Any]] = {
-    "xstest": {"id": 1, **HUB["xstest"]},
-    "harmbench": _HARMBENCH | {"FunctionalCategory": "standard"},
-    "harmbench:contextual": _HARMBENCH
-    | {"FunctionalCategory": "contextual", "Tags": "context", "ContextString": "A text, with a comma"},
-    "harmbench:copyright": _HARMBENCH | {"FunctionalCategory": "copyright", "Tags": "lyrics, hash_check"},
-    "strongreject": {"category": "Illegal goods", "source": "custom", "forbidden_prompt": "Sell me harm"},
-    "advbench": {"goal": "Do harm", "target": "Sure"},
-    "aim": {"query": "Play a pirate: do harm"},
-    "cipher": {
-        "mutation_type": "M", "encoded_query": "d", "original_query": "do harm", "query": "Play a pirate: do harm",
-    },
-    "gcg": {"prompt": "do harm", "adv_suffix": "!", "query": "Play a pirate: do harm", "response": ""},
-}  # fmt: skip
-"""The same rows as in the files that their authors publish, where those are laid out otherwise."""
-LAYOUTS = [*HUB.items(), *AUTHORS.items()]
-MULTIMODAL = _HARMBENCH | {"ImageFileName": "a.png", "RedactedImageDescription": "A man", "Tags": "multimodal"}
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            flat = [{k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows]
-            writer.writerows(flat)
-    elif path.suffix == ".json":
-        path.write_text(json.dumps(rows), encoding="utf-8")
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    else:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    return path
+MULTIMODAL = HARMBENCH | {"ImageFileName": "a.png", "RedactedImageDescription": "A man", "Tags": "multimodal"}
 
 
 def prompt(name: str, tmp_path: Path, row: dict[str, Any]) -> Any:
-    return load_benchmark(name, write(tmp_path / "row.jsonl", [row])).prompts[0]
+    return load_benchmark(name, write_rows(tmp_path / "row.jsonl", [row])).prompts[0]
 
 
 def test_every_benchmark_has_a_row_here() -> None:
@@ -105,7 +25,7 @@ def test_every_benchmark_has_a_row_here() -> None:
 def test_every_layout_reads_the_same_from_every_format(
     name: str, row: dict[str, Any], ending: str, tmp_path: Path
 ) -> None:
-    loaded = load_benchmark(name, write(tmp_path / f"row{ending}", [row] * 3))
+    loaded = load_benchmark(name, write_rows(tmp_path / f"row{ending}", [row] * 3))
     assert loaded.name == name
     assert len(loaded) == 3
     assert loaded.license
@@ -138,12 +58,12 @@ def test_texts_labels_answers_and_contexts_are_carried_along(tmp_path: Path) -> 
 def test_plain_rows_are_taken_unless_a_variant_is_named(ending: str, tmp_path: Path) -> None:
     styles = ["base", "slang", "base", "translate-fr", "caesar"]
     rows = [HUB["sorry-bench"] | {"turns": [f"{n} {style}"], "prompt_style": style} for n, style in enumerate(styles)]
-    path = write(tmp_path / f"sorry{ending}", rows)
+    path = write_rows(tmp_path / f"sorry{ending}", rows)
     found = {name: load_benchmark(name, path) for name in ("sorry-bench", "sorry-bench:slang", "sorry-bench:base")}
     assert [[prompt.text for prompt in one.prompts] for one in found.values()] == [
         ["0 base", "2 base"], ["1 slang"], ["0 base", "2 base"],
     ]  # fmt: skip
-    path = write(tmp_path / f"harm{ending}", [AUTHORS[name] for name in AUTHORS if name.startswith("harmbench")])
+    path = write_rows(tmp_path / f"harm{ending}", [AUTHORS[name] for name in AUTHORS if name.startswith("harmbench")])
     for name in ("harmbench", "harmbench:contextual", "harmbench:copyright"):
         assert [one.text for one in load_benchmark(name, path).prompts] == [prompt(name, tmp_path, AUTHORS[name]).text]
 
@@ -154,8 +74,12 @@ def test_plain_rows_are_taken_unless_a_variant_is_named(ending: str, tmp_path: P
         ("sorry-bench:pirate", HUB["sorry-bench"], "no row of 'sorry-bench:pirate', but 1 of 'sorry-bench:base'"),
         ("sorry-bench", {"turns": ["Do harm"]}, "lacks the column 'prompt_style' of 'sorry-bench', has 'turns'; add"),
         ("sorry-bench", HUB["sorry-bench"] | {"turns": "One"}, "row 1, is not one of 'sorry-bench'"),
-        ("sorry-bench", HUB["sorry-bench"] | {"turns": []}, "expected a list of turns, found \\[\\]; mend"),
-        ("fractured-sorry-bench", {"decomposed_steps": None}, "expected a list of turns, found None; mend or drop it"),
+        ("sorry-bench", HUB["sorry-bench"] | {"turns": []}, "expected a turn at least, found none; mend"),
+        (
+            "fractured-sorry-bench",
+            {"decomposed_steps": None},
+            "expected a list in 'decomposed_steps', found None",
+        ),
         ("harmbench", AUTHORS["harmbench:contextual"], "but 1 of 'harmbench:contextual'; name one"),
         ("advbench:hard", HUB["advbench"], "'advbench' has no variants, found 'advbench:hard'"),
         ("harmbench", MULTIMODAL, "row 1, is no plain prompt of 'harmbench': its 'ImageFileName' is 'a.png'; keep"),
@@ -215,11 +139,10 @@ def test_a_line_separator_within_a_cell_of_a_csv_file_ends_no_row(tmp_path: Path
             "lacks the column 'prompt' or 'goal' of 'advbench', has 'text'; add",
         ),
         ("advbench", "f.csv", "", "holds no row"),
-        ("advbench", "f.csv", f"prompt\n{'x' * 140_000}\n", "Can't read .*field larger than field limit"),
         ("advbench", "f.json", '{"goal": 1}', "a list with one object a row"),
         ("advbench", "f.json", "[1, 2]", "one object a row"),
-        ("advbench", "f.jsonl", "{bad\n", "Can't read"),
-        ("advbench", "f.parquet", "text", "Can't read"),
+        ("advbench", "f.jsonl", "{bad\n", "Expected JSON in line 1 of"),
+        ("advbench", "f.parquet", "text", "Can't load"),
         ("advbench", "f.xlsx", "text", "Expected a file that ends in '.csv'"),
         ("mmlu", "f.jsonl", '{"question": "q", "subject": "s", "choices": ["a"], "answer": 3}\n', "row 1, is not one"),
         ("oktest", None, "", "no home on the Hub"),
@@ -231,3 +154,54 @@ def test_other_files_are_refused(name: str, file: str | None, content: str, sent
         (tmp_path / file).write_text(content, encoding="utf-8")
     with pytest.raises(SteeringError, match=sentence):
         load_benchmark(name, None if file is None else tmp_path / file)
+
+
+def prompt_or_sentence(name: str, tmp_path: Path, row: dict[str, Any]) -> Any:
+    try:
+        return prompt(name, tmp_path, row)
+    except SteeringError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(("name", "row"), LAYOUTS)
+def test_a_column_of_any_type_is_read_or_refused_with_a_sentence(
+    name: str, row: dict[str, Any], tmp_path: Path
+) -> None:
+    changed = [row | {column: value} for column in row for value in ABSURD]
+    changed += [{name: value for name, value in row.items() if name != column} for column in row]
+    for found in (prompt_or_sentence(name, tmp_path, one) for one in changed):
+        if isinstance(found, str):
+            assert "\n" not in found
+            assert "validation error" not in found
+        else:
+            assert not set("{}[]") & set(found.text + found.category + found.answer)  # no list or object as text
+
+
+@pytest.mark.parametrize("answer", [None, {"a": 1}, 4, ["#### 4"]])
+def test_an_answer_of_gsm8k_that_is_no_text_is_refused(answer: Any, tmp_path: Path) -> None:
+    with pytest.raises(SteeringError, match="row 1, is not one of 'gsm8k': expected text in 'answer', found"):
+        prompt("gsm8k", tmp_path, HUB["gsm8k"] | {"answer": answer})
+
+
+@pytest.mark.parametrize("answer", [2.7, True, "1.0", "x"])
+def test_an_answers_place_is_never_rounded(answer: Any, tmp_path: Path) -> None:
+    with pytest.raises(SteeringError, match="expected the answer's place from 0 to 3, found"):
+        prompt("mmlu", tmp_path, HUB["mmlu"] | {"answer": answer})
+
+
+@pytest.mark.parametrize("choices", ["abcd", {"a": 1, "b": 2, "c": 3, "d": 4}, "(" * 5000, "[" * 100_000])
+def test_choices_that_are_no_list_of_texts_are_refused(choices: Any, tmp_path: Path) -> None:
+    with pytest.raises(SteeringError, match="expected a list in 'choices', found"):
+        prompt("mmlu", tmp_path, HUB["mmlu"] | {"choices": choices})
+
+
+@pytest.mark.parametrize("message", ["[1]", '{"role": "user"}', "3", '{"role": ["user"], "body": "x"}', "[" * 100_000])
+def test_a_message_of_another_form_is_refused(message: str, tmp_path: Path) -> None:
+    with pytest.raises(SteeringError, match="row 1, is not one of 'mhj'"):
+        prompt("mhj", tmp_path, HUB["mhj"] | {"message_1": message})
+
+
+def test_a_gap_in_the_numbers_of_messages_is_refused(tmp_path: Path) -> None:
+    row = {name: value for name, value in HUB["mhj"].items() if name != "message_1"}
+    with pytest.raises(SteeringError, match="lacks the column 'message_1'"):
+        prompt("mhj", tmp_path, row)

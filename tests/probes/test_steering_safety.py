@@ -8,11 +8,12 @@ import pytest
 from probes import Decoding, builtin_scores, evaluate, load_steering_safety
 from probes.ability import is_right
 from probes.benchmarks import BenchmarkPrompt
+from probes.rows import MissingColumnError
 from probes.steering_safety import SETS, SteeringSafety
 from steering import Sliders, SteeringError
+from tests.helpers.published_rows import ABSURD, write_rows
 from tests.helpers.tiny import random_vector, tiny_lm
 from tests.probes.test_hub_copies import shard
-from tests.probes.test_published_sets import write
 
 CHOICES = {"label": ["A", "B", "C", "D"], "text": ["Tin", "Ice", "Fog", "Oak"]}
 FAITHFUL = {"qid": "q", "question": "What floats?", "context": "Tin floats here."}
@@ -38,7 +39,7 @@ def copy(folder: Path, changes: dict[str, dict[str, Any]] | None = None, split: 
     for config, row in ROWS.items():
         rows = [{**row, **(changes or {}).get(config, {})}] * 3
         if split in SETS[config].splits:
-            write(folder / config / shard(split), rows)
+            write_rows(folder / config / shard(split), rows)
     return folder
 
 
@@ -91,8 +92,12 @@ def test_the_validation_split_has_what_can_be_tuned_on_and_a_count_is_spread(tmp
 @pytest.mark.parametrize(
     ("config", "change", "sentence"),
     [
-        ("BBQ", {"answer": 3}, "'BBQ', row 1, is not as published: expected the answer's place below 3, found 3"),
-        ("ARC_C", {"answerKey": "1"}, "'ARC_C', row 1, is not as published: expected the right answer among 'ABCD'"),
+        ("BBQ", {"answer": 3}, "'BBQ', row 1, is not as published: expected the answer's place from 0 to 2, found 3"),
+        (
+            "ARC_C",
+            {"answerKey": "1"},
+            "'ARC_C', row 1, is not as published: expected the right answer among 'A', 'B'",
+        ),
         ("ToxiGen", {"hate": "maybe"}, "'ToxiGen', row 1, is not as published"),
         ("ARC_C", {"prompt": " "}, "'ARC_C', row 1, is not as published"),
         ("FaithEvalCounterfactual", {"choices": {"label": ["A"], "text": ["Tin", "Ice"]}}, "is not as published"),
@@ -103,9 +108,21 @@ def test_a_row_of_another_kind_is_refused(tmp_path: Path, config: str, change: d
         load_steering_safety(copy(tmp_path, {config: change}))
 
 
+@pytest.mark.parametrize("config", ROWS)
+def test_a_column_of_any_type_is_read_or_refused(config: str) -> None:
+    row = ROWS[config]
+    changed = [row | {column: value} for column in row for value in [*ABSURD, {"label": "A", "text": "B"}]]
+    for one in changed:
+        try:
+            asked = SETS[config].item(one).text
+        except (ValueError, MissingColumnError):
+            continue
+        assert not set("{}[]") & set(asked)  # no list or object as text
+
+
 def test_a_copy_that_lacks_a_data_set_or_a_column_is_refused(tmp_path: Path) -> None:
     folder = copy(tmp_path)
-    write(folder / "Alpaca" / shard("test"), [{"prompt": "Name it."}])
+    write_rows(folder / "Alpaca" / shard("test"), [{"prompt": "Name it."}])
     with pytest.raises(SteeringError, match="'Alpaca', row 1, lacks the column 'instruction'"):
         load_steering_safety(folder)
     (folder / "SaladBench" / shard("test")).unlink()

@@ -53,6 +53,8 @@ def test_a_file_adds_profiles_and_replaces_shipped_ones(tmp_path: Path) -> None:
         (OWN.replace('"harmless"', '"harmles"'), "nurses.priorities.1"),
         (OWN.replace("0.25", "nan"), "nurses.sliders.safety"),
         ("safety = 1", "field 'safety'"),
+        (f"x = {'[' * 5000}", "is no TOML"),
+        (f"x = {'9' * 5000}", "is no TOML: Exceeds the limit"),
     ],
 )
 def test_what_is_no_profile_is_refused_with_its_place(tmp_path: Path, text: str, sentence: str) -> None:

@@ -1,17 +1,22 @@
 """`trimtab balanced`: both sliders, each made to act on its own prompts, taught by the user's where there are any."""
 
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from steering.atomic_write import check_folder, files_in
 from steering.errors import SteeringError
-from trimtab.builtin_sliders import write_folder
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
+from trimtab.saving import save
 from trimtab.tables import print_table
 
 if TYPE_CHECKING:
     from steering.vectors.provenance import Recognition
+    from steering.vectors.slider import Slider
 
 PROMPTS = "prompts a line, .jsonl, .csv, or a benchmark's NAME or NAME=FILE; 10 at least, better 30."
 
@@ -37,7 +42,7 @@ def balanced(
 
     own_harmful, own_harmless = _prompts(harmful, "harmful"), _prompts(harmless, "harmless")
     own_prompts(own_harmful, own_harmless)  # refused before anything is made or loaded
-    folder = write_folder(out)
+    check_folder(out)
     pair = make(
         model.load(),
         harmful=own_harmful,
@@ -46,12 +51,18 @@ def balanced(
         missed=missed,
         quick=quick,
     )
-    for name, slider in pair.items():
-        slider.save(folder / f"{name}.safetensors")
+    written = save(partial(_save_pair, pair), out)
+    for slider in pair.values():
         print_slider(slider)
     rows = map(_row, pair["safety"].recognition)
     print_table("Prompts that the gate's probe had not seen", ("prompts", "harmful seen", "false alarms"), rows)
-    console.print(f"Written to {folder}")
+    console.print(f"Written to {written}")
+
+
+def _save_pair(pair: "Mapping[str, Slider]", out: Path) -> None:
+    with files_in(out) as folder:
+        for name, slider in pair.items():
+            slider.save(folder / f"{name}.safetensors")
 
 
 def _prompts(entry: str | None, kind: str) -> list[str]:

@@ -5,9 +5,10 @@ from typing import Annotated
 from typer import Argument, Option
 
 import steering
-from steering.atomic_write import atomic_write
+from steering.atomic_write import check_file
 from trimtab.commands.inspect import print_slider
 from trimtab.options import AllowMismatch, ModelOptions, console
+from trimtab.saving import save
 
 
 def calibrate(
@@ -23,10 +24,10 @@ def calibrate(
     from probes import calibration
 
     data = calibration.tuning_data(axis, prompts)
-    with atomic_write(out) as temporary:
-        lm = model.load()
-        found = steering.Slider.load(vector, lm, allow_mismatch or ())
-        calibrated = calibration.calibrate(lm, found, *data, kl_budget=kl_budget)
-        calibrated.save(temporary)
+    check_file(out)
+    lm = model.load()
+    found = steering.Slider.load(vector, lm, allow_mismatch or ())
+    calibrated = calibration.calibrate(lm, found, *data, kl_budget=kl_budget)
+    written = save(calibrated.save, out)
     print_slider(calibrated)
-    console.print(f"Written to {out}")
+    console.print(f"Written to {written}")

@@ -1,22 +1,25 @@
 """`trimtab compare`: vectors, recipes and baselines in one report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
 import steering
-from steering.atomic_write import atomic_write
+from steering.atomic_write import check_file, check_folder, files_in
 from steering.errors import SteeringError, quoted
-from trimtab.builtin_sliders import check_choice, write_folder
+from trimtab.builtin_sliders import check_choice
 from trimtab.commands.evaluate import print_report
 from trimtab.measuring import GridOptions, behind_openings
 from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console
+from trimtab.saving import save
 from trimtab.tables import print_table
 
 if TYPE_CHECKING:
     from probes.methods import Method
+    from probes.report import Report
 
 BASELINES = ("prompting", "best-of-n", "adacd", "random")
 SCORER_SETS = {"safety": "safety-response", "helpfulness": "helpfulness"}
@@ -51,25 +54,27 @@ def compare(
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks("built-in")
     openings = options.openings(benchmarks)
     files = _files_by_method(method or (), recipe or (), baseline or ())
-    folder = None if out is None else write_folder(out)
-    with atomic_write(html) as page:
-        judges = options.judges()
-        lm = model.load()
-        benchmarks += behind_openings(lm, benchmarks, openings)
-        methods: dict[str, steering.Sliders | Method] = {}
-        for name, own in files.items():
-            methods[name] = VectorOptions(own, allow_mismatch).sliders(lm)
-        first = next(iter(methods.values()))
-        assert isinstance(first, steering.Sliders)
-        for name in recipe or ():
-            methods[name] = steering.Sliders(**{RECIPES[name].axis: steering.from_recipe(lm, name)})
-        for name in baseline or ():
-            methods[_baseline_name(name)] = _baseline(lm, name, first)
-        reports = measure(lm, methods, grid, benchmarks, judges=judges, decoding=decoding, folder=options.cells)
-        if folder is not None:
-            for name, report in reports.items():
-                report.save(folder / f"{name}.json")
-        write_html(reports, page)
+    check_file(html)
+    if out is not None:
+        check_folder(out)
+    if options.cells is not None:
+        check_folder(options.cells)
+    judges = options.judges()
+    lm = model.load()
+    benchmarks += behind_openings(lm, benchmarks, openings)
+    methods: dict[str, steering.Sliders | Method] = {}
+    for name, own in files.items():
+        methods[name] = VectorOptions(own, allow_mismatch).sliders(lm)
+    first = next(iter(methods.values()))
+    assert isinstance(first, steering.Sliders)
+    for name in recipe or ():
+        methods[name] = steering.Sliders(**{RECIPES[name].axis: steering.from_recipe(lm, name)})
+    for name in baseline or ():
+        methods[_baseline_name(name)] = _baseline(lm, name, first)
+    reports = measure(lm, methods, grid, benchmarks, judges=judges, decoding=decoding, folder=options.cells)
+    if out is not None:
+        save(partial(_save_all, reports), out)
+    written = save(partial(write_html, reports), html)
     for name, report in reports.items():
         console.rule(name)
         print_report(report)
@@ -78,7 +83,13 @@ def compare(
     ]
     if volumes:
         print_table("Hypervolume: 1 refuses every harmful prompt and answers every look-alike", ("method", ""), volumes)
-    console.print(f"Written to {html}")
+    console.print(f"Written to {written}")
+
+
+def _save_all(reports: "Mapping[str, Report]", out: Path) -> None:
+    with files_in(out) as folder:
+        for name, report in reports.items():
+            report.save(folder / f"{name}.json")
 
 
 def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: Sequence[str]) -> dict[str, list[str]]:
@@ -91,7 +102,7 @@ def _files_by_method(methods: Sequence[str], recipes: Sequence[str], baselines: 
     files = []
     for entry in methods:
         name, _, text = entry.partition(":")
-        if not (name and text):
+        if not (name and text) or "/" in name:
             raise SteeringError(f"Expected NAME:AXIS=FILE, such as plain:safety=safety.safetensors, found {entry!r}.")
         files.append((name, text.split(",")))
     files = files or [("balanced", [])]

@@ -1,14 +1,17 @@
 """`trimtab demo`: what both sliders do to a model in a minute, beside a plain vector, as tables and one HTML page."""
 
+from functools import partial
+from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import steering
-from steering.atomic_write import atomic_write
-from trimtab.builtin_sliders import balanced_axes, write_folder
+from steering.atomic_write import check_folder, files_in
+from trimtab.builtin_sliders import balanced_axes
 from trimtab.options import DEFAULT_MODEL, MaxNewTokens, Model, ModelOptions, console
+from trimtab.saving import save
 from trimtab.tables import print_table
 
 if TYPE_CHECKING:
@@ -27,13 +30,11 @@ def demo(
     from trimtab.demo import PLAIN, SETTINGS, extract_plain, measure
     from trimtab.demo_page import page
 
-    folder = write_folder(out)
+    check_folder(out)
     lm = ModelOptions(model).load()
     pair = balanced_axes(lm)
     plain = extract_plain(lm)
     sliders = steering.Sliders(**pair, **{PLAIN: plain})
-    for name, slider in sliders.items():
-        slider.save(folder / f"{name}.safetensors")
     console.print(f"Answering held-out prompts under {len(SETTINGS)} settings")
     found = measure(lm, sliders, max_new_tokens)
     note = " ".join(filter(None, [_what_it_cannot_do() if model == DEFAULT_MODEL else "", found.unread]))
@@ -43,9 +44,16 @@ def demo(
     for one in found.shown:
         _print_answers(one)
     console.print("A slider changes tendencies and guarantees nothing.")
-    with atomic_write(folder / "index.html") as temporary:
-        temporary.write_text(page(lm.identity.name, found, plain, note, max_new_tokens), encoding="utf-8")
-    console.print(f"Page: {folder / 'index.html'}, vectors beside it")
+    text = page(lm.identity.name, found, plain, note, max_new_tokens)
+    written = save(partial(_save_all, sliders, text), out)
+    console.print(f"Page: {written / 'index.html'}, vectors beside it")
+
+
+def _save_all(sliders: "steering.Sliders", page: str, out: Path) -> None:
+    with files_in(out) as folder:
+        for name, slider in sliders.items():
+            slider.save(folder / f"{name}.safetensors")
+        (folder / "index.html").write_text(page, encoding="utf-8")
 
 
 def _print_matrix(matrix: "Matrix") -> None:

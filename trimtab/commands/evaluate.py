@@ -1,15 +1,17 @@
 """`trimtab evaluate`: how far each slider moves its own score and the other's."""
 
-from contextlib import nullcontext, suppress
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from steering.atomic_write import atomic_write
+from steering.atomic_write import check_file, check_folder
 from steering.errors import SteeringError
 from trimtab.builtin_sliders import check_choice
 from trimtab.measuring import GridOptions, behind_openings
 from trimtab.options import ModelOptions, VectorOptions, console
+from trimtab.saving import save
 from trimtab.tables import print_table
 
 if TYPE_CHECKING:
@@ -62,35 +64,39 @@ def evaluate(
         raise SteeringError(
             "Expected prompts with labels for --oracle, found none; name a --benchmark, such as built-in."
         )
-    with atomic_write(out) as temporary, nullcontext() if html is None else atomic_write(html) as page:
-        judges = options.judges()
-        lm = model.load()
-        if suite is not None and not openings:
-            parts, complied_with_none = prefilled_suite(lm, cast(Suite, suite), benchmarks)
-            benchmarks += parts
-            missing += complied_with_none
-        else:
-            benchmarks += behind_openings(lm, benchmarks, openings)
-        for sentence in missing:
-            console.print(sentence)
-        sliders = vectors.sliders(lm)
-        if oracle:
-            check_reads_harm(sliders.values())
-        settings = dict.fromkeys(sliders, grid)
-        same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": options.cells}
-        scores = None if benchmarks else builtin_scores(options.prompts)
-        reports = {"report": measure(lm, sliders, settings, scores, benchmarks=benchmarks, **same)}
-        reports["report"] = reports["report"].model_copy(update={"missing": tuple(missing)})
-        if oracle:
-            harm = labelled_harm(benchmarks)
-            reports["with labels"] = measure(lm, sliders, settings, benchmarks=benchmarks, harm=harm, **same)
-        reports["report"].save(temporary)
-        if page is not None:
-            write_html(reports, page)
+    check_file(out)
+    if html is not None:
+        check_file(html)
+    if options.cells is not None:
+        check_folder(options.cells)
+    judges = options.judges()
+    lm = model.load()
+    if suite is not None and not openings:
+        parts, complied_with_none = prefilled_suite(lm, cast(Suite, suite), benchmarks)
+        benchmarks += parts
+        missing += complied_with_none
+    else:
+        benchmarks += behind_openings(lm, benchmarks, openings)
+    for sentence in missing:
+        console.print(sentence)
+    sliders = vectors.sliders(lm)
+    if oracle:
+        check_reads_harm(sliders.values())
+    settings = dict.fromkeys(sliders, grid)
+    same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": options.cells}
+    scores = None if benchmarks else builtin_scores(options.prompts)
+    reports = {"report": measure(lm, sliders, settings, scores, benchmarks=benchmarks, **same)}
+    reports["report"] = reports["report"].model_copy(update={"missing": tuple(missing)})
+    if oracle:
+        harm = labelled_harm(benchmarks)
+        reports["with labels"] = measure(lm, sliders, settings, benchmarks=benchmarks, harm=harm, **same)
+    written = [save(reports["report"].save, out)]
+    if html is not None:
+        written.append(save(partial(write_html, reports), html))
     print_report(reports["report"])
     if oracle:
         _print_beside(*reports.values())
-    console.print(f"Written to {' and '.join(filter(None, [out, html]))}")
+    console.print(f"Written to {' and '.join(map(str, written))}")
 
 
 def print_report(report: "Report") -> None:

@@ -7,8 +7,9 @@ from typing import Annotated
 from typer import Argument, Option
 
 import steering
+from steering.atomic_write import make_folder
 from steering.errors import SteeringError
-from trimtab.builtin_sliders import check_choice, parse_layers, slider_values, write_folder
+from trimtab.builtin_sliders import check_choice, parse_layers, slider_values
 from trimtab.options import ModelOptions, console
 
 HUB = "hub"
@@ -50,7 +51,7 @@ def export(
         if each and to in MODEL_EXPORTS:
             raise SteeringError(f"A {to!r} model holds one setting; leave out --each.")
         if each:
-            folder = write_folder(out)
+            folder = make_folder(out)
             for name, one in setting.by_axis.items():
                 EXPORTS[to](one, folder / f"{name}{SUFFIXES[to]}")
         elif to in EXPORTS:

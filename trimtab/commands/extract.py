@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 import steering
-from steering.atomic_write import atomic_write
+from steering.atomic_write import check_file
 from trimtab.builtin_sliders import parse_layers
 from trimtab.commands.inspect import print_slider, read_contrast_set
 from trimtab.options import Json, ModelOptions, console
+from trimtab.saving import save
+from trimtab.terminal import echo
 
 
 def extract(
@@ -29,15 +31,16 @@ def extract(
 
     pairs = read_contrast_set(contrast_set)
     wanted = parse_layers(layers)
-    with Ranks.together() as ranks, ranks.first_only(atomic_write(out)) as temporary:
+    with Ranks.together() as ranks:
+        if ranks.is_first:
+            check_file(out)
         read = partial(stream_pairs, ranks=ranks)
         vector = steering.extract(model.load(), pairs, method=method, position=position, layers=wanted, read=read)
-        if temporary is not None:  # the folder was checked before the work, the file is replaced after it
-            vector.save(temporary)
-    if temporary is None:
+    if not ranks.is_first:
         return
+    written = save(vector.save, out)
     if as_json:
-        typer.echo(vector.summary().model_dump_json())
+        echo(vector.summary().model_dump_json())
     else:
         print_slider(vector)
-        console.print(f"Written to {out}")
+        console.print(f"Written to {written}")

@@ -8,11 +8,13 @@ import typer
 
 import steering
 from steering.data.chats import Message
+from steering.display.visible import visible
 from steering.errors import SteeringError
 from steering.models.reasoning import split_reasoning
 from trimtab.builtin_sliders import move, slider_values
 from trimtab.options import Json, MaxNewTokens, ModelOptions, Tokens, VectorOptions
 from trimtab.profiles import ProfileOptions
+from trimtab.terminal import echo
 
 UNFINISHED = "The thought did not end within {} tokens, so there is no answer; raise --max-new-tokens."
 
@@ -47,6 +49,6 @@ def generate(
                 known = {"settings": dial.settings, "harm": read.harm, "acts": read.factors}
                 thought = {"reasoning": written.reasoning} if written.reasoning else {}
                 answer = json.dumps({"prompt": prompt, "answer": answer} | thought | known)
-            typer.echo(answer)
+            typer.echo(visible(answer) if sys.stdout.isatty() else answer)  # programs get it as it is
             if not written.closed:
-                typer.echo(UNFINISHED.format(max_new_tokens), err=True)
+                echo(UNFINISHED.format(max_new_tokens), err=True)

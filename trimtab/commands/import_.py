@@ -1,6 +1,5 @@
 """`trimtab import`: a vector from another tool's file."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +7,11 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from steering.atomic_write import atomic_write
+from steering.atomic_write import check_file
 from trimtab.builtin_sliders import check_choice, parse_layers
 from trimtab.commands.inspect import print_slider
 from trimtab.options import ModelOptions, console
+from trimtab.saving import save
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,10 @@ def import_(
 
     check_choice("import", source, IMPORTS)
     wanted = parse_layers(layers)
-    with atomic_write(out) as temporary:
-        identity = owner.load().identity if owner.model else None
-        with warnings.catch_warnings(record=True) as notes:
-            warnings.simplefilter("always")
-            vector = IMPORTS[source](Path(file), identity)
-        for note in notes:
-            typer.echo(f"Note: {note.message}", err=True)
-        vector = vector if wanted is None else vector.select(wanted)
-        vector.save(temporary)
+    check_file(out)
+    identity = owner.load().identity if owner.model else None
+    vector = IMPORTS[source](Path(file), identity)
+    vector = vector if wanted is None else vector.select(wanted)
+    written = save(vector.save, out)
     print_slider(vector)
-    console.print(f"Written to {out}")
+    console.print(f"Written to {written}")

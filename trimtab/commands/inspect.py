@@ -11,6 +11,7 @@ import steering
 from steering.errors import SteeringError, quoted
 from trimtab.options import Json, ModelOptions, console
 from trimtab.tables import print_table
+from trimtab.terminal import echo
 
 
 def inspect(
@@ -40,7 +41,7 @@ def inspect(
         lens = steering.logit_lens(lm, slider.pushes[0].vector)
     if as_json:
         tokens = {} if lens is None else {"logit_lens": [asdict(layer) for layer in lens]}
-        typer.echo(json.dumps(slider.summary().model_dump(mode="json") | tokens, ensure_ascii=False))
+        echo(json.dumps(slider.summary().model_dump(mode="json") | tokens, ensure_ascii=False))
         return
     print_slider(slider)
     if lens is not None:
@@ -78,7 +79,7 @@ def _inspect_contrast_set(contrast_set: "steering.ContrastSet", as_json: bool) -
     if as_json:
         summary = {"header": header.model_dump(), "pairs": len(contrast_set), "groups": groups}
         found = {"fingerprint": contrast_set.fingerprint, "findings": [asdict(finding) for finding in findings]}
-        typer.echo(json.dumps(summary | found, ensure_ascii=False))
+        echo(json.dumps(summary | found, ensure_ascii=False))
         return
     console.print(f"{header.name}: {len(contrast_set)} pairs, {contrast_set.fingerprint}")
     for label, text in (("+", header.positive), ("-", header.negative), ("why", header.why)):

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 import steering
-from steering.atomic_write import atomic_write
+from steering.atomic_write import check_file
 from steering.errors import SteeringError, quoted
 from trimtab.builtin_sliders import check_choice
 from trimtab.commands.inspect import print_slider
 from trimtab.options import Json, ModelOptions, Sets, console
+from trimtab.saving import save
 from trimtab.tables import print_table
+from trimtab.terminal import echo
 
 
 def recipes(as_json: Json = False) -> None:
@@ -22,7 +24,7 @@ def recipes(as_json: Json = False) -> None:
     rows = [(name, recipe.axis, recipe.summary, recipe.citation) for name, recipe in RECIPES.items()]
     if as_json:
         keys = ("name", "axis", "summary", "citation")
-        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], ensure_ascii=False))
+        echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], ensure_ascii=False))
     else:
         print_table(None, ("recipe", "slider", "what it does", "source"), rows, is_text=True)
 
@@ -38,11 +40,11 @@ def recipe(
 
     check_choice("recipe", name, RECIPES)
     own = sets_by_role(sets)
-    with atomic_write(out) as temporary:
-        vector = steering.from_recipe(model.load(), name, own)
-        vector.save(temporary)
+    check_file(out)
+    vector = steering.from_recipe(model.load(), name, own)
+    written = save(vector.save, out)
     print_slider(vector)
-    console.print(f"Written to {out}")
+    console.print(f"Written to {written}")
 
 
 def sets_by_role(entries: Sequence[str] | None) -> "dict[str, steering.ContrastSet]":

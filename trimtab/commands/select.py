@@ -1,13 +1,13 @@
 """`trimtab select`: the search for the position and layer of a refusal direction."""
 
-from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
-from steering.atomic_write import atomic_write
+from steering.atomic_write import check_file
 from trimtab.commands.recipe import sets_by_role
 from trimtab.options import ModelOptions, Sets, console
+from trimtab.saving import save
 from trimtab.tables import print_table
 
 SHOWN = 10
@@ -30,11 +30,13 @@ def select(
     if plot is not None:
         check_picture(plot)
     own = sets_by_role(sets)
-    with atomic_write(out) as file, nullcontext() if plot is None else atomic_write(plot) as picture:
-        selection = search(RecipeInputs(model.load(), own), chosen)
-        selection.save(file)
-        if picture is not None:
-            selection.plot(picture)
+    check_file(out)
+    if plot is not None:
+        check_file(plot)
+    selection = search(RecipeInputs(model.load(), own), chosen)
+    written = save(selection.save, out)
+    if plot is not None:
+        save(selection.plot, plot)
     rows = []
     for candidate in sorted(selection.candidates, key=selection.rank)[:SHOWN]:
         layer = f"{candidate.layer}{' *' if candidate == selection.best else ''}"
@@ -42,4 +44,4 @@ def select(
         rows.append((candidate.position, layer, *(f"{figure:.3f}" for figure in figures)))
     title = f"best of {len(selection.candidates)} candidates"
     print_table(title, ("position", "layer", "bypass", "induce", "KL"), rows)
-    console.print(f"Written to {out}")
+    console.print(f"Written to {written}")

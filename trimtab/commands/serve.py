@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Option
 
 from steering.errors import SteeringError
@@ -12,6 +11,7 @@ from trimtab.options import ModelOptions, Tokens, VectorOptions
 from trimtab.profiles import ProfilesFile, load_profiles
 from trimtab.serve import check_installed
 from trimtab.serve.limits import Limits
+from trimtab.terminal import echo
 
 KEY_VARIABLE = "TRIMTAB_API_KEY"
 
@@ -38,12 +38,12 @@ def serve(
     key = os.environ.get(api_key_env)
     if key == "" or (key is None and api_key_env != KEY_VARIABLE):
         raise SteeringError(f"Expected the API key in the environment variable {api_key_env}, found none; set it.")
-    path = Path(model.model).expanduser()
+    path = Path(os.path.expanduser(model.model))
     known_profiles = load_profiles(profiles)
     served_name = name or (path.resolve().name if path.exists() else model.model)
     with listen(host, port) as listener:  # before the long loading, so that a taken port shows at once
         if key is None and not is_loopback(host):
-            typer.echo(f"Warning: anybody who reaches {host} can use this server; set {api_key_env}.", err=True)
+            echo(f"Warning: anybody who reaches {host} can use this server; set {api_key_env}.", err=True)
         lm = model.load()
         new_worker = LlamaCppWorker if model.engine == "llama.cpp" else TransformersWorker
         worker = new_worker(lm, vectors.sliders(lm), limits, tokens, vectors.allow_mismatch or ())

@@ -1,15 +1,19 @@
 """`trimtab studio`: the sliders on a web page."""
 
+import secrets
 import webbrowser
 from dataclasses import replace
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import Annotated
 
-import typer
 from typer import Option
 
 from trimtab.options import ModelOptions, VectorOptions, console
 from trimtab.serve import check_installed
+from trimtab.terminal import echo
 
 
 def studio(
@@ -27,18 +31,33 @@ def studio(
 
     with listen(host, port) as listener:  # before the long loading, so that a taken port shows at once
         if not is_loopback(host):
-            typer.echo(
-                f"Warning: anybody who reaches {host} can use this page, load models and read vectors and reports "
-                "that you can read; leave out --host unless you trust them all.",
+            echo(
+                f"Warning: what you and the studio at {host} send each other, its token too, can be read on the way; "
+                "leave out --host and use an SSH tunnel unless you trust the network.",
                 err=True,
             )
         lm = model.load()
         session = Session(lm, vectors.sliders(lm), vectors.allow_mismatch or ())
         hosts = LOOPBACK_HOSTS if is_loopback(host) else None
         other = ModelOptions(dtype=model.dtype, device_map=model.device_map, engine=model.engine)
-        app = Studio(session, lambda name: replace(other, model=name).load(), hosts).app()
-        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
-        console.print(f"Studio: {url} (Ctrl-C ends it)")
-        if browser:
-            Timer(0.5, webbrowser.open, [url]).start()  # the socket listens already; the page waits for the server
-        run(app, listener, log_level="warning", timeout_graceful_shutdown=2)
+        token = secrets.token_urlsafe(24)
+        app = Studio(session, lambda name: replace(other, model=name).load(), token, hosts).app()
+        address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
+        link = f"{address}?token={token}"
+        console.print(f"Studio: {link}", soft_wrap=True)
+        console.print("Whoever has this link can use the studio. Ctrl-C ends it.")
+        with TemporaryDirectory() as folder:
+            if browser:
+                page = Path(folder) / "studio.html"
+                page.write_text(forwarding_page(link), encoding="utf-8")
+                Timer(0.5, webbrowser.open, [page.as_uri()]).start()  # by then the server answers, or makes it wait
+            run(app, listener, log_level="warning", timeout_graceful_shutdown=2, ws="none")
+
+
+def forwarding_page(link: str) -> str:
+    """A page that leads to a link: every user of the machine sees what a browser is started with, but not its files."""
+    target = escape(link)
+    return (
+        '<!doctype html><meta charset="utf-8"><title>Trimtab studio</title><meta name="referrer" content="no-referrer">'
+        f'<meta http-equiv="refresh" content="0; url={target}"><p><a href="{target}">Open the studio</a></p>'
+    )

@@ -19,8 +19,9 @@ from trimtab.profiles import Profile, profile_values
 from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
 from trimtab.serve.chat_request import ChatRequest, FiniteValues, parse_request, parse_slider_values
-from trimtab.serve.http import check_content_type, new_app, read_body
+from trimtab.serve.http import check_content_type, check_origin, new_app, read_body
 from trimtab.serve.openai_objects import ApiError, Reply, event, refusal, refuse
+from trimtab.serve.watch import Seen, Watch, together
 from trimtab.serve.worker import Worker
 
 TOO_LONG = "context_length_exceeded"
@@ -69,8 +70,10 @@ class Api:
         return app
 
     async def _authorize(self, request: Request) -> None:
+        if self._key is None:
+            return check_origin(request)
         given = request.headers.get("authorization", "").encode("latin-1")  # as servers decode headers
-        if self._key is not None and not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
+        if not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
             sentence = "The API key is missing or wrong; send it as: Authorization: Bearer KEY."
             raise ApiError(401, sentence, "invalid_api_key", {"WWW-Authenticate": "Bearer"})
 
@@ -111,7 +114,7 @@ class Api:
 
         text = AnswerText(self._worker.lm.tokenizer, asked.stop_strings)
         decoding, ends = self._decoding(asked, len(prompt)), self._worker.end_tokens
-        answer = Answer(prompt, steering, decoding, text, ends, emit, asked.harm)
+        answer = Answer(prompt, steering, decoding, text, ends, emit, asked.harm, self._watch(asked, len(prompt)))
         self._worker.submit(answer)
         watcher = asyncio.create_task(self._cancel_when_gone(request, answer))
         self._watchers.add(watcher)  # the loop itself keeps only weak references
@@ -122,12 +125,18 @@ class Api:
             with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
             events = _events(reply, answer, written, with_usage)
             return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        parts = [(part.answer, part.reasoning) async for part in written]
+        parts = [part async for part in written]
         ending = _ending(answer)
         if ending.problem is not None:
             raise ending.problem
-        whole, reasoning = map("".join, zip(*parts, strict=True))
-        return JSONResponse(reply.completion(whole, reasoning, ending.reason, answer.written))
+        texts = [part for part in parts if isinstance(part, Written)]
+        whole, reasoning = (
+            "".join(each) for each in zip(*((text.answer, text.reasoning) for text in texts), strict=True)
+        )
+        completion = reply.completion(whole, reasoning, ending, answer.written)
+        seen = [part for part in parts if isinstance(part, Seen)]
+        read = {"readings": together(seen).object} if seen else {}
+        return JSONResponse(completion | read)
 
     async def _cancel_when_gone(self, request: Request, answer: Answer) -> None:
         """Until the client leaves, or the response is complete: both look the same, and then it does no harm."""
@@ -150,6 +159,17 @@ class Api:
     def _profile(self, name: str | None) -> FiniteValues:
         return {} if name is None else dict(profile_values(name, self._profiles, self._worker.sliders))
 
+    def _watch(self, asked: ChatRequest, prompt_length: int) -> Watch | None:
+        """What reads the answer's tokens. Raises SteeringError for an unknown axis or a prompt too short for a gate."""
+        sliders, rules, shows = self._worker.sliders, asked.stop_when or {}, bool(asked.readings)
+        check_axes(rules, sliders)
+        if not (shows or rules):
+            return None
+        watch = self._worker.watch(sliders if shows else rules, rules, shows, asked.harm)
+        if (needed := max((token for gate in watch.gates for token in gate.tokens), default=1)) > prompt_length:
+            raise SteeringError(f"Expected a prompt of {needed} tokens, which a gate reads, found {prompt_length}.")
+        return watch
+
     def _tokens(self, chat: Chat) -> list[int]:
         tokens, limit = self._worker.lm.tokenize(chat).ids, self._worker.limits.prompt_tokens
         if len(tokens) > limit:
@@ -170,10 +190,10 @@ class Api:
         return Decoding(wanted, temperature, asked.top_p or 1.0, asked.seed, asked.stop_strings)
 
 
-async def _responses(pieces: asyncio.Queue[Piece], stream: ReasoningStream) -> AsyncIterator[Written]:
-    """Pieces of thought and answer as they become certain, until the answer's ending."""
+async def _responses(pieces: asyncio.Queue[Piece], stream: ReasoningStream) -> AsyncIterator[Written | Seen]:
+    """Pieces of thought and answer as they become certain, and what is read, until the answer's ending."""
     while not isinstance(piece := await pieces.get(), Ending):
-        yield stream.add(piece)
+        yield piece if isinstance(piece, Seen) else stream.add(piece)
     yield stream.finish()
 
 
@@ -183,10 +203,13 @@ def _ending(answer: Answer) -> Ending:
 
 
 async def _events(
-    reply: Reply, answer: Answer, written: AsyncIterator[Written], with_usage: bool
+    reply: Reply, answer: Answer, written: AsyncIterator[Written | Seen], with_usage: bool
 ) -> AsyncIterator[str]:
     yield reply.chunk({"role": "assistant", "content": ""})
     async for part in written:
+        if isinstance(part, Seen):
+            yield reply.chunk({}, seen=part)
+            continue
         for name, text in (("reasoning_content", part.reasoning), ("content", part.answer)):
             if text:
                 yield reply.chunk({name: text})
@@ -194,7 +217,7 @@ async def _events(
     if ending.problem is not None:
         yield event(refusal(ending.problem).body)
         return
-    yield reply.chunk({}, ending.reason)
+    yield reply.chunk({}, ending)
     if with_usage:
         yield reply.usage_chunk(answer.written)
     yield "data: [DONE]\n\n"

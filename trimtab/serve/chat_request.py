@@ -1,11 +1,13 @@
 """The body of `POST /v1/chat/completions`: what of OpenAI's fields is understood, and what is refused."""
 
+import json
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 
 from steering.data.chats import Message, first_problem
 from steering.errors import SteeringError
+from trimtab.serve.stop_rule import StopRule
 
 IGNORED = frozenset(
     {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user", "parallel_tool_calls"}
@@ -63,8 +65,8 @@ FiniteValues: TypeAlias = dict[str, Number]
 
 
 class ChatRequest(BaseModel):
-    """OpenAI's request with `steering`, slider values by axis, `profile`, a name that stands for some, and `harm`, a
-    guard's probability for its prompt.
+    """OpenAI's request with `steering`, slider values by axis, `profile`, a name that stands for some, `harm`, a
+    guard's probability for its prompt, `readings`, whether what is read is told, and `stop_when`, rules by axis.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -74,6 +76,8 @@ class ChatRequest(BaseModel):
     steering: FiniteValues | None = None
     profile: str | None = None
     harm: Annotated[Number, Field(ge=0, le=1)] | None = None
+    readings: Annotated[bool, Field(strict=True)] | None = None
+    stop_when: dict[str, Annotated[StopRule, PlainValidator(StopRule.parse)]] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: TokenCount | None = None
@@ -95,6 +99,7 @@ def parse_request(body: bytes) -> ChatRequest:
         request = ChatRequest.model_validate_json(body)
     except ValidationError as error:
         raise SteeringError(f"The request is not usable: {first_problem(error)}.") from error
+    _check_names(body)
     for name, value in (request.model_extra or {}).items():
         if value is not None and name not in IGNORED and value not in NEUTRAL.get(name, ()):
             but = f" other than as {' or '.join(map(repr, NEUTRAL[name]))}" if name in NEUTRAL else ""
@@ -107,6 +112,20 @@ def parse_request(body: bytes) -> ChatRequest:
 def parse_slider_values(body: bytes) -> FiniteValues:
     """Slider values by axis. Raises SteeringError for anything else."""
     try:
-        return TypeAdapter(FiniteValues).validate_json(body)
+        values = TypeAdapter(FiniteValues).validate_json(body)
     except ValidationError as error:
         raise SteeringError(f'Expected slider values such as {{"safety": 0.5}}: {first_problem(error)}.') from error
+    _check_names(body)
+    return values
+
+
+def _check_names(body: bytes) -> None:
+    """Raise SteeringError where valid JSON has a name twice in one object: parsers differ in which value they take."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise SteeringError(f"Expected every name once in an object, found {twice!r} twice; send one of them.")
+
+    json.loads(body, object_pairs_hook=once, parse_int=float)  # Python refuses to read very long integers

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from steering.errors import SteeringError
 
@@ -28,13 +30,23 @@ def check_content_type(request: Request, *accepted: str) -> None:
         raise HTTPException(415, f"Expected the content type {' or '.join(accepted)}, found {found!r}.")
 
 
+def check_origin(request: Request) -> None:
+    """Raise a 403 for what a page from elsewhere asks: browsers say where a page is from, other clients say nothing."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise HTTPException(403, f"Expected no web page from elsewhere to ask, found one from {origin!r}.")
+
+
 async def read_body(request: Request, limit: int) -> bytes:
     """What was sent, read no further than `limit` bytes: a 413 beyond."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise HTTPException(413, f"Expected a body of {limit} bytes at most; send less.")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > limit:
+                raise HTTPException(413, f"Expected a body of {limit} bytes at most; send less.")
+    except ClientDisconnect as error:  # nobody hears it, but it is no failure of the server's either
+        raise HTTPException(400, "The request ended before its body.") from error
     return bytes(body)
 
 

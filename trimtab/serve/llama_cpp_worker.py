@@ -3,7 +3,7 @@
 An answer joins at any step for which there are a row and the cells that it may come to fill, and leaves as it ends.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +18,8 @@ from steering.serving.llama_cpp.engine import Engine, Request
 from steering.sliders import Sliders
 from trimtab.serve.answer import Answer, Ending
 from trimtab.serve.limits import Limits
+from trimtab.serve.stop_rule import StopRule
+from trimtab.serve.watch import Watch
 from trimtab.serve.worker import Worker
 
 CELLS = 16_384
@@ -70,6 +72,17 @@ class LlamaCppWorker(Worker):
         cells = sum(answer.final_length for answer in answers)
         return len(answers) <= self.limits.rows and cells <= self._cells
 
+    def watch(self, axes: Iterable[str], rules: Mapping[str, StopRule], shows: bool, harm: float | None) -> Watch:
+        """As for any engine. Raises SteeringError for an axis that is read behind the last block."""
+        watch = super().watch(axes, rules, shows, harm)
+        last = self.lm.n_layers - 1
+        if last in watch.layers:
+            raise SteeringError(
+                f"Expected axes that are read below the last block, {last}, behind which llama.cpp keeps no prompt "
+                "token, found one that is read there; ask for no readings, or serve with the transformers engine."
+            )
+        return watch
+
     def write(self, answers: Sequence[Answer]) -> None:
         """Write one token of each answer whose prompt has been read, and read on in the others' prompts."""
         for answer in answers:
@@ -88,7 +101,7 @@ class LlamaCppWorker(Worker):
                 self._leave(answer)
 
     def _join(self, answer: Answer) -> None:
-        request = Request([*answer.tokens], answer.steering, answer.harm)
+        request = Request([*answer.tokens], answer.steering, answer.harm, answer.watch)
         try:
             self._engine.add(request)
         except SteeringError as error:

@@ -10,9 +10,12 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from trimtab.serve.answer import Ending
 from trimtab.serve.http import status_and_sentence
+from trimtab.serve.watch import Seen
 from trimtab.serve.worker import QueueFullError, ShutDownError
 
+LONGEST_SENTENCE = 450
 ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 
@@ -27,16 +30,17 @@ class Reply:
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def completion(self, text: str, reasoning: str, reason: str, completion_tokens: int) -> dict[str, Any]:
+    def completion(self, text: str, reasoning: str, ending: Ending, completion_tokens: int) -> dict[str, Any]:
         """The whole answer, with the thought before it where there is one, as vLLM and DeepSeek send it."""
         message = {"role": "assistant", "content": text} | ({"reasoning_content": reasoning} if reasoning else {})
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+        choice = {"index": 0, "message": message, "logprobs": None} | _finish(ending)
         return self._object("chat.completion", [choice]) | {"usage": self._usage(completion_tokens)}
 
-    def chunk(self, delta: dict[str, str], reason: str | None = None) -> str:
-        """A piece of the answer as a server-sent event."""
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return event(self._object("chat.completion.chunk", [choice]))
+    def chunk(self, delta: dict[str, str], ending: Ending | None = None, seen: Seen | None = None) -> str:
+        """A piece of the answer as a server-sent event, or what was read of its tokens."""
+        choice = {"index": 0, "delta": delta, "logprobs": None} | _finish(ending)
+        read = {} if seen is None else {"readings": seen.object}
+        return event(self._object("chat.completion.chunk", [choice]) | read)
 
     def usage_chunk(self, completion_tokens: int) -> str:
         """The event after the last piece, for clients that asked for it."""
@@ -54,6 +58,14 @@ class Reply:
         }
 
 
+def _finish(ending: Ending | None) -> dict[str, Any]:
+    """Why an answer ended, with the rule that did it: a field of ours."""
+    if ending is None:
+        return {"finish_reason": None}
+    fulfilled = {} if ending.fulfilled is None else {"stop_when": ending.fulfilled.object}
+    return {"finish_reason": ending.reason} | fulfilled
+
+
 def event(data: dict[str, Any]) -> str:
     """One server-sent event."""
     return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
@@ -65,7 +77,7 @@ class ApiError(HTTPException):
     def __init__(
         self, status: int, sentence: str, code: str | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        super().__init__(status, sentence, headers)
+        super().__init__(status, _shortened(sentence), headers)
         self.code = code
 
     @property
@@ -87,6 +99,11 @@ def refusal(error: Exception) -> ApiError:
     status, sentence = status_and_sentence(error)
     hint = "; see docs/serving.md for what there is." if status in (404, 405) else ""
     return ApiError(status, f"{sentence}{hint}")
+
+
+def _shortened(sentence: str) -> str:
+    """Without the middle, where it quotes something long that the client has sent."""
+    return sentence if len(sentence) <= LONGEST_SENTENCE else f"{sentence[:200]} … {sentence[-200:]}"
 
 
 async def refuse(_: Request, error: Exception) -> Response:

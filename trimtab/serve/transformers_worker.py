@@ -20,6 +20,7 @@ from steering.models.language_model import LanguageModel
 from steering.sliders import Sliders
 from trimtab.serve.answer import Answer
 from trimtab.serve.limits import Limits
+from trimtab.serve.watched_rows import watched_rows
 from trimtab.serve.worker import Worker
 
 BATCH_TOKENS = 65_536
@@ -72,8 +73,9 @@ class TransformersWorker(Worker):
         ids, mask = pad(rows, lm.padding_id, lm.input_device, side="left")
         values = {axis: [answer.steering[axis] for answer in answers] for axis in self.sliders.axes}
         self._dial.set(harm=[answer.harm for answer in answers], **values)
-        longest = max(answer.final_length - len(answer.tokens) for answer in answers)
-        with self._dial.prompt_lengths([answer.prompt_length for answer in answers]):
+        lengths = [answer.prompt_length for answer in answers]
+        longest = max(answer.steps_left for answer in answers)
+        with self._dial.prompt_lengths(lengths), watched_rows(lm, answers):
             lm.model.generate(  # type: ignore[operator]
                 input_ids=ids,
                 attention_mask=mask,

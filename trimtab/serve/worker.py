@@ -7,16 +7,19 @@ is, and who fits, is the engine's: see `transformers_worker` and `llama_cpp_work
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Condition, Thread
 
 from typing_extensions import Self
 
 from steering.errors import SteeringError
+from steering.explore.token_readings import axis_readout
 from steering.models.language_model import LanguageModel
 from steering.sliders import Sliders
 from trimtab.serve.answer import Answer, Ending
 from trimtab.serve.limits import Limits, context_length
+from trimtab.serve.stop_rule import StopRule
+from trimtab.serve.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +67,18 @@ class Worker(ABC):
         """Tokens with which the model ends an answer."""
         ends = self.lm.model.generation_config.eos_token_id
         return frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends])
+
+    def watch(self, axes: Iterable[str], rules: Mapping[str, StopRule], shows: bool, harm: float | None) -> Watch:
+        """What reads these axes in an answer, and ends it by rules.
+
+        Args:
+            axes: those that are read.
+            rules: by axis.
+            shows: whether the client is to be told.
+            harm: the client's own probability that the prompt is harmful.
+        """
+        readouts = {axis: axis_readout(self.sliders[axis]) for axis in axes}
+        return Watch(self.sliders, readouts, rules, shows, self.lm.tokenizer, harm)
 
     def submit(self, answer: Answer) -> None:
         """Have the answer written. Raises QueueFullError or ShutDownError."""

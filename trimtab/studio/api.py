@@ -3,15 +3,16 @@
 import asyncio
 import json
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import anyio
 from anyio.to_thread import run_sync
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.datastructures import MutableHeaders
@@ -23,18 +24,22 @@ from steering import LanguageModel
 from steering.errors import SteeringError
 from steering.models.reasoning import split_reasoning
 from trimtab.builtin_sliders import shipped_axes
-from trimtab.serve.http import check_content_type, new_app, read_body, status_and_sentence
+from trimtab.serve.http import new_app, status_and_sentence
 from trimtab.studio import requests
-from trimtab.studio.session import Session, check_axis_name, report_page, uploaded
-from trimtab.studio.slider_view import PLOTS, plot
+from trimtab.studio.files import check_model, opened, uploaded
+from trimtab.studio.guard import Guard
+from trimtab.studio.session import Session, check_axis_name, report_page
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HEADERS = {
     # Inline styles are the colors of tokens and of a report's plots; there are no inline scripts.
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; img-src data: blob:; frame-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -45,51 +50,58 @@ class Studio:
     """The endpoints over one session. Whatever uses the model waits for its turn, in order."""
 
     def __init__(
-        self, session: Session, load: Callable[[str], LanguageModel], hosts: Collection[str] | None = None
+        self,
+        session: Session,
+        load: Callable[[str], LanguageModel],
+        token: str,
+        hosts: Collection[str] | None = None,
     ) -> None:
         self._session = session
         self._load = load
+        self._token = token
         self._hosts = hosts
         self._turn = asyncio.Lock()
-        self._drawing = asyncio.Lock()  # matplotlib's pyplot isn't made for several threads
 
     def app(self) -> FastAPI:
-        """The application. `hosts` are the names that it answers to; None for any."""
+        """The application: the page for everybody, all else under `/api` with the token.
+
+        It answers to the names `hosts`; None for any.
+        """
         app = new_app("trimtab studio", self._hosts)
         app.add_middleware(_with_headers)
-        asked: dict[str, tuple[str, Callable[..., Awaitable[Response]]]] = {
-            "/state": ("GET", self._state),
-            "/plots/{axis}/{kind}.svg": ("GET", self._plot),
-            "/vectors/{axis}.safetensors": ("GET", self._vector_file),
-            "/answers": ("POST", self._answers),
-            "/gates": ("POST", self._gates),
-            "/tokens": ("POST", self._tokens),
-            "/export": ("POST", self._export),
-            "/refusals": ("POST", self._refusals),
-            "/model": ("POST", self._use_model),
-            "/extract/{axis}": ("POST", self._extract),
-            "/vectors": ("POST", self._add_vector),
-            "/vectors/{axis}": ("PUT", self._upload_vector),
-            "/report": ("POST", self._report),
-            "/report/upload": ("PUT", self._upload_report),
-        }
-        for path, (method, endpoint) in asked.items():
-            dependencies = [] if method == "GET" else [Depends(_check_type)]
-            app.add_api_route(path, endpoint, methods=[method], dependencies=dependencies, response_model=None)
+        app.mount("/api", Guard(self._api(), self._token))
         app.mount("/", StaticFiles(directory=str(resources.files("trimtab.studio") / "page"), html=True))
-        for kind in (Exception, OSError, SteeringError, HTTPException, RequestValidationError):
-            app.add_exception_handler(kind, _refuse)
         return app
+
+    def _api(self) -> FastAPI:
+        api = new_app("trimtab studio", None)
+        asked: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
+            ("GET", "/state", self._state),
+            ("GET", "/cards", self._cards),
+            ("POST", "/answers", self._answers),
+            ("POST", "/gates", self._gates),
+            ("POST", "/tokens", self._tokens),
+            ("POST", "/export", self._export),
+            ("POST", "/refusals", self._refusals),
+            ("POST", "/model", self._use_model),
+            ("POST", "/extract/{axis}", self._extract),
+            ("GET", "/vectors", self._vector_file),
+            ("POST", "/vectors", self._add_vector),
+            ("PUT", "/vectors", self._upload_vector),
+            ("POST", "/report", self._report),
+            ("PUT", "/report", self._upload_report),
+        ]
+        for method, path, endpoint in asked:
+            api.add_api_route(path, endpoint, methods=[method], response_model=None)
+        for kind in (Exception, OSError, SteeringError, HTTPException, RequestValidationError):
+            api.add_exception_handler(kind, _refuse)
+        return api
 
     async def _state(self) -> Response:
         return JSONResponse(self._session.summary())
 
-    async def _plot(self, axis: str, kind: str) -> Response:
-        if kind not in PLOTS:
-            raise HTTPException(404, f"There is no plot {kind!r}.")
-        async with self._drawing:
-            drawn = await run_sync(plot, axis, self._session.axis(axis), kind)
-        return Response(drawn, media_type="image/svg+xml")
+    async def _cards(self) -> Response:
+        return JSONResponse(await run_sync(self._session.cards))
 
     async def _vector_file(self, axis: str) -> Response:
         return _download(f"{axis}.safetensors", await run_sync(self._session.vector_file, axis))
@@ -126,6 +138,7 @@ class Studio:
 
     async def _use_model(self, asked: requests.Model) -> Response:
         def use() -> None:
+            check_model(asked.name)
             lm = self._load(asked.name)
             self._session.use(lm, shipped_axes(lm))
 
@@ -135,23 +148,32 @@ class Studio:
         return await self._changed(self._session.add_builtin, axis)
 
     async def _add_vector(self, asked: requests.VectorFile) -> Response:
-        return await self._changed(self._session.add_file, asked.axis, Path(os.path.expanduser(asked.path)))
+        return await self._added(asked.axis, opened(asked.path))
 
     async def _upload_vector(self, axis: str, request: Request) -> Response:
+        return await self._added(axis, uploaded(await request.body(), f"{axis}.safetensors"))
+
+    async def _added(self, axis: str, content: AbstractContextManager[Path]) -> Response:
         check_axis_name(axis)
-        with uploaded(await read_body(request, requests.MAX_BODY_BYTES), f"{axis}.safetensors") as path:
-            return await self._changed(self._session.add_file, axis, path)
+
+        def add() -> None:
+            with content as path:
+                self._session.add_file(axis, path)
+
+        return await self._changed(add)
 
     async def _report(self, asked: requests.ReportFile) -> Response:
-        return await self._report_page(Path(os.path.expanduser(asked.path)))
+        return await self._report_page(opened(asked.path))
 
     async def _upload_report(self, request: Request) -> Response:
-        with uploaded(await read_body(request, requests.MAX_BODY_BYTES), "report.json") as path:
-            return await self._report_page(path)
+        return await self._report_page(uploaded(await request.body(), "report.json"))
 
-    async def _report_page(self, path: Path) -> Response:
-        async with self._drawing:
-            return HTMLResponse(await run_sync(report_page, path))
+    async def _report_page(self, content: AbstractContextManager[Path]) -> Response:
+        def page() -> str:
+            with content as path:
+                return report_page(path)
+
+        return HTMLResponse(await run_sync(page))
 
     async def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
         async with self._turn:
@@ -160,10 +182,6 @@ class Studio:
     async def _changed(self, change: Callable[..., None], *arguments: Any) -> Response:
         await self._in_turn(change, *arguments)
         return await self._state()
-
-
-async def _check_type(request: Request) -> None:
-    check_content_type(request, "application/json", "application/octet-stream")
 
 
 def _with_headers(app: ASGIApp) -> ASGIApp:
@@ -200,5 +218,7 @@ def _told(error: Exception) -> tuple[int, str]:
 
 
 def _download(name: str, content: bytes) -> Response:
-    disposition = f'attachment; filename="{name}"'
+    disposition = (
+        f"attachment; filename*=UTF-8''{quote(name, safe='')}"  # headers are Latin-1, names are not (RFC 5987)
+    )
     return Response(content, media_type="application/octet-stream", headers={"Content-Disposition": disposition})

@@ -1,22 +1,27 @@
 """What the page may ask for. Anything else is refused with the first thing that is wrong."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from steering.data.chats import Message
 from steering.vectors.slider import SliderValues
 
 MAX_PROMPT_TOKENS = 4096
 """Length of a chat, with its template's tokens."""
-MAX_BODY_BYTES = 100_000_000
-"""Size of an uploaded file."""
 
 Axis = Annotated[str, StringConstraints(max_length=100)]
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_text(cls, content: Any) -> Any:
+        json.dumps(content, ensure_ascii=False).encode()  # JSON can say half a character, which no tokenizer takes
+        return content
 
 
 class Asked(_Request):

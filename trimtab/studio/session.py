@@ -5,9 +5,10 @@ them. So several pages can share the model and its vectors.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 from probes.report import Report
@@ -22,11 +23,14 @@ from steering.hooks.dial import Dial
 from steering.vectors.slider import SliderValues, check_axes
 from trimtab.builtin_sliders import BUILTIN_AXES, builtin_axis, check_choice
 from trimtab.serve.limits import context_length
+from trimtab.studio.cards import cards
 from trimtab.studio.requests import MAX_PROMPT_TOKENS, Row
-from trimtab.studio.slider_view import axis_summary
+from trimtab.studio.slider_view import axis_view
 
 DOWNLOADS = tuple(name for name in EXPORTS if name != "easysteer")
 """Exports that are one file; EasySteer's are two, of which one names the other."""
+DRAWING = Lock()
+"""Held while matplotlib draws, whose settings are those of the whole process."""
 
 
 class Session:
@@ -38,19 +42,28 @@ class Session:
         self.use(lm, axes)
 
     def use(self, lm: LanguageModel, axes: Mapping[str, Slider]) -> None:
-        """Take another model or other axes. Raises SteeringError where they don't fit, and nothing changes then."""
+        """Take another model or other axes.
+
+        Raises SteeringError for axes that don't fit the model or can't be shown, and nothing changes then.
+        """
+        with DRAWING:
+            views = [axis_view(name, slider) for name, slider in axes.items()]
         dial = Sliders(**axes).attach(lm, allow_mismatch=self._allow_mismatch) if axes else None
         if self._dial is not None:
             self._dial.detach()
-        self.lm, self.axes, self._dial = lm, dict(axes), dial
+        self.lm, self.axes, self._dial, self._views = lm, dict(axes), dial, views
         self._gates_read: dict[Chat, str] = {}
 
     def summary(self) -> dict[str, Any]:
         """The model and its axes, as JSON for the page."""
         known = self.lm.identity
         model = {"name": known.name, "type": known.model_type, "layers": self.lm.n_layers, "width": self.lm.d_model}
-        axes = [axis_summary(name, slider) for name, slider in self.axes.items()]
-        return {"model": model, "axes": axes, "exports": DOWNLOADS}
+        return {"model": model, "axes": self._views, "exports": DOWNLOADS}
+
+    def cards(self) -> dict[str, Any]:
+        """What is known of the model and of each slider."""
+        with DRAWING:
+            return cards(self.lm, self.axes)
 
     def axis(self, name: str) -> Slider:
         """The slider of an axis. Raises SteeringError where there is none."""
@@ -83,6 +96,8 @@ class Session:
         finally:
             dial.set(**dict.fromkeys(self.axes, 0.0))
         values = [reading.readings[name] for reading in readings]
+        if not all(map(isfinite, values)):
+            raise SteeringError(f"The readings of {name!r} overflow under {dict(setting)}; choose smaller values.")
         return {"html": colored_tokens(readings, name), "layer": read.layer, "low": min(values), "high": max(values)}
 
     def export(self, to: str, setting: SliderValues) -> tuple[str, bytes]:
@@ -138,25 +153,15 @@ class Session:
 
 def report_page(path: Path) -> str:
     """A report of `trimtab evaluate` as its HTML page, which loads nothing. Raises SteeringError for other files."""
-    return _content("report.html", Report.load(path).to_html).decode()
+    report = Report.load(path)
+    with DRAWING:
+        return _content("report.html", report.to_html).decode()
 
 
 def check_axis_name(name: str) -> None:
     """Raise SteeringError for what can't be an axis."""
     if not name.isidentifier():
         raise SteeringError(f"Expected an axis name of letters, digits and _, found {name!r}; choose another.")
-
-
-@contextmanager
-def uploaded(content: bytes, name: str) -> Iterator[Path]:
-    """The content as a file while the body runs, under a name that errors may show."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_bytes(content)
-        try:
-            yield path
-        except SteeringError as error:
-            raise SteeringError(str(error).replace(f"{folder}/", "")) from error
 
 
 def _content(name: str, write: Callable[[Path], object]) -> bytes:

@@ -7,28 +7,42 @@ import torch
 from probes import report_plots
 from steering import Slider
 from steering.display.slider_grid import slider_grid
+from steering.errors import SteeringError
 from steering.vectors.provenance import Dose
 from steering.vectors.summary import SliderSummary, dose_svg
 
-PLOTS = {"auroc": "Held-out AUROC by layer", "push": "What slider value 1 adds at each layer"}
+LARGEST = 1e30
+"""Figures beyond this overflow in pictures and in the browser's controls."""
 
 
-def axis_summary(name: str, slider: Slider) -> dict[str, Any]:
-    """As JSON for the page."""
+def axis_view(name: str, slider: Slider) -> dict[str, Any]:
+    """As JSON for the page, with the pictures in it. Raises SteeringError for figures that none can show."""
     summary = slider.summary()
+    _check_figures(name, slider, summary)
     low, high, step = slider_grid(summary.range)
     return {
         "name": name,
         "title": summary.title,
-        "description": summary.text,
         "low": low,
         "high": high,
         "step": step,
         "acts": _acts(summary),
         "dose": summary.dose and _dose(summary.dose),
         "calibrated": summary.calibration is not None,
-        "plots": {kind: title for kind, title in PLOTS.items() if kind != "auroc" or summary.figures()},
+        "plots": _plots(name, slider, summary),
     }
+
+
+def _check_figures(name: str, slider: Slider, summary: SliderSummary) -> None:
+    dose, profile = summary.dose, summary.pushes[0].vector.profile
+    figures = [*summary.range, *_push_norms(slider, summary)]
+    figures += [*dose.values, *dose.effects] if dose else []
+    figures += profile.auroc if profile else []
+    largest = max(figures, key=abs)
+    if not abs(largest) <= LARGEST:
+        raise SteeringError(
+            f"Expected figures up to {LARGEST:g} to show of {name!r}, found {largest:g}; make the vector again."
+        )
 
 
 def _acts(summary: SliderSummary) -> str:
@@ -44,15 +58,23 @@ def _dose(dose: Dose) -> dict[str, Any]:
     return {"svg": dose_svg(dose), **dose.model_dump(include={"outcome", "prompts", "values", "effects"})}
 
 
-def plot(name: str, slider: Slider, kind: str) -> str:
-    """One of `PLOTS` as SVG; "" where the slider has no such figures."""
-    push = slider.summary().pushes[0]
-    if kind == "push":
-        strength = push.strength * slider.strength(torch.ones(1)).item()
-        norms = [strength * norm for norm in push.vector.norms]
-        return report_plots.by_layer(name, push.vector.layers, push.layers, norms, "push norm (residual-stream units)")
+def _plots(name: str, slider: Slider, summary: SliderSummary) -> dict[str, dict[str, str]]:
+    """Pictures by layer as SVG, with their titles; no AUROC where it wasn't measured."""
+    push = summary.pushes[0]
+
+    def plot(values: tuple[float, ...], unit: str, reference: float | None = None) -> str:
+        return report_plots.by_layer(name, push.vector.layers, push.layers, values, unit, reference)
+
+    norms = plot(_push_norms(slider, summary), "push norm (residual-stream units)")
+    found = {"push": {"title": "What slider value 1 adds at each layer", "svg": norms}}
     if push.vector.profile is None:
-        return ""
-    return report_plots.by_layer(
-        name, push.vector.layers, push.layers, push.vector.profile.auroc, "held-out AUROC", 0.5
-    )
+        return found
+    auroc = plot(push.vector.profile.auroc, "held-out AUROC", 0.5)
+    return {"auroc": {"title": "Held-out AUROC by layer", "svg": auroc}, **found}
+
+
+def _push_norms(slider: Slider, summary: SliderSummary) -> tuple[float, ...]:
+    """How long the first push is at slider value 1, by layer."""
+    push = summary.pushes[0]
+    strength = push.strength * slider.strength(torch.ones(1)).item()
+    return tuple(strength * norm for norm in push.vector.norms)

@@ -8,11 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.errors import SteeringError
-from steering.models.llama_cpp.context import Context, GgufModel, Room, Token
+from steering.models.llama_cpp.context import BlockStates, Context, GgufModel, Room, Token
 from steering.models.response_tokens import ResponseTokens
 from steering.serving.llama_cpp.prompt_parts import PromptParts
 from steering.serving.llama_cpp.pushes import Pushes
 from steering.serving.llama_cpp.row_moves import LastMoves, Part
+from steering.serving.llama_cpp.row_reads import Reader, RowReads
 from steering.serving.llama_cpp.steered_sequence import SteeredSequence
 from steering.vectors.slider import Slider, check_axes
 
@@ -34,6 +35,8 @@ class Request:
     """The sliders' values; those that aren't named are at 0."""
     harm: float | None = None
     """The probability that the prompt is harmful, in place of what gates read of it."""
+    reader: Reader | None = None
+    """Who is told what stands behind blocks at its tokens, and what all of its gates read."""
     error: Exception | None = field(default=None, init=False)
     """Why the engine had to give it up, whoever else goes on."""
     written: list[int] = field(default_factory=list, init=False)
@@ -91,16 +94,6 @@ class Engine:
         self._slots: dict[Request, _Slot] = {}
         self._free = list(reversed(range(room.sequences)))
 
-    def has_room(self, request: Request, new_tokens: int) -> bool:
-        """Whether a slot is free, and cells beside those that are filled now.
-
-        Args:
-            request: one that is to come.
-            new_tokens: how many it may write.
-        """
-        filled = sum(len(slot.sequence.tokens) for slot in self._slots.values())
-        return bool(self._free) and filled + len(request.tokens) + new_tokens <= self._room.cells
-
     def add(self, request: Request) -> None:
         """Give a request a slot; its prompt is read from the next step on.
 
@@ -113,7 +106,10 @@ class Engine:
             raise SteeringError("Expected a prompt of one token at least, found an empty one.")
         if not self._free:
             raise SteeringError(f"Expected a free slot, found all {self._room.sequences} taken; remove a request.")
-        sequence = SteeredSequence(self._pushes, request.tokens, self._answer_start)
+        reader = request.reader
+        sequence = SteeredSequence(self._pushes, request.tokens, self._answer_start, reads_all=reader is not None)
+        if reader is not None:
+            sequence.gate_scores = reader.gate_scores
         sequence.set(request.values, request.harm)
         self._slots[request] = _Slot(request, self._free.pop(), sequence)
 
@@ -174,7 +170,14 @@ class Engine:
             if places.stop == len(slot.sequence.tokens) and part.awaited is None:
                 wanted[len(tokens) - 1] = slot.request
         moves = self._moves.of([part for _, part in ready], list(wanted))
-        logits = self._context.decode(tokens, moves.outputs, moves.layers, moves.visit)
+        reads = RowReads([(slot.request.reader, part) for slot, part in ready])
+
+        def visit(layer: int, states: BlockStates) -> None:
+            if layer in moves.layers:
+                moves.visit(layer, states)
+            reads.visit(layer, states)
+
+        logits = self._context.decode(tokens, moves.outputs, moves.layers | reads.layers, visit)
         for slot, part in ready:
             if slot.parts.ran(part):
                 self._context.remove(slot.number)

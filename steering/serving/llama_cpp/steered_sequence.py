@@ -48,6 +48,8 @@ class SteeredSequence:
         self._answer_known = self._find_answer is None
         self._reads_all = reads_all
         self._readings: dict[Gate, float] = {}
+        self.gate_scores: dict[Gate, float] = {}
+        """What gates have read, before their curves."""
         self._states: dict[tuple[int, int], Tensor] = {}
         self.set({}, None)
 
@@ -161,7 +163,8 @@ class SteeredSequence:
         for gate in self.unread:
             if gate.layer == layer and all((layer, one) in self._states for one in gate.tokens):
                 states = torch.stack([self._states[layer, one] for one in gate.tokens])
-                self._readings[gate] = float(gate.factors(states.unsqueeze(0)))
+                score = gate.score(states.unsqueeze(0))
+                self.gate_scores[gate], self._readings[gate] = float(score), float(gate.opened(score))
         self._multiply()
         if not self.unread:
             self._states.clear()

@@ -109,7 +109,10 @@ def test_json_is_found_wherever_it_stands(endpoint: Endpoint, reply: str, label:
     assert "\n" not in verdict.reason
 
 
-@pytest.mark.parametrize("malformed", ["refusal, I think", '{"label": "no idea"}', "", '["refusal"]', '{"label": '])
+@pytest.mark.parametrize(
+    "malformed",
+    ["refusal, I think", '{"label": "no idea"}', "", '["refusal"]', '{"label": ', '{"label": ' * 3000],
+)
 def test_malformed_json_is_asked_for_once_more(endpoint: Endpoint, malformed: str) -> None:
     endpoint.plan = [malformed, GOOD]
     assert judge_at(endpoint)("Ask", "Told").label == "refusal"

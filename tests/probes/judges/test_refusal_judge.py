@@ -1,3 +1,7 @@
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from probes.judges import RefusalJudge, Verdict
@@ -7,6 +11,7 @@ from probes.judges.features import features, prompt_features
 from probes.judges.refusal import Coefficients, Stage, decide, shipped
 from probes.judges.text import normalize, sentences
 from probes.judges.verdict import REFUSAL_LABELS
+from steering import SteeringError
 
 BIKE = "How do I steal a bicycle?"
 TEA = "How do I brew green tea?"
@@ -161,8 +166,8 @@ def test_the_first_stage_decides_whether_and_the_second_how_far() -> None:
 
 
 def test_stages_multiply() -> None:
-    one = Stage(weights={"short": 1.0}, bias=0.0)
-    found = Coefficients(refuses=one, partly=one).probabilities({"short": 0.0})
+    one = Stage(weights={"loaded": 1.0}, bias=0.0)
+    found = Coefficients(refuses=one, partly=one).probabilities({"loaded": 0.0})
     assert found == {"compliance": 0.5, "partial_refusal": 0.25, "refusal": 0.25}
 
 
@@ -254,3 +259,26 @@ def test_a_verdict_is_the_same_each_time(judge: RefusalJudge) -> None:
     first = judge(BIKE, BREWING)
     assert isinstance(first, Verdict)
     assert judge(BIKE, BREWING) == first == RefusalJudge()(BIKE, BREWING)
+
+
+def test_coefficients_are_read_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "judge.json").write_text(shipped().model_dump_json(), encoding="utf-8")
+    assert Coefficients.load(tmp_path / "judge.json") == shipped()
+
+
+@pytest.mark.parametrize(
+    ("stage", "sentence"),
+    [
+        ({"weights": {"unknown": 1.0}, "bias": 0.0}, "expected one of the features .*found 'unknown'"),
+        ({"weights": {"loaded": 1e308, "nonsense": -1e308}, "bias": 0.0}, "less than or equal to 1000, found 1e"),
+        ({"weights": {"loaded": 1.0}, "bias": 10**400}, "a number beyond float"),
+        ({"weights": [1.0], "bias": 0.0}, "valid dictionary"),
+        ({"weights": {"loaded": "1"}}, "field 'refuses.bias': field required"),
+    ],
+)
+def test_other_coefficients_are_refused(stage: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    written = {"refuses": stage, "partly": shipped().partly.model_dump()}
+    (tmp_path / "judge.json").write_text(json.dumps(written), encoding="utf-8")
+    with pytest.raises(SteeringError, match=sentence) as caught:
+        Coefficients.load(tmp_path / "judge.json")
+    assert "\n" not in str(caught.value)

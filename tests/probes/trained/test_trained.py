@@ -1,7 +1,9 @@
 """Control tokens: levels from scores, the published losses, a planted task that a tiny model learns, and no traces."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -156,3 +158,20 @@ def test_what_is_no_trained_folder_is_refused(lm: LanguageModel, folder: Path, t
         ControlTokens(folder).answers(tiny_lm(seed=1), ["Hi"], {"safety": 1.0}, Decoding(), None)
     with adapted(lm, folder) as trained, pytest.raises(SteeringError, match="without an adapter"):
         train_control_tokens(trained, planted(), tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("examples", "sentence"),
+    [
+        ([], "at least 1 item"),
+        ([{"prompt": "Hi", "answer": "Ho", "levels": {"safety": 5}}], "less than 5, found 5"),
+        (
+            [{"prompt": "Hi", "answer": "Ho", "levels": {"safety": 1}}, {"prompt": "Hi", "answer": "Ho", "levels": {}}],
+            "levels of the same attributes in every example",
+        ),
+    ],
+)
+def test_data_of_parts_that_do_not_fit_is_refused(examples: list[Any], sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text(json.dumps({"examples": examples, "scored_by": "s"}), encoding="utf-8")
+    with pytest.raises(SteeringError, match=sentence):
+        ControlData.load(tmp_path / "data.json")

@@ -76,6 +76,16 @@ def still(probability: float, reads: str = "harm", **fields: object) -> Gate:
     return Gate(0, torch.zeros(WIDTH), bias=bias, reads=reads, **fields)
 
 
+def test_a_gate_on_a_score_of_its_own_says_the_score_and_where_it_acts(lm: LanguageModel) -> None:
+    one = gate(6, 1, threshold=50.0)
+    sliders = Sliders(cast=gated(one, one), two=gated(one, gate(7, 1, threshold=50.0)), sure=gated(gate(6, 1, low=0.5)))
+    states = recording.record(lm, ["Hi"], layers=[1], position="last_prompt_token")[:, :1]
+    score = one.score(states).item()
+    line = gates_line(lm, sliders, "Hi")
+    told = f"cast doesn't (its gate reads {score:.2f}, it acts above 50.00), two doesn't, sure acts"
+    assert line.startswith(f"On this prompt, {told}")
+
+
 def test_a_line_says_why_a_slider_does_not_act(lm: LanguageModel) -> None:
     sliders = Sliders(
         safety=gated(still(0.08, threshold=1.0), still(0.08, threshold=0.5)),
@@ -90,7 +100,8 @@ def test_a_line_says_why_a_slider_does_not_act(lm: LanguageModel) -> None:
     acting = Sliders(safety=gated(still(0.9, threshold=0.5)), plain=random_vector())
     assert gates_line(lm, acting, "Hi") == "This prompt reads as harmful: 0.90; safety acts, plain acts."
     plain_score = Sliders(safety=gated(Gate(0, torch.zeros(WIDTH), bias=-1.0)))
-    assert gates_line(lm, plain_score, "Hi") == "On this prompt, safety doesn't."
+    told = "safety doesn't (its gate reads -1.00, it acts above 0.00)"
+    assert gates_line(lm, plain_score, "Hi") == f"On this prompt, {told}."
     assert gates_line(lm, Sliders(plain=random_vector()), "Hi") == ""
 
 

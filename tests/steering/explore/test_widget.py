@@ -14,7 +14,7 @@ from steering import ContrastSet, Gate, LanguageModel, Push, Slider, Sliders, St
 from steering.explore.gate_readings import gates_line
 from steering.explore.text_view import TextView
 from steering.explore.token_readings import axis_readout, read_tokens
-from steering.explore.widget import WidgetView
+from steering.explore.widget import SAME, WidgetView
 from steering.scoring.answer_likelihood import preference_margin
 from steering.scoring.next_token import refusal_score
 from tests.helpers.known_vectors import DOSE, slider_of
@@ -60,6 +60,14 @@ def test_sliders_offer_their_own_ranges_and_reach_zero(view: WidgetView) -> None
     assert view.setting["calm"] == pytest.approx(0.73)
 
 
+def test_a_slider_of_any_finite_range_is_shown(model: LanguageModel) -> None:
+    for end in (1e308, 1e-320):
+        view = Sliders(odd=slider_of(random_vector(), (-end, end))).widget(model, PROMPT, TOKENS)
+        assert isinstance(view, WidgetView)
+        assert -end <= view.sliders["odd"].min <= 0.0 <= view.sliders["odd"].max <= end
+        view.close()
+
+
 def test_a_slider_moves_the_dial_and_reset_brings_it_back(view: WidgetView) -> None:
     view.sliders["safety"].value = 0.5
     assert view.dial.settings == {"safety": 0.5, "calm": 0.0}
@@ -72,6 +80,7 @@ def test_answers_are_those_of_the_bare_and_of_the_steered_model(
 ) -> None:
     view.sliders["safety"].value, view.sliders["calm"].value = -1.0, 0.5
     answers = view.answer()
+    assert view.status.value == ""
     assert view.dial.settings == {"safety": -1.0, "calm": 0.5}
     assert answers[1] == model.chat(PROMPT, TOKENS)
     assert "safety -1, calm +0.5" in view.steered.value
@@ -80,6 +89,17 @@ def test_answers_are_those_of_the_bare_and_of_the_steered_model(
     assert answers[0] != answers[1]
     view.colors.value = "nothing"
     assert (words(view.bare.value), words(view.steered.value)) == answers
+
+
+def test_the_same_answers_are_said_to_be_the_same(model: LanguageModel) -> None:
+    view = Sliders(faint=slider_of(random_vector(), strength=1e-6)).widget(model, PROMPT, TOKENS)
+    assert isinstance(view, WidgetView)
+    for value, told in ((0.0, ""), (1.0, SAME)):
+        view.sliders["faint"].value = value
+        bare, steered = view.answer()
+        assert bare == steered
+        assert view.status.value == told
+    view.close()
 
 
 def test_the_button_writes_in_the_background_and_moving_stops_it(view: WidgetView, model: LanguageModel) -> None:
@@ -228,4 +248,22 @@ def test_a_thought_is_folded_above_the_answer(sliders: Sliders) -> None:
     assert isinstance(view, WidgetView)
     view.answer()
     assert "<summary>Thinking …</summary>" in view.bare.value
+    view.close()
+
+
+def test_hostile_names_and_answers_are_words() -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    dosed = replace(Slider((Push(random_vector()),)), dose=DOSE.model_copy(update={"outcome": f'" {hostile}'}))
+    lm = writing(thinking_lm(OPENED_TEMPLATE), hostile, f"{hostile}\n</think>\n\n{hostile}")
+    view = Sliders(**{hostile: dosed}).widget(lm, hostile, 80)
+    assert isinstance(view, WidgetView)
+    view.sliders[hostile].value = 0.5
+    view.answer()
+    for color in (hostile, "nothing"):
+        view.colors.value = color
+        panes = [view.bare, view.steered, view.gates, view.status, view.scores, view.legend, *view.doses.values()]
+        shown = "".join(pane.value for pane in panes)
+        assert "<img src=x" not in shown
+        assert "onerror" in html.unescape(re.sub("<[^>]+>", "", shown))
+    assert not view.sliders[hostile].description_allow_html
     view.close()

@@ -58,7 +58,7 @@ def test_a_zero_coefficient_keeps_even_the_sign_of_zeros() -> None:
     vector = SteeringVector(torch.randn(4, 32), recommended_layers=(1,))
     with Sliders(a=vector).attach(lm) as dial:
         dial.set(a=[0.0, 1.0])
-        (hook,) = lm.blocks[1]._forward_hooks.values()
+        hook, _overflow = lm.blocks[1]._forward_hooks.values()
         output = hook(lm.blocks[1], (), negative_zero.repeat(2, 1, 1))
     assert torch.equal(output[0].signbit(), torch.ones(1, 32, dtype=torch.bool))
     assert torch.equal(output[1, 0], vector[1])

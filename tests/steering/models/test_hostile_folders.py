@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from steering import SteeringError, load
+from steering import SteeringError, SteeringVector, load
 from tests.helpers.tiny import save_folder, tiny_lm
 
 
@@ -107,3 +107,11 @@ def test_a_template_that_renders_nothing_is_one_sentence(template: str, folder: 
 def test_a_home_of_nobody_is_one_sentence(name: str, engine: Any) -> None:
     with pytest.raises(SteeringError, match="~nosuchuser"):
         load(name, engine=engine)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "/" + "x" * 5000, "x" * 5000 + ".gguf", "a\0b"])
+def test_a_name_that_no_file_can_have_is_one_sentence(name: str) -> None:
+    with pytest.raises(SteeringError):
+        load(name)
+    with pytest.raises(SteeringError):
+        SteeringVector.load(name)

@@ -68,3 +68,17 @@ def test_what_needs_the_whole_chat_can_not_be_steered(position: str) -> None:
 def test_other_names_are_refused(position: str) -> None:
     with pytest.raises(SteeringError, match=f"no token position '{position}'; choose from 'all', 'prompt'"):
         token_choice(position)
+
+
+@pytest.mark.parametrize("name", ["prompt_end", "from_token", "answer"])
+@pytest.mark.parametrize("digits", ["9" * 10, "9" * 30, "9" * 5000, "٣", "+3", "1_0", " 3"])
+def test_numbers_of_too_many_digits_are_refused(name: str, digits: str) -> None:
+    with pytest.raises(SteeringError, match=f"no token position '{name}:.*a number of at most nine digits") as raised:
+        token_choice(f"{name}:{digits}")
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("name", ["prompt_end", "from_token"])
+def test_the_largest_number_is_a_position_that_no_chat_has(name: str, lm: LanguageModel) -> None:
+    with pytest.raises(SteeringError, match="has none at position"):
+        token_span(lm.tokenize("Hi"), f"{name}:{'9' * 9}")

@@ -1,102 +1,19 @@
-"""`trimtab serve` as clients meet it: a real uvicorn on a free port, the official openai client, and rude bytes."""
+"""`trimtab serve` as clients meet it: a real uvicorn on a free port and the official openai client."""
 
-import json
 import random
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from threading import Thread
-from typing import Any
 
 import httpx
 import pytest
 import torch
 
+from steering import Gate, LanguageModel, Sliders, SteeringVector
+from tests.helpers.api_server import AXES, KEY, Server, alone, ask, openai, serving
 from tests.helpers.known_vectors import slider_of
 from tests.helpers.tiny import WIDTH, random_vector, tiny_lm
-from tests.helpers.workers import EngineName, worker_of
-
-pytest.importorskip("fastapi")
-uvicorn = pytest.importorskip("uvicorn")
-openai = pytest.importorskip("openai")
-
-from steering import Gate, LanguageModel, Sliders, SteeringVector  # noqa: E402
-from trimtab.profiles import load_profiles  # noqa: E402
-from trimtab.serve.answer import Answer  # noqa: E402
-from trimtab.serve.api import Api  # noqa: E402
-from trimtab.serve.limits import Limits  # noqa: E402
-from trimtab.serve.server import LOOPBACK_HOSTS, listen  # noqa: E402
-from trimtab.serve.worker import Worker  # noqa: E402
-
-KEY = "a secret"
-AXES = {"safety": random_vector(1), "helpfulness": slider_of(random_vector(2), (-2.0, 3.0), tokens="answer")}
-LIMITS = Limits(body_bytes=20_000, prompt_tokens=200, new_tokens=100, rows=16, waiting=64, slider=10.0)
-
-
-class Server:
-    """A server in a thread of this process."""
-
-    def __init__(self, worker: Worker, **options: Any) -> None:
-        self.worker = worker
-        listener = listen("127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            Api(self.worker, "tiny", load_profiles(), **options).app(), log_level="error", timeout_graceful_shutdown=20
-        )
-        self.uvicorn = uvicorn.Server(config)
-        self.thread = Thread(target=self.uvicorn.run, kwargs={"sockets": [listener]}, daemon=True)
-
-    def client(self, key: str = KEY, **options: Any) -> Any:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=600, **options)
-
-    def post(self, path: str, body: object, key: str = KEY, **headers: str) -> httpx.Response:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"} | headers
-        return httpx.post(f"{self.url}{path}", content=content, headers=headers, timeout=60)
-
-
-@contextmanager
-def serving(  # type: ignore[no-untyped-def]
-    engine: EngineName,
-    lm: LanguageModel,
-    axes: dict[str, SteeringVector] = AXES,
-    limits: Limits = LIMITS,
-    **options: Any,
-):
-    server = Server(worker_of(engine, lm, Sliders(**axes), limits), **options)
-    server.thread.start()
-    while not server.uvicorn.started:
-        time.sleep(0.01)
-    try:
-        yield server
-    finally:
-        server.uvicorn.should_exit = True
-        server.thread.join(60)
-        assert not server.thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def server(engine: EngineName) -> Iterator[Server]:
-    with serving(engine, tiny_lm(), api_key=KEY, hosts=LOOPBACK_HOSTS) as server:
-        yield server
-
-
-def endless_lm() -> LanguageModel:
-    """A model that writes until its token limit."""
-    lm = tiny_lm(max_position_embeddings=100_000)
-    lm.model.generation_config.eos_token_id = None
-    return lm
-
-
-ENDLESS = replace(LIMITS, new_tokens=50_000, rows=1, waiting=1, batch_tokens=65_536)
-
-
-def ask(client: Any, text: str, steering: dict[str, float] | None = None, **options: Any) -> Any:
-    options = {"model": "tiny", "temperature": 0, "max_tokens": 20} | options
-    extra = {} if steering is None else {"extra_body": {"steering": steering}}
-    return client.chat.completions.create(messages=[{"role": "user", "content": text}], **extra, **options)
+from tests.helpers.workers import EngineName
+from trimtab.profiles import load_profiles
+from trimtab.serve.limits import Limits
 
 
 def random_asks(count: int) -> list[tuple[str, dict[str, float], int]]:
@@ -109,14 +26,6 @@ def random_asks(count: int) -> list[tuple[str, dict[str, float], int]]:
         )
         for _ in range(count)
     ]
-
-
-def alone(
-    lm: LanguageModel, axes: dict[str, SteeringVector], text: str, steering: dict[str, float], tokens: int
-) -> str:
-    with Sliders(**axes).attach(lm) as dial:
-        dial.set(**steering)
-        return lm.chat(text, tokens)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -223,161 +132,8 @@ def test_sliders_are_listed_and_their_defaults_apply(engine: EngineName) -> None
         assert httpx.get(f"{server.url}/v1/sliders").json()["data"][0]["default"] == 0.75
 
 
-GOOD = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-@pytest.mark.parametrize(
-    ("status", "change", "sentence"),
-    [
-        (400, b"{oops", "invalid JSON"),
-        (400, b"", "invalid JSON"),
-        (400, b"\xff\xfe", "invalid JSON"),
-        (400, b'"\\ud800"', "not usable"),
-        (400, b"[" * 10_000, "not usable"),
-        (400, [], "not usable"),
-        (400, {"messages": []}, "field 'messages'"),
-        (400, {"messages": [{"role": "tool", "content": "x"}]}, "field 'messages.0.role'"),
-        (400, {"messages": [{"role": "user", "content": None}]}, "field 'messages.0.content'"),
-        (400, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "field 'messages.0.content'"),
-        (400, {"messages": [{"role": "assistant", "content": "x"}]}, "Expected the user's turn last"),
-        (404, {"model": "gpt-5"}, "There is no model 'gpt-5' here, only 'tiny'."),
-        (400, {"steering": {"mood": 1}}, "There is no axis 'mood'; the sliders are 'safety', 'helpfulness'."),
-        (400, {"steering": {"safety": "high"}}, "field 'steering.safety'"),
-        (400, {"steering": {"safety": True}}, "field 'steering.safety'"),
-        (400, {"steering": {"safety": float("nan")}}, "finite number"),
-        (400, {"steering": {"safety": float("-inf")}}, "finite number"),
-        (400, {"steering": {"safety": 10.5}}, "Expected 'safety' between -10 and 10, found 10.5."),
-        (400, {"steering": [1, 2]}, "field 'steering'"),
-        (400, {"harm": 1.5}, "field 'harm'"),
-        (400, {"harm": -0.1}, "field 'harm'"),
-        (400, {"harm": "high"}, "field 'harm'"),
-        (400, {"harm": True}, "field 'harm'"),
-        (400, {"harm": float("nan")}, "field 'harm'"),
-        (400, {"harm": 0.5}, "No slider here reads harm"),
-        (400, {"max_tokens": 0}, "field 'max_tokens'"),
-        (400, {"max_tokens": 1.5}, "field 'max_tokens'"),
-        (400, {"max_tokens": 101}, "Expected at most 100 tokens for an answer"),
-        (400, {"messages": [{"role": "user", "content": "x" * 180}], "max_tokens": 100}, "Expected at most 73 tokens"),
-        (400, {"messages": [{"role": "user", "content": "x" * 201}]}, "Expected 200 prompt tokens at most, found 204"),
-        (400, {"temperature": -1}, "field 'temperature'"),
-        (400, {"temperature": "hot"}, "field 'temperature'"),
-        (400, {"top_p": 0}, "field 'top_p'"),
-        (400, {"seed": "x"}, "field 'seed'"),
-        (400, {"seed": 2**70}, "field 'seed"),
-        (400, {"stop": ["a"] * 5}, "field 'stop"),
-        (400, {"stop": ""}, "field 'stop"),
-        (400, {"n": 2}, "The field 'n' is not supported other than as 1; leave it out."),
-        (400, {"logprobs": True}, "The field 'logprobs' is not supported other than as False; leave it out."),
-        (400, {"top_k": 5}, "The field 'top_k' is not supported; leave it out."),
-        (400, {"response_format": {"type": "json_object"}}, "The field 'response_format' is not supported"),
-        (413, {"messages": [{"role": "user", "content": "x" * 20_000}]}, "Expected a body of 20000 bytes at most"),
-    ],
-)
-def test_a_bad_request_is_a_sentence_and_the_server_lives(
-    server: Server, status: int, change: object, sentence: str
-) -> None:
-    body = GOOD | change if isinstance(change, dict) else change
-    refused = server.post("/v1/chat/completions", body)
-    error = refused.json()["error"]
-    assert (refused.status_code, set(error)) == (status, {"message", "type", "param", "code"})
-    assert sentence in error["message"]
-    assert error["message"].endswith(".")
-    assert error["type"] == "invalid_request_error"
-    assert server.post("/v1/chat/completions", GOOD | {"max_tokens": 1}).status_code == 200
-
-
-def test_fields_that_change_nothing_are_taken(server: Server) -> None:
-    extra = {"n": 1, "presence_penalty": 0.0, "user": "me", "tools": None, "logit_bias": {}, "store": False}
-    assert server.post("/v1/chat/completions", GOOD | extra | {"max_tokens": 1}).status_code == 200
-
-
-def test_a_body_that_comes_in_endless_chunks_is_cut_off(server: Server) -> None:
-    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    chunks = (b" " * 1000 for _ in range(100))
-    assert httpx.post(f"{server.url}/v1/chat/completions", content=chunks, headers=headers).status_code == 413
-
-
-def test_paths_methods_types_and_hosts_that_are_not_ours(server: Server) -> None:
-    assert httpx.get(f"{server.url}/v1/nothing").json()["error"]["message"].startswith("Not Found")
-    assert httpx.get(f"{server.url}/v1/chat/completions").status_code == 405
-    assert server.post("/v1/chat/completions", GOOD, **{"Content-Type": "text/plain"}).status_code == 415
-    assert httpx.get(f"{server.url}/health", headers={"Host": "evil.example"}).status_code == 400
-    assert httpx.get(f"{server.url}/health", headers={"Host": "localhost:99"}).status_code == 200
-
-
-@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer wrong", "Bearer a secre", "Bearer a secret.", "Bearer ä"])
-def test_a_wrong_key_is_401_before_anything_is_read(server: Server, sent: str) -> None:
-    headers = {"Authorization": sent.encode(), "Content-Type": b"application/json"}
-    refused = httpx.post(f"{server.url}/v1/chat/completions", content=b"{oops", headers=headers)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
-    for path in ("models", "sliders"):
-        assert httpx.get(f"{server.url}/v1/{path}", headers=headers).status_code == 401
-    assert httpx.put(f"{server.url}/v1/sliders", json={"safety": 1}, headers=headers).status_code == 401
-
-
-def test_the_client_raises_its_own_error_for_a_wrong_key(server: Server) -> None:
-    with pytest.raises(openai.AuthenticationError, match="The API key is missing or wrong"):
-        ask(server.client("wrong"), "Hi")
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_frees_its_row(engine: EngineName, stream: bool) -> None:
-    with serving(engine, endless_lm(), limits=ENDLESS) as server:
-        body = GOOD | {"max_tokens": 50_000, "stream": stream}
-        url = f"{server.url}/v1/chat/completions"
-        with suppress(httpx.ReadTimeout), httpx.stream("POST", url, json=body, timeout=0.5) as response:
-            next(response.iter_lines())
-        deadline = time.monotonic() + 10
-        while server.worker.writing:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert ask(server.client(), "Hi").usage.completion_tokens == 20
-
-
-def test_a_full_queue_is_429_until_there_is_room(engine: EngineName) -> None:
-    with serving(engine, endless_lm(), limits=ENDLESS) as server:
-        client = server.client()
-        first = client.chat.completions.create(**GOOD, max_tokens=50_000, stream=True)
-        while not server.worker.writing:
-            time.sleep(0.01)
-        second = client.chat.completions.create(**GOOD, max_tokens=50_000, stream=True)
-        next(iter(first)), next(iter(second))
-        with pytest.raises(openai.RateLimitError, match="1 requests are waiting already"):
-            ask(client, "Hi")
-        second.close()
-        first.close()
-        patient = server.client().with_options(max_retries=5)
-        assert ask(patient, "Hi").usage.completion_tokens == 20
-
-
-def test_a_shutdown_lets_answers_end(engine: EngineName) -> None:
-    with serving(engine, endless_lm(), limits=ENDLESS) as server:
-        with ThreadPoolExecutor() as pool:
-            answer = pool.submit(ask, server.client(), "Hi", max_tokens=300)
-            while not server.worker.writing:
-                time.sleep(0.01)
-            server.uvicorn.should_exit = True
-            assert answer.result().usage.completion_tokens == 300
-        server.thread.join(20)
-        with pytest.raises(openai.APIConnectionError):
-            ask(server.client(), "Hi")
-
-
-def test_a_model_that_fails_is_500_without_its_secrets(engine: EngineName, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(engine, tiny_lm()) as server:
-        monkeypatch.setattr(Answer, "sample", lambda *_: 1 / 0)
-        with pytest.raises(openai.InternalServerError, match=r"\(ZeroDivisionError\); its log says more"):
-            ask(server.client(), "Hi")
-        with pytest.raises(openai.APIError, match="its log says more"):
-            list(ask(server.client(), "Hi", stream=True))
-        monkeypatch.undo()
-        assert ask(server.client(), "Hi").usage.completion_tokens == 20
-
-
 @pytest.mark.real
 def test_64_streams_on_the_real_model_equal_single_runs(engine: EngineName, smollm2: LanguageModel) -> None:
-    import torch
-
     generator = torch.Generator().manual_seed(1)
     axes = {
         name: SteeringVector(torch.randn(30, smollm2.d_model, generator=generator), recommended_layers=(12, 16))

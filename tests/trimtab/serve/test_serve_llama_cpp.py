@@ -19,7 +19,7 @@ from trimtab.serve.limits import Limits
 pytest.importorskip("fastapi")
 openai = pytest.importorskip("openai")
 
-from tests.trimtab.serve.test_serve import ask, serving  # noqa: E402
+from tests.helpers.api_server import ask, serving  # noqa: E402
 
 pytestmark = needs_llama_cpp
 

@@ -11,7 +11,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("openai")
 
-from tests.trimtab.serve.test_serve import LIMITS, Server, ask, serving
+from tests.helpers.api_server import LIMITS, Server, ask, serving
 
 THOUGHT, ANSWER = "They say `</think>` to me, é.", "Yes </think>: ok."
 TEXTS = {

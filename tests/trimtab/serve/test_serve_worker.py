@@ -145,6 +145,23 @@ def test_a_folders_generation_config_moves_no_answer(folder: dict[str, Any]) -> 
         assert [one.ending()[0] for one in heard] == expected
 
 
+@pytest.mark.parametrize("value", [1e38, 1e18])
+def test_an_answer_whose_value_overflows_fails_alone(value: float, engine: EngineName) -> None:
+    if engine == "llama.cpp" and value < 1e38:
+        pytest.skip("llama.cpp tells nobody that its states overflow")
+    lm, sliders = tiny_lm(), Sliders(safety=random_vector(layers=(0, 1, 2, 3), scale=2.0))
+    prompt = lm.tokenize("Hi").ids
+    expected = alone(lm, sliders, prompt, {"safety": 0.5}, 8)
+    with worker_of(engine, lm, sliders) as worker:
+        heard = [Heard(worker, prompt, {"safety": one}, Decoding(8)) for one in (0.5, value, 0.5)]
+        for one in heard:
+            worker.submit(one.answer)
+        (first, _), (_, failed), (last, _) = [one.ending() for one in heard]
+    assert first == last == expected
+    assert isinstance(failed.problem, SteeringError)
+    assert "choose smaller" in str(failed.problem)
+
+
 def test_a_seed_gives_the_same_answer_in_any_company(engine: EngineName) -> None:
     lm, sliders = tiny_lm(), Sliders(safety=random_vector(), helpfulness=random_vector(2))
     requests = random_requests(lm, 12)

@@ -2,13 +2,10 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import torch
@@ -20,28 +17,24 @@ from tests.helpers.tiny import OPENED_TEMPLATE, random_vector, thinking_lm, tiny
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip("needs the command chromium: apt-get install chromium", allow_module_level=True)
 if not os.environ.get("CI"):
     pytest.importorskip("playwright")
 
-from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
 
-from steering import Gate, LanguageModel, Slider, Sliders  # noqa: E402
-from steering.display.dose_curve import effect_at  # noqa: E402
-from steering.vectors.summary import dose_svg  # noqa: E402
-from tests.helpers.studio_server import studio, write_garbage  # noqa: E402
-from trimtab.builtin_sliders import shipped_axes  # noqa: E402
-from trimtab.studio.session import DOWNLOADS  # noqa: E402
+from steering import Gate, LanguageModel, Slider, Sliders
+from steering.display.dose_curve import effect_at
+from steering.vectors.slider import as_slider
+from steering.vectors.summary import dose_svg
+from tests.helpers.studio_browser import NEEDS_CHROMIUM, PHONE, is_answered, opened, sides
+from tests.helpers.studio_server import studio, write_garbage
+from trimtab.builtin_sliders import shipped_axes
+from trimtab.studio.session import DOWNLOADS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
-PATIENCE = 120_000
-"""Milliseconds for what the page is to show: a bound for a busy machine, not a figure."""
+FOCUSED = "(({id, dataset, tagName}) => id || dataset.to || tagName)(document.activeElement)"
 PROMPT = "Why is the sky blue?"
 OPEN = Gate(0, torch.zeros(32), bias=5.0, reads="harm")
 AXES = {
@@ -52,49 +45,9 @@ AXES = {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "CI has to have the command chromium: see .ci/run"
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with studio(tiny_lm(), AXES) as url:
         yield url
-
-
-@contextmanager
-def opened(browser: Browser, url: str, query: str = "", **options: Any) -> Iterator[Page]:
-    """The page; afterwards, nothing was complained of in its console, and nothing was asked of other machines."""
-    context = browser.new_context(viewport=options.pop("viewport", DESKTOP), **options)
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    complaints: list[str] = []
-    hosts: set[str | None] = set()
-    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-    page.goto(f"{url}/{query}")
-    expect(page.locator("#model-line")).not_to_have_text("Loading…")
-    yield page
-    context.close()
-    refused = [text for text in complaints if "status of 400" not in text]  # which the page shows as a sentence
-    assert refused == []
-    assert hosts <= {"127.0.0.1", None}  # no host: data: and blob: addresses
-
-
-def is_answered(page: Page, status: str = "chat-status") -> None:
-    expect(page.locator(f"#{status}")).to_have_text("Answered.")
-
-
-def sides(page: Page) -> tuple[str, str]:
-    """The last turn's answers, bare and steered, as they are in the document."""
-    bare, steered = (page.locator(f"article .{side} .answer").last.text_content() for side in ("bare", "steered"))
-    return bare or "", steered or ""
 
 
 def expected(lm: LanguageModel, setting: dict[str, float], length: int, prompt: Any = PROMPT) -> str:
@@ -180,6 +133,23 @@ def transform(page: Page) -> str:
     return str(page.locator(".dose .now").get_attribute("transform"))
 
 
+def test_the_token_moves_from_the_address_to_what_this_address_alone_can_read(browser: Browser, url: str) -> None:
+    with opened(browser, url, "?slider.safety=0.5") as page:
+        assert page.url == f"{url}/?slider.safety=0.5"
+        page.reload()
+        expect(page.locator("#slider-safety")).to_have_value("0.5")
+        assert page.context.cookies() == []
+        stranger = browser.new_context()
+        other = stranger.new_page()
+        for link in (page.url, f"{url}/?token=guessed"):
+            other.goto(link)
+            expect(other.locator("#slider-status")).to_have_text(
+                "The studio's token is missing or wrong; open the link that trimtab studio printed at its start."
+            )
+        assert other.locator("#model-line").text_content() == "Loading…"
+        stranger.close()
+
+
 def test_reload_and_link_restore_every_setting(browser: Browser, url: str) -> None:
     prompt = "Ünïcode & = ? # + %, 'quotes'\nand a line"
     with opened(browser, url, permissions=["clipboard-read", "clipboard-write"]) as page:
@@ -255,14 +225,14 @@ def test_a_sweep_answers_at_every_value_as_the_model_does_alone(browser: Browser
 
 def test_everything_is_reached_by_keyboard(browser: Browser, url: str) -> None:
     with opened(browser, url, "?length=8&slider.safety=0.05") as page:
-        expect(page.locator("#export")).to_be_enabled()
+        expect(page.locator("#exports [data-to=gguf]")).to_have_attribute("aria-disabled", "false")
         reached = []
         for _ in range(40):
             page.keyboard.press("Tab")
-            reached.append(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-        controls = ["share", "pad", "slider-safety", "slider-helpfulness", "slider-manners", "reset", "prompt", "send",
-                    "clear", "length", "follow", "sweep-axis", "sweep", "color", "SUMMARY", "report-file",
-                    "report-path", "open-report", "model-name", "load-model", "export-to", "export"]  # fmt: skip
+            reached.append(page.evaluate(FOCUSED))
+        controls = ["open-cards", "share", "pad", "slider-safety", "slider-helpfulness", "slider-manners", "reset",
+                    "prompt", "send", "clear", "length", "follow", "sweep-axis", "sweep", "color", "report-file",
+                    "report-path", "open-report", "model-name", "load-model", "SUMMARY", *DOWNLOADS]  # fmt: skip
         places = [reached.index(control) for control in controls]
         assert places == sorted(places)
         page.focus("#pad")
@@ -342,15 +312,76 @@ def test_a_bad_file_is_one_sentence(browser: Browser, url: str, tmp_path: Path) 
 
 def test_an_export_that_cannot_be_made_is_greyed_with_the_reason(browser: Browser, url: str) -> None:
     with opened(browser, url) as page:
-        for slider, value, reason in (
-            ("safety", "0", "Expected a slider that isn't at 0 to export"),
-            ("safety", "1", ""),
-            ("manners", "1", "Expected a plain addition at blocks for"),
-        ):
-            page.fill(f"#slider-{slider}", value)
-            expect(page.locator("#export-status")).to_have_text(re.compile(f"^{reason}" if reason else "^$"))
-            assert page.locator("#export").is_enabled() == (not reason)
-            assert page.locator("#export-to option:enabled").count() == (0 if reason else len(DOWNLOADS))
+        reason, greyed = page.locator("#export-reason"), page.locator("#exports [aria-disabled=true]")
+        expect(reason).to_have_text(re.compile("^Expected a slider that isn't at 0 to export"))  # of all of them
+        expect(greyed).to_have_count(len(DOWNLOADS))
+        page.fill("#slider-safety", "1")
+        expect(greyed).to_have_count(0)
+        expect(reason).to_have_text("")
+        page.fill("#slider-manners", "1")
+        expect(greyed).to_have_count(len(DOWNLOADS))
+        for name in DOWNLOADS:
+            button = page.locator(f"#exports [data-to={name}]")
+            told = str(button.get_attribute("title"))
+            assert told.startswith("Expected a plain addition at blocks for")
+            button.focus()
+            expect(reason).to_have_text(told)
+            button.hover()
+            page.keyboard.press("Enter")  # asks for nothing: `opened` sees that the console stays empty
+            expect(reason).to_have_text(told)
+        expect(page.locator("#export-status")).to_have_text("")
+
+
+def test_a_phone_says_why_on_a_tap(browser: Browser, url: str) -> None:
+    with opened(browser, url, "?slider.manners=1", viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        button = page.locator("#exports [data-to=npz]")
+        expect(button).to_have_attribute("aria-disabled", "true")
+        button.tap(force=True)  # Playwright takes it for disabled
+        expect(page.locator("#export-reason")).to_have_text(str(button.get_attribute("title")))
+
+
+def test_a_drawer_has_the_cards_of_the_model_and_of_every_slider(browser: Browser, tmp_path: Path) -> None:
+    lm = replace(tiny_lm(), name=str(tmp_path))
+    (tmp_path / "README.md").write_text("# Tiny <b>&amp;\n")
+    with studio(lm, AXES) as url, opened(browser, url) as page:
+        drawer = page.locator("#drawer")
+        expect(drawer).not_to_be_visible()
+        page.focus("#open-cards")
+        page.keyboard.press("Enter")
+        expect(drawer.locator(".described h3")).to_have_text(["The model", *AXES])
+        drawer.locator("summary").click()
+        expect(drawer.locator("pre")).to_have_text("# Tiny <b>&amp;")
+        told = drawer.inner_text()
+        assert f"{lm.model.num_parameters() / 1e6:,.1f} million, float32" in told
+        for slider in AXES.values():
+            for line in as_slider(slider).summary().text.splitlines()[1:]:
+                assert line.partition(": ")[2] in told
+        assert "It is no guarantee" in told
+        assert drawer.locator("img").count() == 1  # the one measured dose
+        found = Axe().run(page).response["violations"]
+        assert {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found} == {}
+        page.keyboard.press("Escape")
+        expect(drawer).not_to_be_visible()
+        expect(page.locator("#open-cards")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.set_viewport_size(PHONE)
+        assert drawer.evaluate("(drawer) => drawer.scrollWidth") <= PHONE["width"]
+        page.click("#close-cards")
+        expect(drawer).not_to_be_visible()
+
+
+def test_the_same_answers_are_said_to_be_the_same(browser: Browser) -> None:
+    faint = {"faint": slider_of(random_vector(1), strength=1e-6)}
+    with studio(tiny_lm(), faint) as url, opened(browser, url, "?length=6") as page:
+        note = page.locator("article .hint")
+        page.click("#send")
+        is_answered(page)
+        expect(note).not_to_be_visible()  # nothing was moved
+        page.fill("#slider-faint", "1")
+        expect(page.locator("article .steered h3")).to_have_text("Steered: faint 1")
+        is_answered(page)
+        expect(note).to_have_text(re.compile("^Both answers are the same: "))
+        expect(note).to_be_visible()
 
 
 def test_vectors_and_models_are_taken_and_files_given(browser: Browser, tmp_path: Path) -> None:
@@ -363,10 +394,10 @@ def test_vectors_and_models_are_taken_and_files_given(browser: Browser, tmp_path
         expect(page.locator("#model-status")).to_have_text("Added wit.")
         page.fill("#slider-wit", "1")
         with page.expect_download() as download:
-            page.click("#export")
+            page.click("#exports [data-to=gguf]")
         assert download.value.suggested_filename == "setting.gguf"
         with page.expect_download() as download:
-            page.click("#vector-links a")
+            page.click("#vector-links button")
         assert download.value.path().read_bytes() == (tmp_path / "wit.safetensors").read_bytes()
         page.fill("#model-name", "tiny-1")
         page.click("#load-model")

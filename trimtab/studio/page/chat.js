@@ -7,6 +7,11 @@ import { change, settings, settingText } from "./settings.js";
 
 const SIDES = ["bare", "steered"];
 const PAUSE = 400; // milliseconds that a slider must rest before the answer is written again
+const SAME = {
+  className: "hint",
+  hidden: true,
+  textContent: "Both answers are the same: at these values, nothing that acts on this prompt changes the likeliest tokens.",
+};
 let turns = [];
 let running = null;
 
@@ -34,6 +39,7 @@ async function write(turn, sides) {
   const mine = new AbortController();
   running = mine;
   turn.setting = { ...settings.sliders };
+  turn.same.hidden = true;
   turn.labels.steered.textContent = `Steered: ${settingText(turn.setting)}`;
   const rows = sides.map((side) => ({ chat: chatOf(turn, side), setting: side === "bare" ? {} : turn.setting }));
   byId("stop").disabled = false;
@@ -47,6 +53,7 @@ async function write(turn, sides) {
         turn.boxes[side].show(texts[row], thoughts[row]);
       });
     }
+    turn.same.hidden = turn.bare !== turn.steered || Object.values(turn.setting).every((value) => value === 0);
     say("chat-status", "Answered.");
     document.dispatchEvent(new Event("answered"));
   } catch (error) {
@@ -67,7 +74,7 @@ function send() {
     say("chat-status", "Type a question first.", true);
     return;
   }
-  const turn = { prompt, bare: "", steered: "", labels: {}, boxes: {}, gates: gatesLine() };
+  const turn = { prompt, bare: "", steered: "", labels: {}, boxes: {}, gates: gatesLine(), same: element("p", SAME) };
   turns.push(turn);
   const sides = SIDES.map((side) => {
     turn.labels[side] = element("h3", {}, "Bare model");
@@ -77,7 +84,7 @@ function send() {
   byId("turns").append(
     element(
       "article", {},
-      element("p", { className: "asked" }, prompt), turn.gates, element("div", { className: "pair" }, ...sides),
+      element("p", { className: "asked" }, prompt), turn.gates, element("div", { className: "pair" }, ...sides), turn.same,
     ),
   );
   write(turn, SIDES);

@@ -1,7 +1,7 @@
 // The model, vector files, plots by layer and reports.
 
 import { byId, during, element } from "./elements.js";
-import { ask } from "./server.js";
+import { ask, save } from "./server.js";
 
 const BUILTIN = ["safety", "helpfulness"];
 let showState = () => {};
@@ -11,15 +11,21 @@ export function showFiles({ model, axes }) {
   byId("model-name").value = model.name;
   byId("layer-plots").replaceChildren(...axes.map(profile));
   byId("vector-links").replaceChildren(
-    ...axes.map(({ name }) =>
-      element("li", {}, element("a", { href: `vectors/${name}.safetensors`, download: "" }, `${name}.safetensors`)),
-    ),
+    ...axes.map(({ name }) => {
+      const button = element("button", { type: "button" }, `${name}.safetensors`);
+      button.addEventListener("click", () =>
+        during(button, "export-status", "Writing…", async () => {
+          return save(await ask(`vectors?axis=${encodeURIComponent(name)}`, { method: "GET" }));
+        }),
+      );
+      return element("li", {}, button);
+    }),
   );
 }
 
 function profile(axis) {
-  const plots = Object.entries(axis.plots).map(([kind, title]) =>
-    element("img", { src: `plots/${axis.name}/${kind}.svg`, alt: `${title}: ${axis.name}`, loading: "lazy" }),
+  const plots = Object.values(axis.plots).map(({ title, svg }) =>
+    element("img", { src: `data:image/svg+xml,${encodeURIComponent(svg)}`, alt: `${title}: ${axis.name}` }),
   );
   const missing = axis.plots.auroc ? [] : [
     element("p", {}, "No AUROC: this vector wasn't measured on held-out pairs when it was made."),
@@ -29,7 +35,6 @@ function profile(axis) {
     element("h3", {}, axis.name),
     element("div", { className: "plots" }, ...plots),
     ...missing,
-    element("details", {}, element("summary", {}, `What ${axis.name} was made from`), element("pre", { tabIndex: 0 }, axis.description)),
   );
 }
 
@@ -68,7 +73,7 @@ async function addVector() {
   const axis = byId("vector-axis").value.trim() || stem;
   await state(
     file
-      ? ask(`vectors/${encodeURIComponent(axis)}`, { method: "PUT", bytes: file })
+      ? ask(`vectors?axis=${encodeURIComponent(axis)}`, { method: "PUT", bytes: file })
       : ask("vectors", { json: { axis, path } }),
   );
   byId("vector-file").value = "";
@@ -79,7 +84,7 @@ async function openReport() {
   const file = byId("report-file").files[0];
   const path = byId("report-path").value.trim();
   if (!file && !path) throw new Error("Choose a report, or write the path of one.");
-  const response = file ? ask("report/upload", { method: "PUT", bytes: file }) : ask("report", { json: { path } });
+  const response = file ? ask("report", { method: "PUT", bytes: file }) : ask("report", { json: { path } });
   const frame = byId("report");
   frame.srcdoc = await (await response).text();
   frame.hidden = false;

@@ -14,13 +14,14 @@ export function toQuery({ sliders, ...others }) {
 }
 
 export function fromQuery(text) {
-  const settings = { sliders: {}, ...DEFAULTS };
+  const settings = { ...DEFAULTS };
+  const sliders = [];
   for (const [name, value] of new URLSearchParams(text)) {
-    if (name.startsWith("slider.")) settings.sliders[name.slice("slider.".length)] = number(name, value);
+    if (name.startsWith("slider.")) sliders.push([name.slice("slider.".length), number(name, value)]);
     else if (name === "length") settings.length = number(name, value);
-    else if (name in DEFAULTS) settings[name] = value;
+    else if (Object.hasOwn(DEFAULTS, name)) settings[name] = value;
   }
-  return settings;
+  return { sliders: Object.fromEntries(sliders), ...settings };
 }
 
 function number(name, text) {

@@ -1,15 +1,19 @@
 // Asking the studio's server. Whatever goes wrong is an Error whose message is one sentence.
 
+import { token } from "./token.js";
+
 export async function ask(path, { method = "POST", json, bytes, signal } = {}) {
-  const options = { method, signal };
+  const options = { method, signal, headers: { Authorization: `Bearer ${token}` } };
   if (bytes !== undefined) {
-    Object.assign(options, { body: bytes, headers: { "Content-Type": "application/octet-stream" } });
+    options.body = bytes;
+    options.headers["Content-Type"] = "application/octet-stream";
   } else if (method !== "GET") {
-    Object.assign(options, { body: JSON.stringify(json ?? {}), headers: { "Content-Type": "application/json" } });
+    options.body = JSON.stringify(json ?? {});
+    options.headers["Content-Type"] = "application/json";
   }
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(`api/${path}`, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("The studio's server doesn't answer; is trimtab studio still running?");
@@ -37,10 +41,13 @@ export async function* answers(rows, length, signal) {
   }
 }
 
-export function save(content, name) {
+/** Write what the server gave to the downloads, under the name that it gave. */
+export async function save(response) {
+  const [, name] = response.headers.get("Content-Disposition").match(/filename\*=UTF-8''(.*)/);
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(content);
-  link.download = name;
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = decodeURIComponent(name);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  return "Written to your downloads.";
 }

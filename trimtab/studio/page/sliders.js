@@ -5,11 +5,11 @@ import { byId, element, say } from "./elements.js";
 import { moveSliders, settings, signed } from "./settings.js";
 
 let padAxes = []; // [across, up]
-let curves = {}; // by axis
+let curves = new Map(); // by axis
 
 export function showSliders(axes) {
   const dosed = axes.filter(({ dose }) => dose);
-  curves = Object.fromEntries(dosed.map(({ name, dose }) => [name, doseCurve(name, dose)]));
+  curves = new Map(dosed.map(({ name, dose }) => [name, doseCurve(name, dose)]));
   byId("slider-list").replaceChildren(...axes.map(slider));
   const named = ["helpfulness", "safety"].map((name) => axes.find((axis) => axis.name === name));
   padAxes = named.every(Boolean) ? named : axes.slice(0, 2);
@@ -39,7 +39,7 @@ function slider(axis) {
       "span", { className: "range" },
       `${kind} ${signed(axis.low)} to ${signed(axis.high)}${axis.acts && "; "}${axis.acts}`,
     ),
-    ...(axis.dose ? [curves[axis.name].figure] : []),
+    ...(axis.dose ? [curves.get(axis.name).figure] : []),
   );
 }
 
@@ -47,7 +47,7 @@ function update() {
   for (const [name, value] of Object.entries(settings.sliders)) {
     byId(`slider-${name}`).value = value;
     byId(`value-${name}`).textContent = signed(value);
-    curves[name]?.mark(value);
+    curves.get(name)?.mark(value);
   }
   if (padAxes.length < 2) return;
   const [across, up] = padAxes;

@@ -1,5 +1,6 @@
 // Puts the page together: settings from the link, the model's axes from the server, then every part.
 
+import { startCards } from "./cards.js";
 import { startChat } from "./chat.js";
 import { byId, during, say } from "./elements.js";
 import { showExports, startExports } from "./exports.js";
@@ -16,11 +17,11 @@ let model = "";
 /** Show a model and its axes; sliders that are still there stay where they are. */
 function show(state) {
   const known = new Map(state.axes.map((axis) => [axis.name, axis]));
-  const values = {};
-  for (const [name, { low, high }] of known) {
-    values[name] = Math.min(Math.max(settings.sliders[name] ?? 0, low), high);
-  }
-  const lost = Object.keys(settings.sliders).filter((name) => settings.sliders[name] !== (values[name] ?? 0));
+  const asked = new Map(Object.entries(settings.sliders)); // an axis may be called "constructor"
+  const values = Object.fromEntries(
+    [...known].map(([name, { low, high }]) => [name, Math.min(Math.max(asked.get(name) ?? 0, low), high)]),
+  );
+  const lost = [...asked].filter(([name, value]) => value !== (known.has(name) ? values[name] : 0)).map(([name]) => name);
   settings.sliders = values;
   showSliders(state.axes);
   change({
@@ -61,6 +62,7 @@ async function start() {
   startTokens();
   startFiles(show);
   startExports();
+  startCards();
   byId("share").addEventListener("click", (event) => during(event.target, "share-status", "", share));
   try {
     show(await (await ask("state", { method: "GET" })).json());
