@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -27,6 +27,7 @@ from steering import Sliders
 from tests.helpers.studio_server import AUTHORIZED, studio
 from trimtab.cli import main
 from trimtab.options import ModelOptions, VectorOptions
+from trimtab.serve.server import Server
 from trimtab.studio.guard import BODIES
 
 
@@ -136,15 +137,15 @@ def test_the_browser_is_led_to_the_link_by_a_file_that_only_its_owner_reads(
         opened.append(address)
         is_open.set()
 
-    def run(app: FastAPI, *_: Any, **__: Any) -> None:
+    def run(server: Server, sockets: list[socket.socket]) -> None:
         assert is_open.wait(60)
         known["page"] = Path(urlsplit(opened[0]).path)
         known["mode"] = stat.S_IMODE(known["page"].parent.stat().st_mode)
         (known["link"],) = re.findall('href="([^"]*)"', known["page"].read_text())
-        known["app"] = TestClient(app, "http://127.0.0.1")
+        known["app"] = TestClient(cast(FastAPI, server.config.app), "http://127.0.0.1")
 
     monkeypatch.setattr("webbrowser.open", open_)
-    monkeypatch.setattr("trimtab.serve.server.run", run)
+    monkeypatch.setattr(Server, "run", run)
     monkeypatch.setattr(ModelOptions, "load", lambda _: tiny_lm())
     monkeypatch.setattr(VectorOptions, "sliders", lambda *_: Sliders(wit=random_vector()))
     with pytest.raises(SystemExit) as exit_:
