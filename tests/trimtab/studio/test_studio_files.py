@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,6 @@ from tests.helpers.studio_server import AUTHORIZED, studio
 from trimtab.studio import files
 from trimtab.studio.files import check_model
 from trimtab.studio.session import Session
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with studio(tiny_lm(), {"wit": random_vector()}) as url:
-        yield url
 
 
 @pytest.fixture
