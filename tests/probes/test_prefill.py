@@ -73,7 +73,7 @@ def test_evaluate_answers_behind_openings_as_a_plain_loop(lm: LanguageModel, tmp
 def test_openings_are_the_first_tokens_of_the_models_own_complying_answers() -> None:
     lm = load("smollm2-135m-instruct")
     benchmark = builtin_benchmark(8)
-    by_length = {tokens: prefilled_by_model(lm, benchmark, [tokens]).prompts for tokens in (3, 8)}
+    by_length = {tokens: prefilled_by_model(lm, benchmark, [tokens])[0].prompts for tokens in (3, 8)}
     assert len(by_length[3]) >= 4
     longer = {prompt.text: prompt.messages[-1].content for prompt in by_length[8]}
     assert longer.keys() <= {prompt.text for prompt in by_length[3]}  # some answers have ended by then
