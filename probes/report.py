@@ -44,8 +44,8 @@ class Report(Measurements, frozen=True):
 
     @property
     def has_own_scores(self) -> bool:
-        """Whether every axis has a score that it is meant to raise: what `cross_effects` needs."""
-        return bool(self.own) and set(self.own) == set(self.settings[0])
+        """Whether every axis has a score that it is meant to raise, of several prompts: what `cross_effects` needs."""
+        return set(self.own) == set(self.settings[0]) and all(map(self._has_prompts, self.own.values()))
 
     @property
     def cross_effects(self) -> CrossEffects:
@@ -53,9 +53,13 @@ class Report(Measurements, frozen=True):
 
         Behind them safety's and helpfulness' scores, where they were measured but no axis is meant to raise them.
         """
-        shown = dict.fromkeys([*self.own.values(), *(name for name in BUILTIN_OWN.values() if name in self.scores)])
+        shown = dict.fromkeys([*self.own.values(), *filter(self._has_prompts, BUILTIN_OWN.values())])
         scores = {name: np.array(self.scores[name]) for name in shown}
         return cross_effects(self.settings, scores, self.own)
+
+    def _has_prompts(self, score: str) -> bool:
+        """Whether it was measured on several prompts, over which slopes are averaged."""
+        return score in self.scores and len(self.scores[score][0]) > 1
 
     def outcome_effects(self, judge: str | None = None) -> CrossEffects:
         """The same for outcomes: what a unit of each axis adds to the shares of prompts that end as they should.
