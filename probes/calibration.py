@@ -174,7 +174,7 @@ def calibrate(
         f"calibrating {slider.title!r}: {len(tried)} span{'s' * (len(tried) > 1)} of layers, and the other side of one"
     )
     announce(what, seconds * READINGS * left, progress)
-    with tqdm(total=len(tried) + 1, desc="calibrating", unit="span", disable=not progress) as bar:
+    with tqdm(total=len(tried) + 1, desc="calibrating", unit="span", disable=not progress) as bar:  # announced already
         found = []
         for one, key in zip(tried, keys, strict=True):
             found.append(kept.get(key, Span, lambda span: True, partial(trial.upwards, one)))

@@ -1,8 +1,4 @@
-"""evaluate(): scores, answers and verdicts of prompts under a grid of settings, cell by cell.
-
-A cell is one score, one benchmark's answers, or one judge's verdicts, under one setting. With a folder every finished
-cell is kept there, so that a run that was killed goes on from the last one and gives the same report.
-"""
+"""evaluate() and compare(): reports of scores, answers and verdicts under a grid of settings."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence

@@ -52,13 +52,6 @@ def builtin_axis(lm: "steering.LanguageModel", name: str) -> "steering.Slider":
     return as_slider(vector)
 
 
-def shipped_axes(lm: "steering.LanguageModel") -> "dict[str, steering.Slider]":
-    """The balanced pair that need not be made: shipped, or kept from an earlier time; else none."""
-    from steering.recipes.balanced_pair import pair_at_hand
-
-    return pair_at_hand(lm)
-
-
 def move(dial: "steering.Dial", values: Mapping[str, float]) -> None:
     """Set the sliders, and say on stderr which stand where nobody has seen them work."""
     dial.set(**values)

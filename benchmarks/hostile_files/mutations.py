@@ -6,7 +6,7 @@ import json
 import random
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,7 @@ def mutate(path: Path, dice: random.Random) -> str:
         try:
             way(path, dice)
         except Exception:
-            path.write_bytes(
-                before
-            )  # a way that leads nowhere in this file: no JSON in it, no table of these values, …
+            path.write_bytes(before)  # the way leads nowhere here: no JSON in the file, no table of these values, …
             continue
         if path.read_bytes() != before:
             return way.__name__
@@ -70,15 +68,10 @@ def splice(path: Path, dice: random.Random) -> None:
     start = dice.randrange(len(content))
     piece = content[start : start + dice.choice((1, 4, 16, 256, 4096))]
     to = dice.randrange(len(content))
-    path.write_bytes(
-        dice.choice(
-            (
-                content[:start] + content[start + len(piece) :],
-                content[:start] + piece + content[start:],
-                content[:to] + piece + content[to + len(piece) :],
-            )
-        )
-    )
+    gone = content[:start] + content[start + len(piece) :]
+    twice = content[:start] + piece + content[start:]
+    elsewhere = content[:to] + piece + content[to + len(piece) :]
+    path.write_bytes(dice.choice((gone, twice, elsewhere)))
 
 
 def size(path: Path, dice: random.Random) -> None:
@@ -131,7 +124,7 @@ def broken_json(text: str, dice: random.Random) -> str:
     return json.dumps(whole).replace(json.dumps(_MARK), raw)
 
 
-def _places(value: Any) -> Any:
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Every holder and key of the tree."""
     found = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in found:

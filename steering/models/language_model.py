@@ -6,7 +6,6 @@ It knows nothing of steering; a slider moves a `LanguageModel` as it moves any t
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering.data.chats import Chat, ChatLike, Message, as_chat, without_answer
 from steering.display.html import paragraph, table
-from steering.errors import SteeringError
-from steering.extras import pip_install
 from steering.models.adapters import adapter_state
 from steering.models.batching import pad
 from steering.models.chat_rendering import ChatRenderer
@@ -31,6 +28,7 @@ from steering.models.greedy import given_options, greedy_options
 from steering.models.identity import EMPTY_SYSTEM_PROMPT, ModelIdentity, fingerprint, identify
 from steering.models.reasoning import Marks, empty_thought, is_closed_at_end, marks_of
 from steering.models.response_tokens import ResponseTokens, known_marks
+from steering.models.transformer_lens import build_bridge
 from steering.models.wrappers import unwrapped
 
 if TYPE_CHECKING:
@@ -305,25 +303,7 @@ class LanguageModel:
 
     @cached_property
     def _bridge(self) -> "TransformerBridge":
-        try:
-            from transformer_lens.model_bridge.sources import build_bridge_from_module
-        except ImportError as error:
-            raise SteeringError(
-                f"A bridge needs TransformerLens, which isn't installed; run: {pip_install('lens')}"
-            ) from error
-        tokenizer = deepcopy(self.tokenizer)
-        tokenizer.init_kwargs["add_bos_token"] = True  # else TransformerLens loads it again, by its name
-        architecture = type(self.model).__name__
-        known: dict[str, Any] = {"hf_config": self.model.config, "tokenizer": tokenizer}
-        try:
-            bridge = build_bridge_from_module(self.model, architecture, model_name=self.identity.name, **known)
-        except ValueError as error:
-            raise SteeringError(
-                f"TransformerLens has no bridge for {architecture!r}: {error}; use another model, or another "
-                "version of transformer-lens."
-            ) from error
-        self.model.set_attn_implementation("eager")
-        return bridge
+        return build_bridge(self.model, self.tokenizer, self.identity.name)
 
     @property
     def padding_id(self) -> int:

@@ -51,7 +51,7 @@ def export(
         if each and to in MODEL_EXPORTS:
             raise SteeringError(f"A {to!r} model holds one setting; leave out --each.")
         if each:
-            folder = make_folder(out)
+            folder = make_folder(out)  # no temporary one: EasySteer's files name each other by their paths
             for name, one in setting.by_axis.items():
                 EXPORTS[to](one, folder / f"{name}{SUFFIXES[to]}")
         elif to in EXPORTS:

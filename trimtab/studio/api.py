@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from steering import LanguageModel
 from steering.errors import SteeringError
 from steering.models.reasoning import split_reasoning
-from trimtab.builtin_sliders import shipped_axes
+from steering.recipes.balanced_pair import pair_at_hand
 from trimtab.serve.http import new_app, status_and_sentence
 from trimtab.studio import requests
 from trimtab.studio.files import check_model, opened, uploaded
@@ -140,7 +140,7 @@ class Studio:
         def use() -> None:
             check_model(asked.name)
             lm = self._load(asked.name)
-            self._session.use(lm, shipped_axes(lm))
+            self._session.use(lm, pair_at_hand(lm))
 
         return await self._changed(use)
 

@@ -27,9 +27,9 @@ from steering.explore.gate_readings import gates_line
 from steering.explore.token_readings import axis_readout
 from steering.formats import EXPORTS
 from steering.interventions.gates import Gate
+from steering.recipes.balanced_pair import pair_at_hand
 from steering.vectors.provenance import Profile
 from tests.helpers.studio_server import AUTHORIZED, studio, write_garbage
-from trimtab.builtin_sliders import shipped_axes
 from trimtab.cli import main
 from trimtab.studio.session import DOWNLOADS
 from trimtab.studio.slider_view import axis_view
@@ -293,10 +293,10 @@ def test_gates_say_why_a_slider_does_nothing_once_a_chat() -> None:
 @pytest.mark.real
 def test_the_default_model_has_its_vectors_at_hand() -> None:
     lm = load("smollm2-135m-instruct")
-    axes = shipped_axes(lm)
+    axes = pair_at_hand(lm)
     assert list(axes) == ["safety", "helpfulness"]
     Sliders(**axes).attach(lm).detach()
-    assert shipped_axes(tiny_lm()) == {}
+    assert pair_at_hand(tiny_lm()) == {}
 
 
 @pytest.mark.parametrize(
