@@ -1,6 +1,6 @@
 """Scores that follow the sliders without any text being written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from steering.data.chats import ChatLike
@@ -76,8 +76,7 @@ def held_out_pairs(lm: LanguageModel, sliders: Mapping[str, Slider], given: Mapp
     Raises:
         SteeringError: for sets of other axes, of other vectors, or of too few pairs.
     """
-    if unknown := [axis for axis in given if axis not in sliders]:
-        raise SteeringError(f"Expected pairs for {quoted(sliders)}, found some for {quoted(unknown)}; leave them out.")
+    check_pairs(given, sliders)
     own: list[OwnPairs] = []
     without: list[str] = []
     for axis in [axis for axis in sliders if axis in given or axis not in SHOWN_FOR_ALL]:
@@ -90,3 +89,9 @@ def held_out_pairs(lm: LanguageModel, sliders: Mapping[str, Slider], given: Mapp
                 raise
             without.append(axis)
     return HeldOutPairs(ContrastSet.builtin("helpfulness").split()[1].spread(PAIRS), own, without)
+
+
+def check_pairs(given: Iterable[str], axes: Collection[str]) -> None:
+    """Raise SteeringError where pairs are given for what is no axis."""
+    if unknown := [axis for axis in given if axis not in axes]:
+        raise SteeringError(f"Expected pairs for {quoted(axes)}, found some for {quoted(unknown)}; leave them out.")
