@@ -26,8 +26,8 @@ def greedy_options(model: PreTrainedModel, options: Mapping[str, Any]) -> dict[s
         The options with a neutral value, transformers' own default, for each that the folder sets.
 
     Example:
-        >>> greedy_options(lm.model, {"max_new_tokens": 5})
-        {'do_sample': False, 'max_new_tokens': 5}
+        >>> greedy_options(lm.model, {"max_new_tokens": 5})["do_sample"]
+        False
     """
     neutral = GenerationConfig._get_default_generation_params() | {"max_length": None}
     set_aside = {name: neutral.get(name) for name in _fields(model.generation_config) if name not in FROM_THE_FOLDER}

@@ -26,7 +26,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
         (["extract", "saftey", "--out", "x.safetensors"], "There is no built-in contrast set 'saftey'"),
         (["extract", "safety", "--out", "/tmp"], "Can't write '/tmp': it is a folder"),
         (["extract", "safety", "--out", "/no/folder/x"], "the folder '/no/folder' doesn't exist"),
-        (["extract", "safety", "--out", "x", "--layers", "a-b"], "Expected layers such as 12 or 10-15,20, found 'a-b'"),
+        (["extract", "safety", "--out", "x", "--layers", "a-b"], "of at most four digits, found 'a-b'"),
         (["recipe", "magic", "-o", "x"], "There is no recipe 'magic'; choose from 'caa'"),
         (["recipe", "caa", "-o", "x", "--set", "mood=x.jsonl"], "Expected ROLE=FILE.jsonl with a role out of 'safety'"),
         (["evaluate", "-o", "x", "--values", "a,b"], "Expected numbers such as -1,0,1, found 'a,b'"),

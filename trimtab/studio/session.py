@@ -5,7 +5,6 @@ them. So several pages can share the model and its vectors.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -121,8 +120,6 @@ class Session:
         finally:
             dial.set(**dict.fromkeys(self.axes, 0.0))
         values = [reading.readings[name] for reading in readings]
-        if not all(map(isfinite, values)):
-            raise SteeringError(f"The readings of {name!r} overflow under {dict(setting)}; choose smaller values.")
         return {"html": colored_tokens(readings, name), "layer": read.layer, "low": min(values), "high": max(values)}
 
     def export(self, to: str, setting: SliderValues) -> tuple[str, bytes]:

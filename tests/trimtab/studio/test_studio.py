@@ -190,7 +190,7 @@ def test_what_is_wrong_is_one_sentence_and_changes_nothing(url: str, tmp_path: P
         "body.rows: tuple should have at most 9": ask(url, "answers", {"rows": [row] * 10, "max_new_tokens": 1}),
     }
     huge = {**row, "setting": {"safety": 1e38}, "axis": "safety"}
-    sentences["The readings of 'safety' overflow under {'safety': 1e+38}"] = ask(url, "tokens", huge)
+    sentences["whose pushes stay shorter than 1.8e+19"] = ask(url, "tokens", huge)
     for expected, response in sentences.items():
         assert expected in refusal(response)
     for text in ("Hi \ud800", "\udfff"):
