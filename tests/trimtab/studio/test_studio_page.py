@@ -136,9 +136,7 @@ def test_the_scores_are_measured_bare_and_under_the_sliders(browser: Browser) ->
         row = page.locator("#score-table tbody tr").nth(2)
         expect(row.locator("th")).to_have_text(f"{own.name} (nats a token)")
         expect(row.locator("td")).to_have_text(figures)
-        expect(page.locator("#score-notes p")).to_have_text(
-            [re.compile("^wit: for a score of its own, pass")]
-        )
+        expect(page.locator("#score-notes p")).to_have_text([re.compile("^wit: for a score of its own, pass")])
         assert Axe().run(page).violations_count == 0
         page.set_viewport_size(PHONE)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -458,6 +456,8 @@ def test_axe_core_finds_nothing_with_everything_shown(browser: Browser, url: str
         is_answered(page)
         page.click("#sweep")
         is_answered(page, "sweep-status")
+        page.click("#measure")
+        expect(page.locator("#score-status")).to_have_text("Measured.")
         page.fill("#report-path", str(tmp_path / "report.json"))
         page.click("#open-report")
         expect(page.frame_locator("#report").locator("h1").first).to_be_visible()
