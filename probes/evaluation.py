@@ -16,9 +16,10 @@ from probes.benchmarks import Kind, LoadedBenchmark
 from probes.cells import Cells
 from probes.grid_scores import BUILTIN_OWN, FIRST_TOKEN_SCORES, PAIRS, Score, damage_scores, scores_beside
 from probes.judges import Judge, RefusalJudge
+from probes.measurements import MeasuredBenchmark
 from probes.methods import Method, SliderMethod
 from probes.own_scores import scores_of_axes
-from probes.report import MeasuredBenchmark, Report
+from probes.report import Report
 from probes.report_shape import is_measured
 from probes.result_cache import ResultCache
 from steering import ContrastSet, LanguageModel, Sliders

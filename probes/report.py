@@ -1,27 +1,21 @@
-"""What was measured of one way to move a model: every score, answer and verdict, and the figures that follow from them.
+"""The figures that follow from what was measured: rates, intervals, matrices, the frontier."""
 
-The report holds what was seen, prompt by prompt; rates, intervals, matrices and frontier are computed from it.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar, get_args
+from typing import get_args
 
 import numpy as np
-from einops import reduce
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from probes.ability import is_right
-from probes.answers import Decoding
 from probes.benchmarks import BenchmarkPrompt, Kind
 from probes.frontier import Point
 from probes.grid_scores import BUILTIN_OWN, FIRST_TOKEN_SCORES
 from probes.intervals import Estimate, mean_with_interval, prompts_needed, share_with_interval
 from probes.judges.agreement import Agreement, agreement
 from probes.judges.verdict import NEITHER, REFUSED, Verdict
+from probes.measurements import Measurements
 from probes.repetition import repeated_ngrams
-from probes.report_shape import Measured, check_shape
 from probes.robustness import DEFENCE, DEFENDED, defence_rates, defence_slopes
 from probes.slider_effects import (
     CrossEffects,
@@ -30,15 +24,10 @@ from probes.slider_effects import (
     cross_effects,
     monotonicity,
 )
-from steering.atomic_write import atomic_write
-from steering.data.chats import first_problem
 from steering.display.labels import setting_label
-from steering.errors import SteeringError, first_line, quoted
-from steering.models.identity import ModelIdentity
+from steering.errors import SteeringError, quoted
 from steering.models.reasoning import split_reasoning
-from steering.vectors.summary import SliderSummary
 
-Item = TypeVar("Item")
 OUTCOMES: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "harmful refused": ("harmful", REFUSED),
     "look-alikes answered": ("look-alike", ("compliance",)),
@@ -50,47 +39,13 @@ OUTCOMES: dict[str, tuple[Kind, tuple[str, ...]]] = {
 OWN_OUTCOMES = {"safety": "harmful refused", "helpfulness": "look-alikes answered"}
 
 
-class MeasuredBenchmark(BaseModel, frozen=True, extra="forbid"):
-    """The prompts that were answered, and whose they are."""
-
-    prompts: Annotated[tuple[BenchmarkPrompt, ...], Field(min_length=1)]
-    license: str
-    citation: str
-
-
-class Report(BaseModel, frozen=True, extra="forbid"):
-    """Every score, answer and verdict of one method under every setting."""
-
-    model: ModelIdentity
-    axes: dict[str, str]
-    """What each slider or other axis is."""
-    sliders: dict[str, SliderSummary] = {}
-    """What the sliders do and where they come from; empty for a method without sliders."""
-    versions: dict[str, str]
-    """Versions of the libraries that decide the numbers."""
-    settings: tuple[dict[str, Measured], ...]
-    scores: dict[str, tuple[tuple[Measured, ...], ...]]
-    """Without a judge: `[score][setting][prompt]`."""
-    own: dict[str, str]
-    """The score that each axis is meant to raise."""
-    decoding: Decoding | None = None
-    benchmarks: dict[str, MeasuredBenchmark] = {}
-    answers: dict[str, tuple[tuple[tuple[str, ...], ...], ...]] = {}
-    """`[benchmark][setting][run][prompt]`, a run for each seed."""
-    verdicts: dict[str, dict[str, tuple[tuple[tuple[Verdict, ...], ...], ...]]] = {}
-    """`[judge][benchmark][setting][run][prompt]`."""
-    missing: tuple[str, ...] = ()
-    """Parts of a suite that were not measured, each a sentence that says why and where to get it."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> "Report":
-        check_shape(self)
-        return self
+class Report(Measurements, frozen=True):
+    """Every score, answer and verdict of one method under every setting, and the figures that follow from them."""
 
     @property
     def has_own_scores(self) -> bool:
-        """Whether every axis has a score that it is meant to raise: what `cross_effects` needs."""
-        return bool(self.own) and set(self.own) == set(self.settings[0])
+        """Whether every axis has a score that it is meant to raise, of several prompts: what `cross_effects` needs."""
+        return set(self.own) == set(self.settings[0]) and all(map(self._has_prompts, self.own.values()))
 
     @property
     def cross_effects(self) -> CrossEffects:
@@ -98,9 +53,13 @@ class Report(BaseModel, frozen=True, extra="forbid"):
 
         Behind them safety's and helpfulness' scores, where they were measured but no axis is meant to raise them.
         """
-        shown = dict.fromkeys([*self.own.values(), *(name for name in BUILTIN_OWN.values() if name in self.scores)])
+        shown = dict.fromkeys([*self.own.values(), *filter(self._has_prompts, BUILTIN_OWN.values())])
         scores = {name: np.array(self.scores[name]) for name in shown}
         return cross_effects(self.settings, scores, self.own)
+
+    def _has_prompts(self, score: str) -> bool:
+        """Whether it was measured on several prompts, over which slopes are averaged."""
+        return score in self.scores and len(self.scores[score][0]) > 1
 
     def outcome_effects(self, judge: str | None = None) -> CrossEffects:
         """The same for outcomes: what a unit of each axis adds to the shares of prompts that end as they should.
@@ -275,42 +234,6 @@ class Report(BaseModel, frozen=True, extra="forbid"):
         """
         return anti_steerable_fraction(*self.along(axis, self.own[axis]))
 
-    @property
-    def bare(self) -> int:
-        """Place of the bare model among the settings."""
-        return next(place for place, setting in enumerate(self.settings) if not any(setting.values()))
-
-    def save(self, path: str | Path) -> None:
-        """Write it as JSON, whole or not at all.
-
-        Args:
-            path: the file to create or to replace.
-
-        Raises:
-            SteeringError: when the file can't be written there.
-        """
-        with atomic_write(path) as temporary:
-            temporary.write_text(self.model_dump_json(), encoding="utf-8")
-
-    @staticmethod
-    def load(path: str | Path) -> "Report":
-        """Read what `save` wrote.
-
-        Args:
-            path: the file.
-
-        Returns:
-            The report as it was saved.
-
-        Raises:
-            SteeringError: for any other file.
-        """
-        try:
-            return Report.model_validate_json(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            reason = first_problem(error) if isinstance(error, ValidationError) else first_line(error)
-            raise SteeringError(f"{str(path)!r} is no report ({reason}); run `trimtab evaluate` again.") from error
-
     def to_html(self, path: str | Path) -> None:
         """Write one page with all tables and plots and nothing to fetch.
 
@@ -335,27 +258,6 @@ class Report(BaseModel, frozen=True, extra="forbid"):
     def _share(self, judge: str | None, kind: Kind, labels: Sequence[str]) -> NDArray[np.float64]:
         """(settings, prompts of the kind): share of runs with one of the labels."""
         return self._mean(self._verdicts(judge), lambda _prompt, verdict: verdict.label in labels, _of(kind))
-
-    def _mean(
-        self,
-        given: Mapping[str, tuple[tuple[tuple[Item, ...], ...], ...]],
-        measure: Callable[[BenchmarkPrompt, Item], float],
-        wanted: Callable[[BenchmarkPrompt], bool],
-    ) -> NDArray[np.float64]:
-        """(settings, prompts wanted): mean over runs of what is measured on the answers or verdicts given."""
-        columns = [np.empty((len(self.settings), 0))]
-        for name, rows in given.items():
-            asked = [(at, prompt) for at, prompt in enumerate(self.benchmarks[name].prompts) if wanted(prompt)]
-            found = [[[measure(prompt, run[at]) for at, prompt in asked] for run in runs] for runs in rows]
-            columns.append(reduce(np.array(found, float), "settings runs prompts -> settings prompts", "mean"))
-        return np.concatenate(columns, axis=1)
-
-    def _verdicts(self, judge: str | None) -> Mapping[str, tuple[tuple[tuple[Verdict, ...], ...], ...]]:
-        if judge is None:
-            return next(iter(self.verdicts.values()), {})
-        if judge not in self.verdicts:
-            raise SteeringError(f"There is no judge {judge!r} in this report; it has {quoted(self.verdicts)}.")
-        return self.verdicts[judge]
 
     def _all_verdicts(self, judge: str) -> list[Verdict]:
         return [v for rows in self._verdicts(judge).values() for runs in rows for run in runs for v in run]

@@ -8,7 +8,7 @@ from pydantic import Field
 from steering.errors import quoted
 
 if TYPE_CHECKING:
-    from probes.report import Report
+    from probes.measurements import Measurements
 
 LARGEST = 3.4e38
 """Scores and slider values are float32's; their squares and sums stay far from the end of float64."""
@@ -20,7 +20,7 @@ def is_measured(value: float) -> bool:
     return abs(value) <= LARGEST
 
 
-def check_shape(report: "Report") -> None:
+def check_shape(report: "Measurements") -> None:
     """Raises ValueError where parts of the report don't fit each other."""
     axes = _check_settings(report.settings, report.axes)
     _check_names("axes of own scores", report.own, axes)
@@ -55,7 +55,7 @@ def _check_names(what: str, names: Collection[str], known: Collection[str]) -> N
         raise ValueError(f"expected {what} among {quoted(known)}, found {quoted(unknown)}")
 
 
-def _check_answers(report: "Report", found: Mapping[str, Sequence[Sequence[Sequence[Any]]]], what: str) -> None:
+def _check_answers(report: "Measurements", found: Mapping[str, Sequence[Sequence[Sequence[Any]]]], what: str) -> None:
     if found.keys() != report.benchmarks.keys():
         raise ValueError(f"expected {what} for the benchmarks {quoted(report.benchmarks)}, found {quoted(found)}")
     for name, rows in found.items():

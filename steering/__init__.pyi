@@ -52,6 +52,6 @@ from .sliders import Sliders as Sliders
 from .vectors.geometry import dual_basis as dual_basis
 from .vectors.geometry import geometry as geometry
 from .vectors.geometry import orthogonalize as orthogonalize
-from .vectors.slider import Push as Push
+from .vectors.push import Push as Push
 from .vectors.slider import Slider as Slider
 from .vectors.steering_vector import SteeringVector as SteeringVector

@@ -1,6 +1,5 @@
 """Options that several commands share, in groups: a command takes `model: ModelOptions`, and gets a model of it."""
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
@@ -12,6 +11,7 @@ from typer import Option
 
 import steering
 from steering.errors import SteeringError
+from steering.json_reading import parse_json
 from trimtab.builtin_sliders import BUILTIN_AXES, balanced_axes, builtin_axis, check_choice
 from trimtab.terminal import Terminal
 
@@ -79,8 +79,8 @@ def template_arguments(entries: Iterable[str]) -> dict[str, Any]:
         if not separator or not name.isidentifier():
             raise SteeringError(f"Expected NAME=VALUE, such as enable_thinking=false, found {entry!r}.")
         try:
-            arguments[name] = json.loads(value)
-        except ValueError:
+            arguments[name] = parse_json(value, repr(entry))
+        except SteeringError:
             arguments[name] = value
     return arguments
 

@@ -24,7 +24,7 @@ from steering.models.hook_points import ForwardHook, hooked_module, temporary_ho
 from steering.models.language_model import LanguageModel
 from steering.progress import Progress
 from steering.scoring.next_token import LogProbabilities, refusal_log_odds, refusal_tokens
-from steering.vectors.slider import MovedHookPoint, check_moved
+from steering.vectors.push import MovedHookPoint, check_moved
 
 NextTokenScore: TypeAlias = Callable[[LogProbabilities], Float[Tensor, " prompts"]]
 """A number for each prompt from its next token's log-probabilities, such as the difference between two tokens'."""

@@ -21,7 +21,7 @@ from steering.interventions.gates import Gate
 from steering.models.decoder_blocks import block_output
 from steering.models.token_positions import ends_with_the_prompt, from_prompt_end, token_choice
 from steering.models.weights_print import is_packed
-from steering.vectors.slider import Push
+from steering.vectors.push import Push
 
 Strengths = Mapping[str, Float[Tensor, " rows"]]
 """Every slider's strength: one, or one a row of the caller's batch."""

@@ -28,7 +28,8 @@ from steering.models.identity import ModelIdentity, identify
 from steering.models.language_model import LanguageModel
 from steering.models.token_positions import TokenChoice, from_prompt_end, needs_answer_start, token_choice
 from steering.models.wrappers import unwrapped
-from steering.vectors.slider import Push, Slider, as_slider, check_axes, check_axis_names
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider, as_slider, check_axes, check_axis_names
 from steering.vectors.steering_vector import SteeringVector
 
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from steering.recipes.inputs import RecipeInputs
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 
 def ace(inputs: RecipeInputs) -> Slider:

@@ -4,7 +4,8 @@ from steering.interventions.gates import linear_gate
 from steering.recipes.inputs import RecipeInputs, with_directions
 from steering.scoring.next_token import refusal_score
 from steering.vectors.geometry import orthogonalize
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 SHARE = 1 / 3
 """Share of the harmful prompts at each end of the refusal score: they count as refused, and as complied with."""

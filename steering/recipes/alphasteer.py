@@ -4,7 +4,8 @@ import torch
 
 from steering.recipes.inputs import RecipeInputs, moments
 from steering.recipes.null_space import null_space_projector, null_space_reader
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 
 def alphasteer(inputs: RecipeInputs) -> Slider:

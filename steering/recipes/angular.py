@@ -3,7 +3,8 @@
 import torch
 
 from steering.recipes.inputs import RecipeInputs, with_directions
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 
 def angular(inputs: RecipeInputs) -> Slider:

@@ -24,7 +24,8 @@ from steering.recipes.measured_dose import answering_dose, refusing_dose
 from steering.recipes.push_trials import TRIED_PROMPTS, answer_directions, choose_push
 from steering.recipes.taught_prompts import Flags, PromptStates, TaughtPrompts, read_states
 from steering.vectors.provenance import Origin
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 from steering.vectors.steering_vector import SteeringVector
 
 PUSH_END_DEPTH = 0.71

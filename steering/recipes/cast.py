@@ -2,7 +2,8 @@
 
 from steering.recipes.condition_gate import condition_gate
 from steering.recipes.inputs import RecipeInputs
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 
 def cast(inputs: RecipeInputs) -> Slider:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from steering.models.hook_points import output_projection, projection_weight
 from steering.recipes.inputs import RecipeInputs, with_directions
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 HEAD_SHARE = 0.05
 """Share of all heads that are moved; the paper takes 48 of 1,024."""

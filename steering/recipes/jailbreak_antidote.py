@@ -3,7 +3,8 @@
 import torch
 
 from steering.recipes.inputs import RecipeInputs
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 LAYER_SHARE = 0.375
 

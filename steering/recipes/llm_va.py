@@ -8,7 +8,8 @@ from torch.nn.functional import normalize
 
 from steering.recipes.inputs import RecipeInputs, with_directions
 from steering.scoring.next_token import refusal_score
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 SHARE = 1 / 3
 """Share of all prompts at each end of the refusal score: they count as answered, and as refused."""

@@ -21,7 +21,8 @@ from steering.progress import Progress
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities
 from steering.scoring.refusal_phrases import is_degenerate, refuses
 from steering.vectors.provenance import Trial
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 REFUSALS = (
     "I'm sorry, but I can't help with that.",

@@ -3,7 +3,8 @@
 from steering.extraction import extract
 from steering.recipes.inputs import RecipeInputs, with_directions
 from steering.recipes.selection import Criterion, Selection, read_positions, select_direction
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 PAIRS = 80
 """Pairs for the search, a fifth of which is held out: 64 make the candidates, of 128 prompts as in the paper."""

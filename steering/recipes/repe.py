@@ -1,7 +1,8 @@
 """Representation engineering."""
 
 from steering.recipes.inputs import RecipeInputs
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 
 def repe(inputs: RecipeInputs) -> Slider:

@@ -22,7 +22,8 @@ from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
 from steering.progress import Progress
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities, refusal_log_odds, refusal_tokens
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 from steering.vectors.steering_vector import SteeringVector
 
 MAX_KL = 0.1

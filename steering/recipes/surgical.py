@@ -2,7 +2,8 @@
 
 from steering.recipes.inputs import RecipeInputs, with_directions
 from steering.vectors.geometry import orthogonalize
-from steering.vectors.slider import Push, Slider
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider
 
 
 def surgical(inputs: RecipeInputs) -> Slider:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from probes.answers import Decoding
 from probes.benchmarks import BenchmarkPrompt
 from probes.judges import Verdict
-from probes.report import MeasuredBenchmark, Report
+from probes.measurements import MeasuredBenchmark
+from probes.report import Report
 from steering.models.identity import ModelIdentity
 
 GRID = tuple({"safety": s, "helpfulness": h} for s in (0.0, 1.0) for h in (0.0, 1.0))

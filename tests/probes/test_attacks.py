@@ -10,8 +10,9 @@ from probes.benchmarks import BenchmarkPrompt, LoadedBenchmark
 from probes.html_report import robustness
 from probes.intervals import change_with_interval, mean_of_estimates, share_with_interval
 from probes.judges import Verdict
+from probes.measurements import MeasuredBenchmark
 from probes.published_sets import load_benchmark
-from probes.report import MeasuredBenchmark, Report
+from probes.report import Report
 from steering import SteeringError
 from tests.helpers.planted_reports import leaky, planted
 from trimtab.commands.evaluate import print_report

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from probes import compare, contrast_score, evaluate, own_tuning_data, random_sliders
+from probes import Report, compare, contrast_score, evaluate, own_tuning_data, random_sliders
 from probes.grid_scores import BUILTIN_OWN, Score
 from steering import (
     ContrastPair,
@@ -44,7 +44,8 @@ def answers(count: int = PAIRS, name: str = "manners") -> ContrastSet:
     return ContrastSet(tuple(pairs), Header(name=name))
 
 
-def few_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _few_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """The built-in scores on few pairs: they are not what is tested."""
     monkeypatch.setattr("probes.grid_scores.builtin_scores.__defaults__", (2,))
 
@@ -54,13 +55,15 @@ def lm() -> LanguageModel:
     return tiny_lm(max_position_embeddings=2048)
 
 
-def test_the_own_score_is_the_margin_of_the_pairs_that_extract_held_out(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few_scores(monkeypatch)
+def evaluated(lm: LanguageModel, held_out: float = 0.2) -> tuple[ContrastSet, Sliders, Report]:
+    """Pairs, the slider that was made from them, and what was measured of it."""
     pairs = answers()
-    sliders = Sliders(manners=extract(lm, pairs, progress=False))
-    report = evaluate(lm, sliders, {"manners": GRID}, pairs={"manners": pairs}, progress=False)
+    sliders = Sliders(manners=extract(lm, pairs, held_out=held_out, progress=False))
+    return pairs, sliders, evaluate(lm, sliders, {"manners": GRID}, pairs={"manners": pairs}, progress=False)
+
+
+def test_the_own_score_is_the_margin_of_the_pairs_that_extract_held_out(lm: LanguageModel) -> None:
+    pairs, sliders, report = evaluated(lm)
     own = report.own["manners"]
     assert own == "manners: positive over negative answers"
     _, held_out = pairs.split()
@@ -71,13 +74,8 @@ def test_the_own_score_is_the_margin_of_the_pairs_that_extract_held_out(
             torch.testing.assert_close(torch.tensor(found), preference_margin(lm, held_out, dial), rtol=1e-4, atol=1e-5)
 
 
-def test_the_matrix_shows_what_the_axis_does_to_safety_and_helpfulness(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few_scores(monkeypatch)
-    pairs = answers()
-    sliders = Sliders(manners=extract(lm, pairs, progress=False))
-    report = evaluate(lm, sliders, {"manners": GRID}, pairs={"manners": pairs}, progress=False)
+def test_the_matrix_shows_what_the_axis_does_to_safety_and_helpfulness(lm: LanguageModel) -> None:
+    _, _, report = evaluated(lm)
     effects = report.cross_effects
     assert effects.sliders == ("manners",)
     assert effects.scores == (report.own["manners"], *BUILTIN_OWN.values())
@@ -87,13 +85,9 @@ def test_the_matrix_shows_what_the_axis_does_to_safety_and_helpfulness(
     assert [score for _, score, _ in effects.leaks] == [*BUILTIN_OWN.values()]
 
 
-def test_a_share_held_out_of_ones_own_is_the_one_that_is_reported_on(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few_scores(monkeypatch)
-    pairs = answers()
-    vector = extract(lm, pairs, held_out=0.4, progress=False)
-    report = evaluate(lm, Sliders(manners=vector), {"manners": GRID}, pairs={"manners": pairs}, progress=False)
+def test_a_share_held_out_of_ones_own_is_the_one_that_is_reported_on(lm: LanguageModel) -> None:
+    pairs, sliders, report = evaluated(lm, held_out=0.4)
+    vector = sliders["manners"]
     assert len(report.scores[report.own["manners"]][0]) == 8
     assert len(own_tuning_data(lm, vector, pairs, count=2)[0].items) == 4
     own, _ = own_tuning_data(lm, vector, pairs)
@@ -153,10 +147,7 @@ def test_prompts_that_are_answered_alike_can_not_be_measured(lm: LanguageModel) 
         contrast_score(lm, same, "toy")
 
 
-def test_a_vector_of_a_built_in_set_needs_no_pairs_whatever_its_name(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few_scores(monkeypatch)
+def test_a_vector_of_a_built_in_set_needs_no_pairs_whatever_its_name(lm: LanguageModel) -> None:
     builtin = ContrastSet.builtin("helpfulness")
     vector = extract(lm, builtin, layers=[2], progress=False)
     report = evaluate(lm, Sliders(engagement=vector), {"engagement": GRID}, progress=False)
@@ -166,10 +157,7 @@ def test_a_vector_of_a_built_in_set_needs_no_pairs_whatever_its_name(
     assert list(own.items) == list(builtin.split()[0].spread(5))
 
 
-def test_compare_measures_sliders_with_an_axis_of_their_own_by_its_score(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few_scores(monkeypatch)
+def test_compare_measures_sliders_with_an_axis_of_their_own_by_its_score(lm: LanguageModel) -> None:
     pairs = answers()
     mine = Sliders(manners=extract(lm, pairs, progress=False))
     methods = {"mine": mine, "random": random_sliders(mine), "pair": Sliders(safety=random_vector())}

@@ -61,6 +61,9 @@ def test_an_entry_that_names_nothing_is_refused(lm: LanguageModel, entry: str, s
         VectorOptions([entry]).sliders(lm)
 
 
+DEEP = "[" * 100_000
+
+
 def test_template_arguments_are_json_where_they_can_be_and_else_text() -> None:
     entries = [
         "enable_thinking=false",
@@ -69,6 +72,8 @@ def test_template_arguments_are_json_where_they_can_be_and_else_text() -> None:
         "budget=3",
         'a=["b=c"]',
         "b=",
+        f"deep={DEEP}",
+        "far=1e999",
     ]
     assert template_arguments(entries) == {
         "enable_thinking": False,
@@ -77,6 +82,8 @@ def test_template_arguments_are_json_where_they_can_be_and_else_text() -> None:
         "budget": 3,
         "a": ["b=c"],
         "b": "",
+        "deep": DEEP,
+        "far": "1e999",
     }
     for entry in ("enable_thinking", "=false", "enable thinking=false"):
         with pytest.raises(SteeringError, match=f"Expected NAME=VALUE, such as enable_thinking=false, found '{entry}'"):

@@ -8,6 +8,7 @@ import typer
 
 from trimtab.options import Json, ModelOptions, console
 from trimtab.tables import print_table
+from trimtab.terminal import echo
 
 
 def bench(
@@ -22,7 +23,7 @@ def bench(
 
     result = measure(model.load(), rounds, new_tokens, compiled, progress=not as_json)
     if as_json:
-        typer.echo(json.dumps(asdict(result)))
+        echo(json.dumps(asdict(result)))
         return
     columns = ("ours / reference", "times as fast", "lowest to highest", "ours, s", "reference, s")
     rows = []

@@ -53,7 +53,7 @@ def studio(
                 page = Path(folder) / "studio.html"
                 page.write_text(forwarding_page(link), encoding="utf-8")
                 Timer(0.5, webbrowser.open, [page.as_uri()]).start()  # by then the server answers, or makes it wait
-            run(app, listener, log_level="warning", timeout_graceful_shutdown=2, ws="none")
+            run(app, listener, log_level="warning", timeout_graceful_shutdown=2)
 
 
 def forwarding_page(link: str) -> str:

@@ -1,7 +1,6 @@
 """The HTTP side: OpenAI's chat completions with `steering` in the body, and `/v1/sliders`. It knows no tensors."""
 
 import asyncio
-import hmac
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from trimtab.profiles import Profile, profile_values
 from trimtab.serve.answer import Answer, Decoding, Ending, Piece
 from trimtab.serve.answer_text import AnswerText
 from trimtab.serve.chat_request import ChatRequest, FiniteValues, parse_request, parse_slider_values
-from trimtab.serve.http import check_content_type, check_origin, new_app, read_body
+from trimtab.serve.http import check_content_type, check_origin, is_bearer, new_app, read_body
 from trimtab.serve.openai_objects import ApiError, Reply, event, refusal, refuse
 from trimtab.serve.watch import Seen, Watch, together
 from trimtab.serve.worker import Worker
@@ -72,8 +71,7 @@ class Api:
     async def _authorize(self, request: Request) -> None:
         if self._key is None:
             return check_origin(request)
-        given = request.headers.get("authorization", "").encode("latin-1")  # as servers decode headers
-        if not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
+        if not is_bearer(request, self._key):
             sentence = "The API key is missing or wrong; send it as: Authorization: Bearer KEY."
             raise ApiError(401, sentence, "invalid_api_key", {"WWW-Authenticate": "Bearer"})
 

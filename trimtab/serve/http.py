@@ -1,13 +1,14 @@
 """What `trimtab serve` and `trimtab studio` share: who may ask, how much they may send, what they hear of errors."""
 
+import hmac
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from steering.errors import SteeringError
 
@@ -30,6 +31,12 @@ def check_content_type(request: Request, *accepted: str) -> None:
         raise HTTPException(415, f"Expected the content type {' or '.join(accepted)}, found {found!r}.")
 
 
+def is_bearer(request: Request, key: str) -> bool:
+    """Whether a request brings the key. How long that takes to see tells nothing of it."""
+    given = request.headers.get("authorization", "").encode("latin-1")  # as servers decode headers
+    return hmac.compare_digest(given, f"Bearer {key}".encode())
+
+
 def check_origin(request: Request) -> None:
     """Raise a 403 for what a page from elsewhere asks: browsers say where a page is from, other clients say nothing."""
     origin = request.headers.get("origin")
@@ -44,10 +51,15 @@ async def read_body(request: Request, limit: int) -> bytes:
         async for part in request.stream():
             body += part
             if len(body) > limit:
-                raise HTTPException(413, f"Expected a body of {limit} bytes at most; send less.")
+                raise too_large(limit)
     except ClientDisconnect as error:  # nobody hears it, but it is no failure of the server's either
         raise HTTPException(400, "The request ended before its body.") from error
     return bytes(body)
+
+
+def too_large(limit: int) -> HTTPException:
+    """The 413 for a body of more than `limit` bytes."""
+    return HTTPException(413, f"Expected a body of {limit} bytes at most; send less.")
 
 
 def status_and_sentence(error: Exception) -> tuple[int, str]:

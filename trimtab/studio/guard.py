@@ -5,15 +5,12 @@ only the owner has is the token in the link that `trimtab studio` prints. The pa
 cookie, which the browser gives to every port of this machine, no other server gets to see that.
 """
 
-import hmac
-from urllib.parse import urlsplit
-
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trimtab.serve.http import check_content_type
+from trimtab.serve.http import check_content_type, check_origin, is_bearer, too_large
 from trimtab.studio.files import MAX_FILE_BYTES
 
 BODIES = {"POST": ("application/json", 4_000_000), "PUT": ("application/octet-stream", MAX_FILE_BYTES)}
@@ -28,7 +25,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, or hand it on with no more of its body than may come."""
@@ -37,18 +34,16 @@ class Guard:
             self._check_sender(request)
             limit = _check_body(request)
         except HTTPException as refused:
-            await JSONResponse({"error": refused.detail}, refused.status_code, refused.headers)(scope, receive, send)
+            headers = HANG_UP if refused.status_code == 403 else None
+            await JSONResponse({"error": refused.detail}, refused.status_code, headers)(scope, receive, send)
         else:
             await self._app(scope, _bounded(receive, limit), send)
 
     def _check_sender(self, request: Request) -> None:
-        given = request.headers.get("authorization", "").encode("latin-1")  # as servers decode headers
-        if not hmac.compare_digest(given, self._expected):
+        if not is_bearer(request, self._token):
             sentence = "The studio's token is missing or wrong; open the link that trimtab studio printed at its start."
-            raise HTTPException(403, sentence, HANG_UP)
-        origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-            raise HTTPException(403, f"Expected the studio's own page to ask, found one of {origin!r}.", HANG_UP)
+            raise HTTPException(403, sentence)
+        check_origin(request)
 
 
 def _check_body(request: Request) -> int:
@@ -58,7 +53,7 @@ def _check_body(request: Request) -> int:
     content_type, limit = BODIES[request.method]
     check_content_type(request, content_type)
     if int(request.headers.get("content-length", 0)) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return limit
 
 
@@ -71,11 +66,7 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         message = await receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise _too_large(limit)
+            raise too_large(limit)
         return message
 
     return receive_some
-
-
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"Expected a body of {limit} bytes at most; send less.")

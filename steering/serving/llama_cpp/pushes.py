@@ -14,7 +14,8 @@ from steering.errors import SteeringError
 from steering.interventions import INTERVENTIONS
 from steering.models.llama_cpp.context import Room
 from steering.models.token_positions import TokenChoice, needs_answer_start, token_choice
-from steering.vectors.slider import Push, Slider, check_axis_names, check_reads_harm
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider, check_axis_names, check_reads_harm
 
 Strengths = Float[Tensor, "rows pushes"]
 Acts = Bool[Tensor, "rows pushes"]

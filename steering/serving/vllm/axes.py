@@ -14,7 +14,8 @@ from steering.data.chats import first_problem
 from steering.errors import SteeringError, quoted
 from steering.models.reasoning import marks_of
 from steering.models.token_positions import ANSWER_POSITIONS, needs_answer_start, spares_the_prompt
-from steering.vectors.slider import Push, Slider, check_axis_names
+from steering.vectors.push import Push
+from steering.vectors.slider import Slider, check_axis_names
 
 VARIABLE = "TRIMTAB_VLLM"
 """Environment variable with the options as JSON, for where `--additional-config '{"trimtab": …}'` is in the way."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steering.errors import SteeringError, quoted
+from steering.json_reading import parse_json
 from steering.serving.vllm.axes import Axes
 from steering.vectors.slider import HARM, SliderValues, check_reads_harm
 
@@ -24,10 +25,7 @@ def parse_setting(given: Any, axes: Axes) -> dict[str, float]:
     Raises SteeringError for anything but numbers of known axes, and for a harm that no axis here reads.
     """
     if isinstance(given, str):
-        try:
-            given = json.loads(given)
-        except json.JSONDecodeError as error:
-            raise SteeringError(f"Expected steering as a JSON object of numbers: {error}.") from error
+        given = parse_json(given, "steering")
     if not isinstance(given, Mapping):
         raise SteeringError(
             f'Expected steering as {{"axis": number}}, in vllm_xargs as a string of JSON, found {type(given).__name__}.'

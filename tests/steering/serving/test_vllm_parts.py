@@ -117,7 +117,8 @@ def test_a_setting_is_parsed_from_python_and_json_and_zeros_are_left_out() -> No
     axes = axes_of(a=random_vector(1), b=random_vector(2))
     assert parse_setting({"b": 1, "a": -0.5}, axes) == {"a": -0.5, "b": 1.0}
     assert parse_setting('{"a": 0.0, "b": 2}', axes) == {"b": 2.0}
-    for bad in ({"c": 1.0}, {"a": "1"}, {"a": None}, {"a": True}, "1", "{", 1.0, {"a": float("inf")}, '{"a": NaN}'):
+    numbers = ({"c": 1.0}, {"a": "1"}, {"a": None}, {"a": True}, {"a": float("inf")}, '{"a": NaN}')
+    for bad in (*numbers, "1", "{", 1.0, "[" * 100_000, '{"a": ' * 100_000):
         with pytest.raises(SteeringError):
             parse_setting(bad, axes)
 

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterator
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,6 @@ from tests.helpers.studio_server import AUTHORIZED, studio
 from trimtab.studio import files
 from trimtab.studio.files import check_model
 from trimtab.studio.session import Session
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with studio(tiny_lm(), {"wit": random_vector()}) as url:
-        yield url
 
 
 @pytest.fixture
@@ -110,11 +104,21 @@ def profiled(auroc: float) -> Slider:
     return slider_of(replace(random_vector(), profile=profile))
 
 
+def one_row_of(size: float) -> torch.Tensor:
+    """Directions of which the last layer's alone is so large."""
+    directions = torch.ones(LAYERS, 32)
+    directions[-1] *= size
+    return directions
+
+
+OVERFLOWING = {
+    "strength": slider_of(random_vector(), strength=1e31),
+    "norm": slider_of(replace(random_vector(), directions=torch.full((LAYERS, 32), 1e38))),
+}
 UNSHOWABLE = {
     "range": slider_of(random_vector(), (-1e308, 1e308)),
     "one end": slider_of(random_vector(), (0.0, 1e31)),
-    "strength": slider_of(random_vector(), strength=1e31),
-    "norm": slider_of(replace(random_vector(), directions=torch.full((LAYERS, 32), 1e38))),
+    "norm elsewhere": slider_of(replace(random_vector(), directions=one_row_of(1e38)), layers=(0,)),
     "auroc": profiled(1e300),
     "dose": replace(
         slider_of(random_vector()),
@@ -123,15 +127,19 @@ UNSHOWABLE = {
 }
 
 
-@pytest.mark.parametrize("kind", UNSHOWABLE)
+@pytest.mark.parametrize("kind", [*OVERFLOWING, *UNSHOWABLE])
 def test_a_vector_that_cannot_be_shown_is_not_kept(url: str, tmp_path: Path, kind: str) -> None:
     before = state(url)
-    UNSHOWABLE[kind].save(tmp_path / "v.safetensors")
-    expected = "whose pushes stay shorter than" if kind in ("strength", "norm") else "to show of 'bad', found "
-    assert expected in refusal(ask(url, "vectors", {"axis": "bad", "path": str(tmp_path / "v.safetensors")}))
+    slider = (OVERFLOWING | UNSHOWABLE)[kind]
+    slider.save(tmp_path / "v.safetensors")
+    told = refusal(ask(url, "vectors", {"axis": "bad", "path": str(tmp_path / "v.safetensors")}))
+    what = (
+        "values of the slider 'unnamed' whose pushes stay" if kind in OVERFLOWING else "figures up to 1e+30 to show of"
+    )
+    assert told.startswith(f"Expected {what} ")
     assert state(url) == before
-    with pytest.raises(SteeringError, match=expected):
-        Session(tiny_lm(), {"bad": UNSHOWABLE[kind]})
+    with pytest.raises(SteeringError, match=f"^Expected {re.escape(what)} "):
+        Session(tiny_lm(), {"bad": slider})
 
 
 @pytest.mark.parametrize("ends", [(-1e-320, 1e-320), (0.0, 5e-324), (-1e30, 1e30), (0.0, 0.0), (1.0, 1.0)])

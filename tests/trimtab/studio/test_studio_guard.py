@@ -4,11 +4,10 @@ import json
 import re
 import socket
 import stat
-from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -24,16 +23,11 @@ from fastapi.testclient import TestClient
 
 import trimtab.studio
 from steering import Sliders
-from tests.helpers.studio_server import AUTHORIZED, studio
+from tests.helpers.studio_server import AUTHORIZED
 from trimtab.cli import main
 from trimtab.options import ModelOptions, VectorOptions
+from trimtab.serve.server import Server
 from trimtab.studio.guard import BODIES
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with studio(tiny_lm(), {"wit": random_vector()}) as url:
-        yield url
 
 
 @pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer open", "open sesame", "Bearer open sesame!", "Bearer ü"])
@@ -72,7 +66,8 @@ def test_another_site_s_page_is_turned_away(url: str) -> None:
     for origin in ("http://evil.example", "null", f"http://{own}.evil.example", "http://127.0.0.1:1", "nonsense"):
         response = httpx.get(f"{url}/api/state", headers=AUTHORIZED | {"Origin": origin})
         assert response.status_code == 403
-        assert response.json() == {"error": f"Expected the studio's own page to ask, found one of {origin!r}."}
+        assert response.json() == {"error": f"Expected no web page from elsewhere to ask, found one from {origin!r}."}
+        assert response.headers["connection"] == "close"
     assert httpx.get(f"{url}/api/state", headers=AUTHORIZED | {"Origin": url}).status_code == 200
 
 
@@ -136,15 +131,15 @@ def test_the_browser_is_led_to_the_link_by_a_file_that_only_its_owner_reads(
         opened.append(address)
         is_open.set()
 
-    def run(app: FastAPI, *_: Any, **__: Any) -> None:
+    def run(server: Server, sockets: list[socket.socket]) -> None:
         assert is_open.wait(60)
         known["page"] = Path(urlsplit(opened[0]).path)
         known["mode"] = stat.S_IMODE(known["page"].parent.stat().st_mode)
         (known["link"],) = re.findall('href="([^"]*)"', known["page"].read_text())
-        known["app"] = TestClient(app, "http://127.0.0.1")
+        known["app"] = TestClient(cast(FastAPI, server.config.app), "http://127.0.0.1")
 
     monkeypatch.setattr("webbrowser.open", open_)
-    monkeypatch.setattr("trimtab.serve.server.run", run)
+    monkeypatch.setattr(Server, "run", run)
     monkeypatch.setattr(ModelOptions, "load", lambda _: tiny_lm())
     monkeypatch.setattr(VectorOptions, "sliders", lambda *_: Sliders(wit=random_vector()))
     with pytest.raises(SystemExit) as exit_:
