@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from probes.grid_scores import BUILTIN_OWN, Score, own_score
 from probes.methods import SliderMethod
-from probes.own_scores import FEWEST, made_from
+from probes.own_scores import score_of_set
 from probes.result_cache import ResultCache, model_key
 from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector
 from steering.data.chats import ChatLike
@@ -34,6 +34,7 @@ from steering.errors import SteeringError, quoted
 from steering.models.identity import fingerprint
 from steering.progress import announce
 from steering.scoring.next_token import kl_divergence, next_token_log_probabilities
+from steering.scoring.own_pairs import FEWEST, made_from
 from steering.vectors.provenance import Calibration, Span
 from steering.vectors.slider import as_slider
 
@@ -108,7 +109,7 @@ def own_tuning_data(
     """
     slider = as_slider(slider)
     found = made_from(slider, slider.title, pairs)
-    return found.score(lm, found.used.spread(max(count, FEWEST)), slider.title), _ordinary(count)
+    return score_of_set(lm, found, found.used.spread(max(count, FEWEST)), slider.title), _ordinary(count)
 
 
 def _ordinary(count: int) -> list[ChatLike]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from steering.data.chats import ChatLike
+from steering.data.contrast import ContrastSet
 from steering.errors import SteeringError
 from steering.formats.hub import sliders_from_pretrained
 from steering.hooks.dial import Dial, attach
@@ -154,7 +155,12 @@ class Sliders(Mapping[str, Slider]):
         return attach(self, model, tokens=tokens, allow_mismatch=allow_mismatch, blocks=blocks)
 
     def widget(
-        self, lm: LanguageModel, prompt: str = "Why is the sky blue?", max_new_tokens: int = 64
+        self,
+        lm: LanguageModel,
+        prompt: str = "Why is the sky blue?",
+        max_new_tokens: int = 64,
+        *,
+        pairs: Mapping[str, ContrastSet] | None = None,
     ) -> "WidgetView | TextView":
         """Live sliders for a notebook: answers bare and steered side by side, tokens colored, scores that follow.
 
@@ -165,17 +171,22 @@ class Sliders(Mapping[str, Slider]):
             lm: the model.
             prompt: what is answered first.
             max_new_tokens: length of an answer at most.
+            pairs: by axis of one's own, the contrast set that it was extracted from: eight of its held-out pairs give
+                the axis a score of its own. Built-in sets are known.
 
         Raises:
-            SteeringError: when a vector was made on another model.
+            SteeringError: when a vector was made on another model, and for pairs of another vector or of no axis.
+
+        Example:
+            >>> sliders.widget(lm, pairs={"manners": ContrastSet.load("manners.jsonl")})  # doctest: +SKIP
         """
         if find_spec("ipywidgets") is None:
             from steering.explore.text_view import TextView
 
-            return TextView(self, lm, prompt, max_new_tokens)
+            return TextView(self, lm, prompt, max_new_tokens, pairs or {})
         from steering.explore.widget import WidgetView
 
-        return WidgetView(self, lm, prompt, max_new_tokens)
+        return WidgetView(self, lm, prompt, max_new_tokens, pairs or {})
 
     def __getitem__(self, name: str) -> Slider:
         return self.axes[name]

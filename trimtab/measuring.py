@@ -10,7 +10,7 @@ from typer import Option
 
 import steering
 from steering.errors import SteeringError, quoted
-from trimtab.options import MaxNewTokens, ModelOptions, read_contrast_set
+from trimtab.options import MaxNewTokens, ModelOptions
 
 if TYPE_CHECKING:
     from probes.answers import Decoding
@@ -27,13 +27,6 @@ class GridOptions:
 
     values: Annotated[str, Option(help="Slider values of the grid; 0 among them.")] = "0,0.5,1"
     prompts: Annotated[int, Option(min=2, help="Prompts of a kind.")] = 24
-    pairs: Annotated[
-        list[str] | None,
-        Option(
-            help="NAME=FILE.jsonl, repeatable: the contrast set that a slider of your own was extracted from, for the "
-            "score that it is meant to raise."
-        ),
-    ] = None
     benchmark: Annotated[
         list[str] | None,
         Option(
@@ -73,18 +66,6 @@ class GridOptions:
         if 0.0 not in values or len(values) < 2:
             raise SteeringError(f"Expected 0 and at least one other value, found {self.values!r}.")
         return values
-
-    def contrast_sets(self) -> "dict[str, steering.ContrastSet]":
-        """The named contrast sets by slider."""
-        found = {}
-        for entry in self.pairs or ():
-            name, _, file = entry.partition("=")
-            if not (name and file) or name in found:
-                raise SteeringError(
-                    f"Expected NAME=FILE.jsonl once for each slider, such as manners=manners.jsonl, found {entry!r}."
-                )
-            found[name] = read_contrast_set(file)
-        return found
 
     def decoding(self) -> "Decoding":
         """How every prompt is answered: greedily, or once with each seed."""

@@ -118,6 +118,31 @@ class VectorOptions:
         return steering.Slider.load(file, lm, self.allow_mismatch or ())
 
 
+@dataclass(frozen=True)
+class PairsOptions:
+    """The contrast sets that give axes of one's own their scores."""
+
+    pairs: Annotated[
+        list[str] | None,
+        Option(
+            help="NAME=FILE.jsonl, repeatable: the contrast set that a slider of your own was extracted from, for the "
+            "score that it is meant to raise."
+        ),
+    ] = None
+
+    def contrast_sets(self) -> "dict[str, steering.ContrastSet]":
+        """The named contrast sets by slider."""
+        found = {}
+        for entry in self.pairs or ():
+            name, _, file = entry.partition("=")
+            if not (name and file) or name in found:
+                raise SteeringError(
+                    f"Expected NAME=FILE.jsonl once for each slider, such as manners=manners.jsonl, found {entry!r}."
+                )
+            found[name] = read_contrast_set(file)
+        return found
+
+
 def read_contrast_set(name: str) -> "steering.ContrastSet":
     """A contrast set from a .jsonl file, or a built-in one."""
     return steering.ContrastSet.load(name) if name.endswith(".jsonl") else steering.ContrastSet.builtin(name)

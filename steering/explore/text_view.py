@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from steering.data.contrast import ContrastSet
 from steering.display.labels import setting_label
 from steering.explore.gate_readings import gates_line
-from steering.explore.tendencies import held_out_pairs, tendencies
+from steering.explore.tendencies import PASS_PAIRS, held_out_pairs
 from steering.extras import pip_install
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
@@ -15,21 +16,29 @@ from steering.vectors.summary import dose_text
 class TextView:
     """Compares in text what a widget would show, and says so when it is shown."""
 
-    def __init__(self, sliders: Mapping[str, Slider], lm: LanguageModel, prompt: str, max_new_tokens: int) -> None:
+    def __init__(
+        self,
+        sliders: Mapping[str, Slider],
+        lm: LanguageModel,
+        prompt: str,
+        max_new_tokens: int,
+        pairs: Mapping[str, ContrastSet],
+    ) -> None:
         self._sliders, self._lm, self._prompt, self._max_new_tokens = sliders, lm, prompt, max_new_tokens
+        self._pairs = held_out_pairs(lm, sliders, pairs)
 
     def compare(self, prompt: str | None = None, **setting: float) -> str:
         """Scores and answer of the bare model and under a setting, to print; before them what gates and doses say."""
         prompt = self._prompt if prompt is None else prompt
-        pairs = held_out_pairs()
         with attach(self._sliders, self._lm) as dial:
             told = [f"prompt: {prompt}", gates_line(self._lm, self._sliders, prompt)]
             doses = [(name, one.dose) for name, one in self._sliders.items() if name in setting]
             told += [f"{name} {dose_text(dose, setting[name])}" for name, dose in doses if dose]
+            told += [f"{name}: {PASS_PAIRS}" for name in self._pairs.without if name in setting]
             blocks = ["\n".join(filter(None, told))]
             for values in (dict.fromkeys(setting, 0.0), setting):
                 dial.set(**values)
-                found = tendencies(self._lm, dial, prompt, pairs)
+                found = self._pairs.read(self._lm, dial, prompt)
                 answer = self._lm.chat(prompt, self._max_new_tokens)
                 blocks.append(f"{setting_label(values)}: {found}\n{answer}")
         return "\n\n".join(blocks)

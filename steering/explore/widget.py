@@ -7,6 +7,7 @@ moves the dial stops the writing first.
 from collections.abc import Mapping
 from contextlib import closing
 from html import escape
+from itertools import chain, repeat
 from threading import Event, Thread
 from typing import Any
 from weakref import WeakValueDictionary
@@ -14,6 +15,7 @@ from weakref import WeakValueDictionary
 import ipywidgets as widgets
 
 from steering.data.chats import Message, as_chat
+from steering.data.contrast import ContrastSet
 from steering.display.html import folded
 from steering.display.labels import setting_label
 from steering.display.plots import as_image, score_moves
@@ -21,7 +23,7 @@ from steering.display.slider_grid import slider_grid
 from steering.errors import SteeringError
 from steering.explore.answer_stream import stream_answers
 from steering.explore.gate_readings import gates_line
-from steering.explore.tendencies import Tendencies, held_out_pairs, tendencies
+from steering.explore.tendencies import PASS_PAIRS, Tendencies, held_out_pairs
 from steering.explore.token_readings import TokenReading, axis_readout, colored_tokens, read_tokens
 from steering.hooks.dial import attach
 from steering.models.language_model import LanguageModel
@@ -30,6 +32,8 @@ from steering.vectors.slider import Slider
 from steering.vectors.summary import dose_image
 
 NO_COLORS = "nothing"
+REFUSAL_REACH, MARGIN_REACH = 2.0, 0.2
+"""How far the scores' pictures reach to both sides of the bare model's, in nats, and in nats a token."""
 SAME = "Both answers are the same: at these values, nothing that acts on this prompt changes the likeliest tokens."
 
 
@@ -39,14 +43,21 @@ class WidgetView:
     A model has one at a time, the latest: the moves of two would add up.
     """
 
-    def __init__(self, sliders: Mapping[str, Slider], lm: LanguageModel, prompt: str, max_new_tokens: int) -> None:
+    def __init__(
+        self,
+        sliders: Mapping[str, Slider],
+        lm: LanguageModel,
+        prompt: str,
+        max_new_tokens: int,
+        pairs: Mapping[str, ContrastSet],
+    ) -> None:
         if (before := _open.get(id(lm.model))) is not None:
             before.close()
+        self._pairs = held_out_pairs(lm, sliders, pairs)
         _open[id(lm.model)] = self
         self.dial = attach(sliders, lm)
         self._lm, self._max_new_tokens = lm, max_new_tokens
         self._doses = {name: slider.dose for name, slider in sliders.items() if slider.dose}
-        self._pairs = held_out_pairs()
         self._bare: dict[str, Tendencies] = {}
         self._readouts = {name: axis_readout(slider) for name, slider in sliders.items()}
         self._texts, self._answered = ("", ""), dict.fromkeys(sliders, 0.0)
@@ -120,18 +131,21 @@ class WidgetView:
             slider.value = 0.0
 
     def _score(self) -> None:
-        """Both scores beside the bare model's; what the gates read, once a prompt."""
+        """All scores beside the bare model's; what the gates read, once a prompt."""
         prompt = self.prompt.value
         if prompt not in self._bare:
             self.dial.set(**dict.fromkeys(self.sliders, 0.0))
-            self._bare = {prompt: tendencies(self._lm, self.dial, prompt, self._pairs)}
+            self._bare = {prompt: self._pairs.read(self._lm, self.dial, prompt)}
             self.gates.value = f"<small>{escape(gates_line(self._lm, self.dial.sliders, prompt))}</small>"
             self.dial.set(**self.setting)
         bare = self._bare[prompt]
-        now = tendencies(self._lm, self.dial, prompt, self._pairs) if any(self.setting.values()) else bare
-        refusal = ("Refusal of this prompt (nats)", bare.refusal, now.refusal, 2.0)
-        helpfulness = ("Engaged over evasive (nats a token)", bare.helpfulness, now.helpfulness, 0.2)
-        self.scores.value = as_image(score_moves([refusal, helpfulness]), f"bare: {bare}; now: {now}")
+        now = self._pairs.read(self._lm, self.dial, prompt) if any(self.setting.values()) else bare
+        reaches = chain([REFUSAL_REACH], repeat(MARGIN_REACH))
+        moves = [
+            (*one, after, reach)
+            for one, after, reach in zip(bare.titled.items(), now.titled.values(), reaches, strict=False)
+        ]
+        self.scores.value = as_image(score_moves(moves), f"bare: {bare}; now: {now}")
 
     def _answer_in_background(self) -> None:
         self.stop()
@@ -208,8 +222,9 @@ class WidgetView:
     def _laid_out(self, sliders: Mapping[str, Slider]) -> widgets.VBox:
         lines: list[widgets.Widget] = []
         for name, slider in self.sliders.items():
-            range_text = widgets.HTML(f"<small>{escape(sliders[name].summary().range_text)}</small>")
-            lines += [slider, range_text, *([self.doses[name]] if name in self.doses else [])]
+            told = [sliders[name].summary().range_text, *([PASS_PAIRS] if name in self._pairs.without else [])]
+            lines += [slider, widgets.HTML(f"<small>{escape('; '.join(told))}</small>")]
+            lines += [self.doses[name]] if name in self.doses else []
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         buttons = [self.answer_button, self.stop_button, self.reset_button, self.colors, self.status]
         answers = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="1.5em")

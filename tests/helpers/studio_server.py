@@ -8,7 +8,7 @@ from threading import Thread
 
 import uvicorn
 
-from steering import LanguageModel, Slider, Sliders, SteeringVector
+from steering import ContrastSet, LanguageModel, Slider, Sliders, SteeringVector
 from steering.errors import SteeringError
 from tests.helpers.tiny import tiny_lm
 from trimtab.serve.server import LOOPBACK_HOSTS, listen
@@ -21,11 +21,15 @@ AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 @contextmanager
 def studio(
-    lm: LanguageModel, axes: Mapping[str, SteeringVector | Slider], allow_mismatch: Sequence[str] = ()
+    lm: LanguageModel,
+    axes: Mapping[str, SteeringVector | Slider],
+    allow_mismatch: Sequence[str] = (),
+    pairs: Mapping[str, ContrastSet] | None = None,
 ) -> Iterator[str]:
     """Its address, while it runs."""
     listener = listen("127.0.0.1", 0)
-    app = Studio(Session(lm, Sliders(**axes) if axes else {}, allow_mismatch), load_tiny, TOKEN, LOOPBACK_HOSTS).app()
+    session = Session(lm, Sliders(**axes) if axes else {}, allow_mismatch, pairs)
+    app = Studio(session, load_tiny, TOKEN, LOOPBACK_HOSTS).app()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from probes import Report, compare, contrast_score, evaluate, own_tuning_data, random_sliders
 from probes.grid_scores import BUILTIN_OWN, Score
-from probes.own_scores import ANSWER_TOKENS
 from steering import (
     ContrastPair,
     ContrastSet,
@@ -21,6 +20,7 @@ from steering import (
     preference_margin,
 )
 from steering.data.chats import Message
+from steering.scoring.own_pairs import ANSWER_TOKENS
 from tests.helpers.contrast_pairs import prompt_pairs
 from tests.helpers.tiny import random_vector, tiny_lm
 

@@ -13,7 +13,7 @@ from steering.errors import SteeringError, quoted
 from trimtab.builtin_sliders import check_choice
 from trimtab.commands.evaluate import print_report
 from trimtab.measuring import GridOptions, behind_openings
-from trimtab.options import AllowMismatch, ModelOptions, VectorOptions, console
+from trimtab.options import AllowMismatch, ModelOptions, PairsOptions, VectorOptions, console
 from trimtab.saving import save
 from trimtab.tables import print_table
 
@@ -30,6 +30,7 @@ def compare(
     html: Annotated[str, Option(help="File for the report as one HTML page.")],
     model: ModelOptions,
     options: GridOptions,
+    own_sets: PairsOptions,
     method: Annotated[
         list[str] | None,
         Option(help="NAME:AXIS=FILE,…, repeatable: vectors that move together. Without it: the balanced pair."),
@@ -53,7 +54,7 @@ def compare(
     from steering.recipes import RECIPES
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks("built-in")
-    pairs = options.contrast_sets()
+    pairs = own_sets.contrast_sets()
     openings = options.openings(benchmarks)
     files = _files_by_method(method or (), recipe or (), baseline or ())
     check_file(html)

@@ -10,7 +10,7 @@ from steering.atomic_write import check_file, check_folder
 from steering.errors import SteeringError
 from trimtab.builtin_sliders import check_choice
 from trimtab.measuring import GridOptions, behind_openings
-from trimtab.options import ModelOptions, VectorOptions, console
+from trimtab.options import ModelOptions, PairsOptions, VectorOptions, console
 from trimtab.saving import save
 from trimtab.tables import print_table
 
@@ -24,6 +24,7 @@ def evaluate(
     model: ModelOptions,
     vectors: VectorOptions,
     options: GridOptions,
+    own_sets: PairsOptions,
     html: Annotated[str | None, typer.Option(help="File for the report as one HTML page.")] = None,
     suite: Annotated[
         str | None,
@@ -53,7 +54,7 @@ def evaluate(
     from steering.vectors.slider import check_reads_harm
 
     grid, decoding, benchmarks = options.grid(), options.decoding(), options.benchmarks()
-    pairs = options.contrast_sets()
+    pairs = own_sets.contrast_sets()
     missing: list[str] = []
     if suite is not None:
         check_choice("suite", suite, SUITES)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from typer import Option
 
-from trimtab.options import ModelOptions, VectorOptions, console
+from trimtab.options import ModelOptions, PairsOptions, VectorOptions, console
 from trimtab.serve import check_installed
 from trimtab.terminal import echo
 
@@ -19,16 +19,18 @@ from trimtab.terminal import echo
 def studio(
     model: ModelOptions,
     vectors: VectorOptions,
+    own_sets: PairsOptions,
     host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="0 takes a free one.")] = 8321,
     browser: Annotated[bool, Option(help="Open the page in your browser.")] = True,
 ) -> None:
-    """Open a web page on this machine: sliders, chats side by side, sweeps, token colors, plots, reports, exports."""
+    """Open a web page on this machine: sliders, chats side by side, sweeps, scores, token colors, reports, exports."""
     check_installed("studio")
     from trimtab.serve.server import LOOPBACK_HOSTS, is_loopback, listen, run
     from trimtab.studio.api import Studio
     from trimtab.studio.session import Session
 
+    pairs = own_sets.contrast_sets()
     with listen(host, port) as listener:  # before the long loading, so that a taken port shows at once
         if not is_loopback(host):
             echo(
@@ -37,7 +39,7 @@ def studio(
                 err=True,
             )
         lm = model.load()
-        session = Session(lm, vectors.sliders(lm), vectors.allow_mismatch or ())
+        session = Session(lm, vectors.sliders(lm), vectors.allow_mismatch or (), pairs)
         hosts = LOOPBACK_HOSTS if is_loopback(host) else None
         other = ModelOptions(dtype=model.dtype, device_map=model.device_map, engine=model.engine)
         token = secrets.token_urlsafe(24)

@@ -80,6 +80,7 @@ class Studio:
             ("GET", "/cards", self._cards),
             ("POST", "/answers", self._answers),
             ("POST", "/gates", self._gates),
+            ("POST", "/scores", self._scores),
             ("POST", "/tokens", self._tokens),
             ("POST", "/export", self._export),
             ("POST", "/refusals", self._refusals),
@@ -126,6 +127,9 @@ class Studio:
 
     async def _gates(self, asked: requests.Asked) -> Response:
         return JSONResponse({"text": await self._in_turn(self._session.gates, asked.chat)})
+
+    async def _scores(self, asked: requests.Row) -> Response:
+        return JSONResponse(await self._in_turn(self._session.scores, asked.chat, asked.setting))
 
     async def _tokens(self, asked: requests.Tokens) -> Response:
         return JSONResponse(await self._in_turn(self._session.tokens, asked.chat, asked.setting, asked.axis))

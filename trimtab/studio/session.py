@@ -11,11 +11,12 @@ from threading import Lock
 from typing import Any
 
 from probes.report import Report
-from steering import FixedSliders, LanguageModel, Slider, Sliders
+from steering import ContrastSet, FixedSliders, LanguageModel, Slider, Sliders
 from steering.data.chats import Chat
 from steering.errors import SteeringError
 from steering.explore.answer_stream import stream_answers
 from steering.explore.gate_readings import gates_line
+from steering.explore.tendencies import PASS_PAIRS, check_pairs, held_out_pairs
 from steering.explore.token_readings import axis_readout, colored_tokens, read_tokens
 from steering.formats import EXPORTS, SUFFIXES
 from steering.hooks.dial import Dial
@@ -35,22 +36,31 @@ DRAWING = Lock()
 class Session:
     """A model with its sliders attached."""
 
-    def __init__(self, lm: LanguageModel, axes: Mapping[str, Slider], allow_mismatch: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        lm: LanguageModel,
+        axes: Mapping[str, Slider],
+        allow_mismatch: Sequence[str] = (),
+        pairs: Mapping[str, ContrastSet] | None = None,
+    ) -> None:
         self._allow_mismatch = tuple(allow_mismatch)
+        self._pairs = pairs or {}
         self._dial: Dial | None = None
+        check_pairs(self._pairs, axes)
         self.use(lm, axes)
 
     def use(self, lm: LanguageModel, axes: Mapping[str, Slider]) -> None:
-        """Take another model or other axes.
+        """Take another model or other axes; those with pairs are to be made from them.
 
         Raises SteeringError for axes that don't fit the model or can't be shown, and nothing changes then.
         """
         with DRAWING:
             views = [axis_view(name, slider) for name, slider in axes.items()]
+        pairs = held_out_pairs(lm, axes, {axis: some for axis, some in self._pairs.items() if axis in axes})
         dial = Sliders(**axes).attach(lm, allow_mismatch=self._allow_mismatch) if axes else None
         if self._dial is not None:
             self._dial.detach()
-        self.lm, self.axes, self._dial, self._views = lm, dict(axes), dial, views
+        self.lm, self.axes, self._dial, self._views, self._held_out = lm, dict(axes), dial, views, pairs
         self._gates_read: dict[Chat, str] = {}
 
     def summary(self) -> dict[str, Any]:
@@ -83,6 +93,19 @@ class Session:
             self._check_length(chat, 0)
             self._gates_read = {chat: gates_line(self.lm, self.axes, chat)}
         return self._gates_read[chat]
+
+    def scores(self, chat: Chat, setting: SliderValues) -> dict[str, Any]:
+        """Every score, bare and under a setting, and what is said of axes without one."""
+        dial = self._attached(setting)
+        self._check_length(chat, 0)
+        bare = self._held_out.read(self.lm, dial, chat).titled
+        dial.set(**setting)
+        try:
+            now = self._held_out.read(self.lm, dial, chat).titled
+        finally:
+            dial.set(**dict.fromkeys(self.axes, 0.0))
+        without = [f"{axis}: {PASS_PAIRS}, with --pairs {axis}=FILE.jsonl." for axis in self._held_out.without]
+        return {"scores": [{"name": name, "bare": bare[name], "now": now[name]} for name in bare], "without": without}
 
     def tokens(self, chat: Chat, setting: SliderValues, name: str) -> dict[str, Any]:
         """The chat's tokens as HTML, colored by what the axis' direction finds in them under the setting."""

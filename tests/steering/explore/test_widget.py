@@ -6,17 +6,21 @@ import re
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
-from steering import ContrastSet, Gate, LanguageModel, Push, Slider, Sliders, SteeringError
+from probes import contrast_score
+from steering import ContrastSet, Gate, LanguageModel, Push, Slider, Sliders, SteeringError, extract
 from steering.explore.gate_readings import gates_line
+from steering.explore.tendencies import PASS_PAIRS
 from steering.explore.text_view import TextView
 from steering.explore.token_readings import axis_readout, read_tokens
 from steering.explore.widget import SAME, WidgetView
 from steering.scoring.answer_likelihood import preference_margin
 from steering.scoring.next_token import refusal_score
+from tests.helpers.contrast_pairs import answer_pairs, prompt_pairs
 from tests.helpers.known_vectors import DOSE, slider_of
 from tests.helpers.scripted import writing
 from tests.helpers.tiny import OPENED_TEMPLATE, random_vector, thinking_lm, tiny_lm
@@ -137,6 +141,63 @@ def test_scores_are_those_under_the_sliders(view: WidgetView, model: LanguageMod
     assert found(0) != found(1)
 
 
+@pytest.mark.parametrize("pairs", [answer_pairs(40, alike=False), prompt_pairs(40)], ids=["answers", "prompts"])
+def test_an_axis_of_ones_own_has_the_score_that_evaluate_gives_it(model: LanguageModel, pairs: ContrastSet) -> None:
+    sliders = Sliders(toy=extract(model, pairs, progress=False), calm=random_vector(2))
+    score = contrast_score(model, pairs.split()[1].spread(8), "toy")
+    view = sliders.widget(model, PROMPT, TOKENS, pairs={"toy": pairs})
+    assert isinstance(view, WidgetView)
+    margins = []
+    for value in (0.0, 1.0):
+        view.sliders["toy"].value = value
+        margin = score.measure(model, score.items, view.dial).mean().item()
+        assert view._pairs.read(model, view.dial, PROMPT).own == {score.name: margin}
+        margins.append(margin)
+    bare, now = (f"{score.name} {margin:+.2f} nats a token" for margin in margins)
+    assert margins[0] != margins[1]
+    told = html.unescape(view.scores.value)
+    assert f"{bare}; now: " in told
+    assert f'{now}"' in told
+    view.close()
+    text = TextView(sliders, model, PROMPT, TOKENS, {"toy": pairs}).compare(toy=1.0)
+    assert [line.endswith(f", {end}") for end in (bare, now) for line in text.splitlines()].count(True) == 2
+
+
+def test_an_axis_without_its_pairs_says_that_they_would_give_it_a_score(model: LanguageModel) -> None:
+    toy = extract(model, answer_pairs(40, alike=False), progress=False)
+    sliders = Sliders(
+        toy=toy,
+        safety=random_vector(),
+        calm=extract(model, ContrastSet.builtin("helpfulness"), layers=[2], progress=False),
+    )
+    view = sliders.widget(model, PROMPT, TOKENS)
+    assert isinstance(view, WidgetView)
+    shown = dict(zip(sliders, [child.value for child in lines(view) if "<small>" in str(child.value)], strict=True))
+    assert {axis for axis, text in shown.items() if PASS_PAIRS in text} == {"toy"}
+    view.close()
+    text = TextView(sliders, model, PROMPT, TOKENS, {}).compare(toy=0.5, safety=1.0)
+    assert text.count(PASS_PAIRS) == text.count(f"toy: {PASS_PAIRS}") == 1
+
+
+def lines(view: WidgetView) -> Iterator[Any]:
+    """The sliders and what is said under them."""
+    moved = view.box.children[2]
+    yield from moved.children[0].children
+
+
+def test_pairs_of_no_axis_of_another_vector_or_too_few_are_refused(model: LanguageModel) -> None:
+    pairs, few = answer_pairs(40, alike=False), answer_pairs(10, alike=False)
+    sliders = Sliders(toy=extract(model, pairs, progress=False), few=extract(model, few, progress=False))
+    for given, problem in (
+        ({"tone": pairs}, "^Expected pairs for 'toy', 'few', found some for 'tone'; leave them out"),
+        ({"toy": few}, "which pairs it has not seen can't be known"),
+        ({"few": few}, "at least 4 pairs to measure 'few' on, found 2; write more, 20 in all"),
+    ):
+        with pytest.raises(SteeringError, match=problem):
+            sliders.widget(model, PROMPT, TOKENS, pairs=given)
+        assert hooks(model) == 0
+
+
 def test_tokens_are_colored_by_what_the_chosen_axis_reads(
     view: WidgetView, sliders: Sliders, model: LanguageModel
 ) -> None:
@@ -173,7 +234,7 @@ def test_gates_and_doses_are_shown_and_follow_the_prompt_and_the_sliders() -> No
         assert html.unescape(view.gates.value) == f"<small>{gates_line(lm, sliders, prompt)}</small>"
     assert view.dial.settings == {"safety": 1.0, "calm": 0.0}
     view.close()
-    text = TextView(sliders.axes, lm, PROMPT, TOKENS).compare(safety=0.25)
+    text = TextView(sliders.axes, lm, PROMPT, TOKENS, {}).compare(safety=0.25)
     assert text.startswith(
         f"prompt: {PROMPT}\n{gates_line(lm, sliders, PROMPT)}\nsafety at 0.25: +0.30, change in {DOSE.outcome}"
     )

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import torch
 
+from tests.helpers.contrast_pairs import answer_pairs
 from tests.helpers.known_vectors import DOSE, slider_of
 from tests.helpers.planted_reports import leaky, planted
 from tests.helpers.scripted import writing
@@ -20,8 +21,23 @@ from tests.helpers.tiny import LAYERS, OPENED_TEMPLATE, random_vector, thinking_
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from probes import contrast_score
 from probes.token_monitor import monitor
-from steering import LanguageModel, Sliders, SteeringVector, load
+from steering import (
+    ContrastSet,
+    LanguageModel,
+    Sliders,
+    SteeringError,
+    SteeringVector,
+    extract,
+    load,
+    preference_margin,
+    refusal_score,
+)
+from steering.data.chats import as_chat
 from steering.display.slider_grid import slider_grid
 from steering.explore.gate_readings import gates_line
 from steering.explore.token_readings import axis_readout
@@ -29,9 +45,10 @@ from steering.formats import EXPORTS
 from steering.interventions.gates import Gate
 from steering.recipes.balanced_pair import pair_at_hand
 from steering.vectors.provenance import Profile
-from tests.helpers.studio_server import AUTHORIZED, studio, write_garbage
+from tests.helpers.studio_server import AUTHORIZED, TOKEN, studio, write_garbage
 from trimtab.cli import main
-from trimtab.studio.session import DOWNLOADS
+from trimtab.options import ModelOptions
+from trimtab.studio.session import DOWNLOADS, Session
 from trimtab.studio.slider_view import axis_view
 
 PROFILE = Profile(auroc=(0.5, 0.9, 0.8, 0.7), pair_cosine=(0.1,) * LAYERS, residual_norm=(9.0,) * LAYERS)
@@ -119,6 +136,62 @@ def test_requests_wait_for_each_other_and_hanging_up_ends_the_answer(tiny: Langu
         time.sleep(0.2)
         assert len(passes) == count < 400
     assert "texts" in last
+
+
+def test_scores_are_those_under_the_setting_with_the_axis_own_as_evaluate_gives_it() -> None:
+    lm, pairs = tiny_lm(max_position_embeddings=2048), answer_pairs(40, alike=False)
+    axes = AXES | {"toy": extract(lm, pairs, progress=False), "wit": random_vector(3)}
+    settings: dict[str, dict[str, float]] = {"bare": {}, "now": {"safety": 0.5, "toy": 1.0}}
+    with studio(lm, axes, pairs={"toy": pairs}) as url:
+        found = ask(url, "scores", {"chat": [user("Hi")], "setting": settings["now"]}).json()
+    own = contrast_score(lm, pairs.split()[1].spread(8), "toy")
+    engaged = ContrastSet.builtin("helpfulness").split()[1].spread(4)
+    expected = {}
+    with Sliders(**axes).attach(lm) as dial:
+        for side, setting in settings.items():
+            dial.set(**(dict.fromkeys(axes, 0.0) | setting))
+            expected[side] = [
+                refusal_score(lm, [[user("Hi")]]).item(),
+                preference_margin(lm, engaged, dial).mean().item(),
+                own.measure(lm, own.items, dial).mean().item(),
+            ]
+    names = ["refusal of this prompt (nats)", "engaged over evasive (nats a token)", f"{own.name} (nats a token)"]
+    assert [score["name"] for score in found["scores"]] == names
+    assert {side: [score[side] for score in found["scores"]] for side in settings} == expected
+    assert found["without"] == [
+        "wit: for a score of its own, pass the pairs that it was made from, with --pairs wit=FILE.jsonl."
+    ]
+
+
+def test_pairs_of_no_slider_or_of_another_vector_are_refused(tiny: LanguageModel) -> None:
+    pairs = answer_pairs(40, alike=False)
+    with pytest.raises(SteeringError, match=r"^Expected pairs for 'safety', 'helpfulness', found some for 'tone'"):
+        Session(tiny, Sliders(**AXES), pairs={"tone": pairs})
+    with pytest.raises(SteeringError, match="names no contrast set, so which pairs it has not seen can't be known"):
+        Session(tiny, Sliders(**AXES), pairs={"safety": pairs})
+
+
+def test_pairs_wait_for_their_slider_while_another_model_has_none_of_that_name(tmp_path: Path) -> None:
+    lm, pairs = tiny_lm(max_position_embeddings=2048), answer_pairs(40, alike=False)
+    toy = extract(lm, pairs, progress=False)
+    toy.save(tmp_path / "toy.safetensors")
+    session = Session(lm, Sliders(toy=toy), pairs={"toy": pairs})
+    before = session.scores(as_chat("Hi"), {"toy": 1.0})
+    session.use(lm, {})
+    session.add_file("toy", tmp_path / "toy.safetensors")
+    assert session.scores(as_chat("Hi"), {"toy": 1.0}) == before
+    assert len(before["scores"]) == 3
+    random_vector().save(tmp_path / "other.safetensors")
+    with pytest.raises(SteeringError, match="Expected for 'toy' the pairs that it was made from"):
+        session.add_file("toy", tmp_path / "other.safetensors")
+
+
+def test_scores_that_overflow_are_a_sentence(tiny: LanguageModel) -> None:
+    asked = {"chat": [user("Hi")], "setting": {"safety": 1e18}}
+    with studio(tiny, AXES) as url:
+        assert "Expected slider values that leave the model's states in torch.float32 finite" in refusal(
+            ask(url, "scores", asked)
+        )
 
 
 def test_tokens_are_those_of_the_steered_chat_at_the_axis_best_layer(url: str, tiny: LanguageModel) -> None:
@@ -317,3 +390,31 @@ def test_the_command_says_what_is_wrong(
         main(["studio", *arguments])
     assert exit_.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_the_command_takes_the_pairs_of_an_axis_of_ones_own_as_evaluate_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lm, pairs = tiny_lm(max_position_embeddings=2048), answer_pairs(20, alike=False)
+    vector, made, other = (tmp_path / name for name in ("toy.safetensors", "toy.jsonl", "other.jsonl"))
+    extract(lm, pairs, progress=False).save(vector)
+    pairs.save(made)
+    answer_pairs(21, alike=False).save(other)
+    served: list[FastAPI] = []
+    monkeypatch.setattr(ModelOptions, "load", lambda _: lm)
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _: TOKEN)
+    monkeypatch.setattr("trimtab.serve.server.run", lambda app, *_, **__: served.append(app))
+    for entry, sentence in (
+        (f"toy={other}", "which pairs it has not seen can't be known"),
+        (f"tone={made}", "found some for 'tone'"),
+        ("toy", "Expected NAME=FILE.jsonl once for each slider"),
+        (f"toy={made}", ""),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(["studio", "--port", "0", "--no-browser", "--vector", f"toy={vector}", "--pairs", entry])
+        assert (exit_.value.code or 0) == (2 if sentence else 0)
+        assert sentence in capsys.readouterr().err
+    (app,) = served
+    asked = {"chat": [user("Hi")], "setting": {}}
+    found = TestClient(app, "http://127.0.0.1").post("/api/scores", json=asked, headers=AUTHORIZED).json()
+    assert found["scores"][2]["name"] == "toy: positive over negative answers (nats a token)"

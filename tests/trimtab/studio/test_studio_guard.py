@@ -112,7 +112,7 @@ def test_a_body_of_untold_length_ends_at_the_limit(url: str, monkeypatch: pytest
     "body", ["[" * 100_000, '{"name": ' * 9000, "\x00", "{", "NaN", "{}", '{"name": "\\ud800"}', "1" * 5000]
 )
 def test_nonsense_is_one_sentence(url: str, body: str) -> None:
-    for path in ("model", "answers", "vectors", "report", "export", "tokens", "gates", "refusals"):
+    for path in ("model", "answers", "vectors", "report", "export", "tokens", "gates", "scores", "refusals"):
         response = httpx.post(
             f"{url}/api/{path}", content=body.encode(), headers=AUTHORIZED | {"Content-Type": "application/json"}
         )

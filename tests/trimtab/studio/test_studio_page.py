@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.helpers.contrast_pairs import answer_pairs
 from tests.helpers.known_vectors import DOSE, slider_of
 from tests.helpers.planted_reports import leaky, planted
 from tests.helpers.scripted import writing
@@ -23,13 +24,14 @@ if not os.environ.get("CI"):
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from steering import Gate, LanguageModel, Slider, Sliders
+from probes import contrast_score
+from steering import Gate, LanguageModel, Slider, Sliders, extract
 from steering.display.dose_curve import effect_at
-from steering.recipes.balanced_pair import pair_at_hand
 from steering.vectors.slider import as_slider
 from steering.vectors.summary import dose_svg
 from tests.helpers.studio_browser import NEEDS_CHROMIUM, PHONE, is_answered, opened, sides
 from tests.helpers.studio_server import studio, write_garbage
+from trimtab.builtin_sliders import shipped_axes
 from trimtab.studio.session import DOWNLOADS
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
@@ -114,6 +116,30 @@ def test_every_prompt_says_what_its_gates_read(browser: Browser) -> None:
         expect(lines).to_have_text([f"This prompt {told}"] * 2)
         assert [line.get_attribute("aria-live") for line in lines.all()] == ["polite"] * 2
         assert "acts on prompts that read as harmful above 0.62" in page.locator(".slider .range").first.inner_text()
+
+
+def test_the_scores_are_measured_bare_and_under_the_sliders(browser: Browser) -> None:
+    lm, pairs = tiny_lm(max_position_embeddings=2048), answer_pairs(40, alike=False)
+    axes = {"manners": extract(lm, pairs, progress=False), "wit": slider_of(random_vector(1))}
+    with studio(lm, axes, pairs={"manners": pairs}) as url, opened(browser, url, "?slider.manners=1") as page:
+        expect(page.locator("#score-table")).not_to_be_visible()
+        page.fill("#prompt", PROMPT)
+        page.click("#measure")
+        expect(page.locator("#score-status")).to_have_text("Measured.")
+        expect(page.locator("#score-table thead th")).to_have_text(["Score", "Bare model", "manners 1"])
+        own = contrast_score(lm, pairs.split()[1].spread(8), "manners")
+        figures = []
+        with Sliders(**axes).attach(lm) as dial:
+            for value in (0.0, 1.0):
+                dial.set(manners=value)
+                figures.append(f"{own.measure(lm, own.items, dial).mean():+.2f}".replace("-", "−"))
+        row = page.locator("#score-table tbody tr").nth(2)
+        expect(row.locator("th")).to_have_text(f"{own.name} (nats a token)")
+        expect(row.locator("td")).to_have_text(figures)
+        expect(page.locator("#score-notes p")).to_have_text([re.compile("^wit: for a score of its own, pass")])
+        assert Axe().run(page).violations_count == 0
+        page.set_viewport_size(PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_the_present_value_moves_along_the_dose_curve(browser: Browser, url: str) -> None:
@@ -430,6 +456,8 @@ def test_axe_core_finds_nothing_with_everything_shown(browser: Browser, url: str
         is_answered(page)
         page.click("#sweep")
         is_answered(page, "sweep-status")
+        page.click("#measure")
+        expect(page.locator("#score-status")).to_have_text("Measured.")
         page.fill("#report-path", str(tmp_path / "report.json"))
         page.click("#open-report")
         expect(page.frame_locator("#report").locator("h1").first).to_be_visible()
@@ -467,7 +495,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Browser, url: str, tmp_pat
 def test_the_default_model_answers_differently_with_its_shipped_vectors(
     browser: Browser, smollm2: LanguageModel
 ) -> None:
-    axes = pair_at_hand(smollm2)
+    axes = shipped_axes(smollm2)
     with studio(smollm2, axes) as url, opened(browser, url, "?length=24") as page:
         page.click("#send")
         is_answered(page)

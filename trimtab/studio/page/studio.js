@@ -6,6 +6,7 @@ import { byId, during, say } from "./elements.js";
 import { showExports, startExports } from "./exports.js";
 import { showFiles, startFiles } from "./files.js";
 import { fromQuery } from "./link.js";
+import { clearScores, startScores } from "./scores.js";
 import { ask } from "./server.js";
 import { change, settings } from "./settings.js";
 import { showSliders, startSliders } from "./sliders.js";
@@ -35,6 +36,7 @@ function show(state) {
   if (model && model !== state.model.name) document.dispatchEvent(new Event("model"));
   model = state.model.name;
   showSweep(state.axes);
+  clearScores();
   showTokenAxes(state.axes);
   showFiles(state);
   showExports(state.exports);
@@ -59,6 +61,7 @@ async function start() {
   startSliders();
   startChat();
   startSweep();
+  startScores();
   startTokens();
   startFiles(show);
   startExports();
