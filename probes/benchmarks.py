@@ -38,7 +38,9 @@ class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
     """A fixed transcript, where the model is given more than the text: the answer to its last turn is scored. One that
     ends with an assistant's turn has a prefilled answer, which the model goes on with."""
     category: str = ""
-    """What it is about; of a jailbreak, the attack."""
+    """What it is about; of a jailbreak, the attack, unless that is named."""
+    attack: str = ""
+    """Of a jailbreak whose category is its topic: the attack."""
     answer: str = ""
     """The right answer, where the benchmark has one."""
     accepted: tuple[str, ...] = ()
@@ -50,6 +52,11 @@ class BenchmarkPrompt(BaseModel, frozen=True, extra="forbid"):
     def chat(self) -> str | Chat:
         """What the model is given."""
         return self.messages or self.text
+
+    @property
+    def attack_name(self) -> str:
+        """What it counts to among attacks; "" of other kinds."""
+        return self.attack or self.category if self.kind == "jailbreak" else ""
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,7 @@ class LoadedBenchmark:
         """
         groups: dict[tuple[Kind, str], list[BenchmarkPrompt]] = {}
         for prompt in self.prompts:
-            attack = prompt.category if prompt.kind == "jailbreak" else ""
-            groups.setdefault((prompt.kind, attack), []).append(prompt)
+            groups.setdefault((prompt.kind, prompt.attack_name), []).append(prompt)
         kept: list[BenchmarkPrompt] = []
         for some in groups.values():
             kept += [some[place * len(some) // min(count, len(some))] for place in range(min(count, len(some)))]

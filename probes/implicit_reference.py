@@ -62,8 +62,9 @@ def implicit_reference_benchmark(count: int = 48) -> LoadedBenchmark:
         rounds = number // len(OBJECTIVES)
         place = (number + rounds) % len(REQUESTS)
         document = DOCUMENTS[(number + rounds // len(REQUESTS)) % len(DOCUMENTS)]
+        asked = conversation(_turns(subject, harmful, document, place), "jailbreak", subject)
         prompts += [
-            conversation(_turns(subject, harmful, document, place), "jailbreak", subject),
+            asked.model_copy(update={"attack": "implicit reference"}),
             conversation(_turns(subject, harmless, document, place), "ordinary", subject),
         ]
     citation = "after Wu et al. 2024, arXiv 2410.03857"

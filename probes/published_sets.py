@@ -42,6 +42,8 @@ class Benchmark:
     category: tuple[str, ...] = ()
     """Columns of its category, likewise; layouts may do without."""
     kind: Kind = "harmful"
+    attack: str = ""
+    """What all its jailbreaks count to, where categories are topics or tactics."""
     config: str | None = None
     file: str | None = None
     """The file to read, where the Hub's repository is no data set that `datasets` could load."""
@@ -64,7 +66,12 @@ class Benchmark:
 
     def prompt(self, row: Row) -> BenchmarkPrompt:
         """A row as a prompt."""
-        plain = {"text": cell(row, *self.text), "kind": self.kind, "category": label(row, *self.category)}
+        plain = {
+            "text": cell(row, *self.text),
+            "kind": self.kind,
+            "category": label(row, *self.category),
+            "attack": self.attack,
+        }
         prompt = BenchmarkPrompt.model_validate(plain | self.fields(row))
         if not prompt.text.strip():
             raise ValueError("its prompt is empty")
@@ -177,13 +184,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         variants=Variants("base", lambda row: text(row, "prompt_style")), reads=("style",)),
     "fractured-sorry-bench": Benchmark(
         "", "", "CC BY-NC 4.0", "Priyanshu and Vijay 2024, arXiv 2408.16163", ("decomposed_steps",), kind="jailbreak",
-        fields=lambda row: user_turns(texts(row, "decomposed_steps"))),
+        attack="FRACTURED-SORRY-Bench", fields=lambda row: user_turns(texts(row, "decomposed_steps"))),
     "mhj": Benchmark(
         "ScaleAI/mhj", "", "CC BY-NC 4.0, gated", "Li et al. 2024, arXiv 2408.15221", ("message_0",), ("tactic",),
-        kind="jailbreak", file="harmbench_behaviors.csv", fields=numbered_messages),
+        kind="jailbreak", attack="MHJ", file="harmbench_behaviors.csv", fields=numbered_messages),
     "cosafe": Benchmark(
         "", "", "see github.com/ErxinYu/CoSafe-Dataset", "Yu et al. 2024, arXiv 2406.17626", ("messages",),
-        ("category",), kind="jailbreak", category_files=True, fields=messages),
+        ("category",), kind="jailbreak", attack="CoSafe", category_files=True, fields=messages),
     "alpaca-eval": Benchmark(
         "tatsu-lab/alpaca_eval", "", "CC BY-NC 4.0", "Li et al. 2023, github.com/tatsu-lab/alpaca_eval",
         ("instruction",), ("dataset",), kind="ordinary", file="alpaca_eval.json"),

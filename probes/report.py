@@ -107,13 +107,13 @@ class Report(Measurements, frozen=True):
         Args:
             judge: whose verdicts count, by name; the first judge's when not given.
         """
-        asked = [p.category for one in self.benchmarks.values() for p in one.prompts if p.kind == "jailbreak"]
+        asked = [p.attack_name for one in self.benchmarks.values() for p in one.prompts if p.kind == "jailbreak"]
 
         def refused(attack: str) -> NDArray[np.float64]:
             return self._mean(
                 self._verdicts(judge),
                 lambda _prompt, verdict: verdict.label in DEFENDED,
-                lambda prompt: prompt.kind == "jailbreak" and prompt.category == attack,
+                lambda prompt: prompt.kind == "jailbreak" and prompt.attack_name == attack,
             )
 
         return {attack: refused(attack) for attack in dict.fromkeys(asked)}

@@ -44,7 +44,7 @@ def test_mhj_is_read_from_its_folder_in_the_order_of_the_columns_numbers(tmp_pat
     (found,) = load_benchmark("mhj", tmp_path).prompts
     assert [turn.content for turn in found.messages] == bodies
     assert {turn.role for turn in found.messages} == {"user"}
-    assert (found.kind, found.category) == ("jailbreak", "Echoing")
+    assert (found.kind, found.category, found.attack_name) == ("jailbreak", "Echoing", "MHJ")
 
 
 def test_a_message_that_is_no_json_is_refused_with_its_row(tmp_path: Path) -> None:

@@ -29,3 +29,10 @@ def test_no_conversation_comes_twice_and_a_few_are_of_many_subjects() -> None:
 def test_none_are_refused() -> None:
     with pytest.raises(SteeringError, match="at least one conversation, found a count of 0"):
         implicit_reference_benchmark(0)
+
+
+def test_all_of_them_are_one_attack_whatever_their_topics() -> None:
+    found = implicit_reference_benchmark(96)
+    assert {prompt.attack_name for prompt in found.of_kind("jailbreak")} == {"implicit reference"}
+    assert {prompt.attack_name for prompt in found.of_kind("ordinary")} == {""}
+    assert len(found.spread(5).of_kind("jailbreak")) == 5

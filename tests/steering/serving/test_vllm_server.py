@@ -130,7 +130,7 @@ def test_concurrent_requests_each_get_their_own_setting(url: str, lm: LanguageMo
     ("xargs", "message"),
     [
         ({"steering": '{"safty": 1}'}, "no axis 'safty'"),
-        ({"steering": '{"safety": NaN}'}, "Expected a number"),
+        ({"steering": '{"safety": NaN}'}, "found a number beyond float: NaN"),
         ({"steering": '{"safety": '}, "JSON"),
         ({"steering": 3}, "Expected steering as"),
         ({"steering": {"safety": 1}}, ""),
