@@ -42,9 +42,9 @@ class Benchmark:
     category: tuple[str, ...] = ()
     """Columns of its category, likewise; layouts may do without."""
     kind: Kind = "harmful"
+    config: str | None = None
     attack: str = ""
     """What all its jailbreaks count to, where categories are topics or tactics."""
-    config: str | None = None
     file: str | None = None
     """The file to read, where the Hub's repository is no data set that `datasets` could load."""
     category_files: bool = False
