@@ -27,11 +27,11 @@ from playwright.sync_api import Browser, Page, expect
 from probes import contrast_score
 from steering import Gate, LanguageModel, Slider, Sliders, extract
 from steering.display.dose_curve import effect_at
+from steering.recipes.balanced_pair import pair_at_hand
 from steering.vectors.slider import as_slider
 from steering.vectors.summary import dose_svg
 from tests.helpers.studio_browser import NEEDS_CHROMIUM, PHONE, is_answered, opened, sides
 from tests.helpers.studio_server import studio, write_garbage
-from trimtab.builtin_sliders import shipped_axes
 from trimtab.studio.session import DOWNLOADS
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
@@ -495,7 +495,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Browser, url: str, tmp_pat
 def test_the_default_model_answers_differently_with_its_shipped_vectors(
     browser: Browser, smollm2: LanguageModel
 ) -> None:
-    axes = shipped_axes(smollm2)
+    axes = pair_at_hand(smollm2)
     with studio(smollm2, axes) as url, opened(browser, url, "?length=24") as page:
         page.click("#send")
         is_answered(page)
