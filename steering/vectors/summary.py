@@ -189,7 +189,7 @@ class SliderSummary(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False)
         if found := self.calibration:
             lines.append(
                 f"calibrated: {found.score!r} on {found.prompts} prompts, KL at most {found.kl_budget:g} nats on "
-                f"{found.ordinary_prompts} ordinary ones, {len(found.spans)} spans of layers tried"
+                f"{found.ordinary_prompts} ordinary ones, spans of layers tried: {len(found.spans)}"
             )
         if dose := self.dose:
             points = zip(dose.values, dose.effects, strict=True)
