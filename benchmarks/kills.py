@@ -105,7 +105,8 @@ def killed(kills: int, draw: random.Random) -> Counter[tuple[str, str]]:
         for what in kill(name, known[name], stop, draw):
             counts[stop.name, what] += 1
             if what in FAULTS:
-                print(f"{what}: kill {number}, {name}, {stop.name}", file=sys.stderr)
+                log = Path("log.killed").read_text()[-2000:]
+                print(f"{what}: kill {number}, {name}, {stop.name}\n{log}", file=sys.stderr)
     return counts
 
 
@@ -153,6 +154,7 @@ def kill(name: str, known: Known, stop: signal.Signals, draw: random.Random) -> 
     time.sleep(draw.uniform(0, known.seconds))
     os.kill(process, stop)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    shutil.copy("log", "log.killed")
     happened = ["in time" if code == 0 else "killed"]
     found = files()
     if any(content not in (old.get(path), known.files.get(path)) for path, content in found.items()):
@@ -162,7 +164,8 @@ def kill(name: str, known: Known, stop: signal.Signals, draw: random.Random) -> 
     if stop != signal.SIGKILL:
         if temporaries():
             happened.append("left")
-        if "Traceback" in Path("log").read_text():
+        log = Path("log").read_text()
+        if "Traceback" in log and "Exception ignored" not in log:  # Python tells of a struck finalizer, and goes on
             happened.append("traceback")
         if code not in (0, 128 + stop):
             happened.append("exit code")
@@ -187,6 +190,7 @@ def start(name: str) -> int:
         for stream in (1, 2):
             os.dup2(log, stream)
         tqdm.set_lock(RLock())  # the default one is shared with processes that were killed while they held it
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until the command sets its own
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         trimtab(list(COMMANDS[name]))
     except SystemExit as ended:

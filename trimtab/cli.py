@@ -44,17 +44,30 @@ for command in (*MAKE, *USE, *MEASURE):
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 2 unusable input, 130 interrupted, 143 terminated."""
     warnings.showwarning = lambda message, *_, **__: echo(f"Note: {message}", err=True)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends as Ctrl-C does, cleaning up
+    stopped_by: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        stopped_by.append(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)  # ends as Ctrl-C does, cleaning up
+
+    def fail(sentence: str) -> int:
+        """What a signal breaks off can end in an error of the library that was writing: the signal is the reason."""
+        return 128 + stopped_by[0] if stopped_by else _fail(sentence)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     try:
         code: Any = app(arguments, standalone_mode=False)
     except SteeringError as error:
-        code = _fail(str(error))
+        code = fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        code = _fail(f"Can't read or write: {error}; check the path, its rights and the space left.")
+        code = fail(f"Can't read or write: {error}; check the path, its rights and the space left.")
     except typer.TyperException as error:
         if not error.format_message():  # the bare command has printed its help
             sys.exit(2)
-        code = _fail(f"{error.format_message().rstrip('.')}; see: trimtab --help")
+        code = fail(f"{error.format_message().rstrip('.')}; see: trimtab --help")
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:

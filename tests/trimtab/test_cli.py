@@ -1,6 +1,7 @@
 """The command line as a user meets it: its help, its exit codes, and one sentence for every mistake."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import pytest
 import typer
 
+from steering.errors import SteeringError
 from steering.formats import EXPORTS, IMPORTS, MODEL_EXPORTS
 from tests.helpers.command_line import run
 from trimtab.cli import app
@@ -69,6 +71,27 @@ def test_every_mistake_is_one_sentence_and_exit_code_2(
     assert error.startswith("Error: ")
     assert error.count("\n") == 1
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_the_reason_though_what_it_broke_off_ends_in_another_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, stop: signal.Signals, code: int
+) -> None:
+    def broken_off(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), stop)
+        except BaseException as error:
+            raise SteeringError("Can't write 'x': the archive is open.") from error
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("trimtab.cli.app", broken_off)
+    try:
+        found, _, error = run(capsys)
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+    assert found == code
+    assert "archive" not in error
 
 
 def test_the_bare_command_prints_its_help_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
