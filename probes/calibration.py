@@ -178,7 +178,7 @@ def calibrate(
     with tqdm(total=len(tried) + 1, desc="calibrating", unit="span", disable=not progress) as bar:  # announced already
         found = []
         for one, key in zip(tried, keys, strict=True):
-            found.append(kept.get(key, Span, lambda span: True, partial(trial.upwards, one)))
+            found.append(kept.get(key, Span, partial(trial.upwards, one)))
             bar.update()
         best, chosen = max(zip(found, tried, strict=True), key=lambda pair: pair[0].gain)
         lowest = trial.downwards(chosen) if best.gain > 0 else 0.0

@@ -57,8 +57,8 @@ class Cells:
             return self.kept.get(
                 (*key, to_jsonable_python(prompts), decoding, seed, moved),
                 Answers,
-                lambda found: len(found.texts) == len(prompts) and all(map(is_measured, found.refusal)),
                 lambda: self.method.answers(self.lm, prompts, setting, self.decoding, seed),
+                lambda found: len(found.texts) == len(prompts) and all(map(is_measured, found.refusal)),
             )
 
         cells = [(setting, seed) for setting in self.settings for seed in self.decoding.runs]
@@ -76,8 +76,8 @@ class Cells:
             return self.kept.get(
                 (judge.name, version("trimtab"), prompts, run.texts),
                 _Verdicts,
-                lambda found: len(found.verdicts) == len(prompts),
                 lambda: _Verdicts(verdicts=tuple(map(judge, prompts, run.texts))),
+                lambda found: len(found.verdicts) == len(prompts),
             ).verdicts
 
         what = f"{judge.name} judging {benchmark.name}"
@@ -98,7 +98,7 @@ class Cells:
             for setting in self._progress(self.settings, f"measuring {len(scores)} scores", "setting"):
                 for score in scores:
                     key = (*self.key, score.fingerprint, sorted(setting.items()))
-                    cell = self.kept.get(key, _Values, partial(whole, score), partial(measured, score, setting))
+                    cell = self.kept.get(key, _Values, partial(measured, score, setting), partial(whole, score))
                     found[score.name].append(cell.values)
         return {name: tuple(rows) for name, rows in found.items()}
 

@@ -24,7 +24,11 @@ class ResultCache:
     folder: Path | None = None
 
     def get(
-        self, key: Sequence[object], kind: type[Result], fits: Callable[[Result], bool], compute: Callable[[], Result]
+        self,
+        key: Sequence[object],
+        kind: type[Result],
+        compute: Callable[[], Result],
+        fits: Callable[[Result], bool] = lambda _: True,
     ) -> Result:
         """The result of this key, computed and written (whole or not at all) unless it is there already.
 

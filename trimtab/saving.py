@@ -2,13 +2,29 @@
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 
+from steering.atomic_write import check_file, check_folder
 from steering.errors import SteeringError
 from trimtab.terminal import echo
+
+
+def check_places(*files: str | None, folders: Sequence[str | None] = ()) -> None:
+    """Raise SteeringError where nothing could be written, before long work.
+
+    Args:
+        files: to be written; None stands for one that isn't asked for.
+        folders: to be written to, likewise.
+    """
+    for file in files:
+        if file is not None:
+            check_file(file)
+    for folder in folders:
+        if folder is not None:
+            check_folder(folder)
 
 
 def save(write: Callable[[Path], object], out: str) -> Path:

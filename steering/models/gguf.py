@@ -64,7 +64,6 @@ def converted_folder(file: Path, dtype: torch.dtype | None = torch.float32) -> P
         return folder
     with naming_cache():
         make_folder(folder.parent)
-    shutil.rmtree(folder, ignore_errors=True)  # damaged
     with TemporaryDirectory() as alone:
         link = Path(alone, file.name)
         link.symlink_to(file.resolve())  # a tokenizer.json beside the file is another model's

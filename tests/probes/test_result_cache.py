@@ -16,10 +16,6 @@ class Other(BaseModel):
     value: float
 
 
-def whole(_result: BaseModel) -> bool:
-    return True
-
-
 def test_a_result_is_computed_once_for_its_key_and_kind(tmp_path: Path) -> None:
     calls = []
 
@@ -28,37 +24,37 @@ def test_a_result_is_computed_once_for_its_key_and_kind(tmp_path: Path) -> None:
         return Number(value=0.1 + 0.2)
 
     cache = ResultCache(tmp_path / "made")
-    assert cache.get(("a", {"x": 1, "y": 2}), Number, whole, compute).value == 0.1 + 0.2
-    assert cache.get(("a", {"y": 2, "x": 1}), Number, whole, compute).value == 0.1 + 0.2
+    assert cache.get(("a", {"x": 1, "y": 2}), Number, compute).value == 0.1 + 0.2
+    assert cache.get(("a", {"y": 2, "x": 1}), Number, compute).value == 0.1 + 0.2
     assert len(calls) == 1
-    cache.get(("b",), Number, whole, compute)
-    assert ResultCache(tmp_path / "made").get(("b",), Other, whole, lambda: Other(value=7.0)).value == 7.0
+    cache.get(("b",), Number, compute)
+    assert ResultCache(tmp_path / "made").get(("b",), Other, lambda: Other(value=7.0)).value == 7.0
     assert len(calls) == 2
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert ResultCache().get(("a",), Number, whole, lambda: Number(value=1.0)).value == 1.0
-    assert ResultCache().get(("a",), Number, whole, lambda: Number(value=2.0)).value == 2.0
+    assert ResultCache().get(("a",), Number, lambda: Number(value=1.0)).value == 1.0
+    assert ResultCache().get(("a",), Number, lambda: Number(value=2.0)).value == 2.0
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b'{"value": ', b"\xff\xfe", b"[]"])
 def test_a_damaged_result_is_computed_anew(tmp_path: Path, content: bytes) -> None:
-    ResultCache(tmp_path).get(("a",), Number, whole, lambda: Number(value=1.0))
+    ResultCache(tmp_path).get(("a",), Number, lambda: Number(value=1.0))
     (file,) = tmp_path.iterdir()
     file.write_bytes(content)
-    assert ResultCache(tmp_path).get(("a",), Number, whole, lambda: Number(value=3.0)).value == 3.0
-    assert ResultCache(tmp_path).get(("a",), Number, whole, lambda: Number(value=4.0)).value == 3.0
+    assert ResultCache(tmp_path).get(("a",), Number, lambda: Number(value=3.0)).value == 3.0
+    assert ResultCache(tmp_path).get(("a",), Number, lambda: Number(value=4.0)).value == 3.0
 
 
 def test_a_result_that_does_not_fit_is_computed_anew(tmp_path: Path) -> None:
     def above_two(result: Number) -> bool:
         return result.value > 2
 
-    ResultCache(tmp_path).get(("a",), Number, whole, lambda: Number(value=1.0))
-    assert ResultCache(tmp_path).get(("a",), Number, above_two, lambda: Number(value=3.0)).value == 3.0
-    assert ResultCache(tmp_path).get(("a",), Number, above_two, lambda: Number(value=4.0)).value == 3.0
+    ResultCache(tmp_path).get(("a",), Number, lambda: Number(value=1.0))
+    assert ResultCache(tmp_path).get(("a",), Number, lambda: Number(value=3.0), above_two).value == 3.0
+    assert ResultCache(tmp_path).get(("a",), Number, lambda: Number(value=4.0), above_two).value == 3.0
 
 
 def test_an_interrupted_result_leaves_no_file(tmp_path: Path) -> None:
@@ -66,5 +62,5 @@ def test_an_interrupted_result_leaves_no_file(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ResultCache(tmp_path).get(("a",), Number, whole, dying)
+        ResultCache(tmp_path).get(("a",), Number, dying)
     assert not list(tmp_path.iterdir())

@@ -5,11 +5,10 @@ from typing import Annotated
 from typer import Argument, Option
 
 import steering
-from steering.atomic_write import check_file, check_folder
 from steering.errors import SteeringError
 from trimtab.commands.inspect import print_slider
 from trimtab.options import AllowMismatch, ModelOptions, console, read_contrast_set
-from trimtab.saving import save
+from trimtab.saving import check_places, save
 
 
 def calibrate(
@@ -44,9 +43,7 @@ def calibrate(
         raise SteeringError("Expected --pairs or --axis, found both; leave one out.")
     contrast_set = None if pairs is None else read_contrast_set(pairs)
     given = None if axis is None else calibration.tuning_data(axis, prompts)
-    check_file(out)
-    if cells is not None:
-        check_folder(cells)
+    check_places(out, folders=[cells])
     lm = model.load()
     found = steering.Slider.load(vector, lm, allow_mismatch or ())
     data = given or calibration.own_tuning_data(lm, found, contrast_set, prompts)

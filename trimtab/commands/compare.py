@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 import steering
-from steering.atomic_write import check_file, check_folder, files_in
+from steering.atomic_write import files_in
 from steering.errors import SteeringError, quoted
 from trimtab.builtin_sliders import check_choice
 from trimtab.commands.evaluate import print_report
 from trimtab.measuring import GridOptions, behind_openings
 from trimtab.options import AllowMismatch, ModelOptions, PairsOptions, VectorOptions, console
-from trimtab.saving import save
+from trimtab.saving import check_places, save
 from trimtab.tables import print_table
 
 if TYPE_CHECKING:
@@ -57,11 +57,7 @@ def compare(
     pairs = own_sets.contrast_sets()
     openings = options.openings(benchmarks)
     files = _files_by_method(method or (), recipe or (), baseline or ())
-    check_file(html)
-    if out is not None:
-        check_folder(out)
-    if options.cells is not None:
-        check_folder(options.cells)
+    check_places(html, folders=[out, options.cells])
     judges = options.judges()
     lm = model.load()
     benchmarks += behind_openings(lm, benchmarks, openings)

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from steering.atomic_write import check_file, check_folder
 from steering.errors import SteeringError
 from trimtab.builtin_sliders import check_choice
 from trimtab.measuring import GridOptions, behind_openings
 from trimtab.options import ModelOptions, PairsOptions, VectorOptions, console
-from trimtab.saving import save
+from trimtab.saving import check_places, save
 from trimtab.tables import print_table
 
 if TYPE_CHECKING:
@@ -67,11 +66,7 @@ def evaluate(
         raise SteeringError(
             "Expected prompts with labels for --oracle, found none; name a --benchmark, such as built-in."
         )
-    check_file(out)
-    if html is not None:
-        check_file(html)
-    if options.cells is not None:
-        check_folder(options.cells)
+    check_places(out, html, folders=[options.cells])
     judges = options.judges()
     lm = model.load()
     if suite is not None and not openings:
