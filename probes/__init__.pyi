@@ -29,10 +29,13 @@ from .intervals import mean_with_interval as mean_with_interval
 from .intervals import prompts_needed as prompts_needed
 from .intervals import share_with_interval as share_with_interval
 from .judges import EndpointJudge as EndpointJudge
+from .judges import GraniteGuardianJudge as GraniteGuardianJudge
 from .judges import HarmBenchJudge as HarmBenchJudge
 from .judges import Judge as Judge
 from .judges import LlamaGuardJudge as LlamaGuardJudge
+from .judges import Qwen3GuardJudge as Qwen3GuardJudge
 from .judges import RefusalJudge as RefusalJudge
+from .judges import StrongRejectJudge as StrongRejectJudge
 from .judges import SubstringJudge as SubstringJudge
 from .judges import Verdict as Verdict
 from .judges import WildGuardJudge as WildGuardJudge

@@ -21,6 +21,7 @@ from probes.result_cache import ResultCache
 from steering import ContrastSet, LanguageModel, Sliders
 from steering.display.labels import setting_label
 from steering.errors import SteeringError, quoted
+from steering.scoring.own_pairs import check_pairs
 from steering.vectors.slider import SliderValues, check_reads_harm
 
 LIBRARIES = ("trimtab", "torch", "transformers", "numpy", "scikit-learn")
@@ -156,16 +157,12 @@ def compare(
     pairs = pairs or {}
     same: dict[str, Any] = {"judges": judges, "decoding": decoding, "folder": folder, "progress": progress}
     found = {name: _as_method(method) for name, method in methods.items()}
-    own = {
-        name: {axis: pairs[axis] for axis in method.axes if axis in pairs}
-        for name, method in found.items()
-        if isinstance(method, SliderMethod)
-    }
-    if unknown := [axis for axis in pairs if not any(axis in given for given in own.values())]:
-        raise SteeringError(f"Expected pairs for sliders that are compared, found some for {quoted(unknown)}.")
+    axes_of = {name: method.axes if isinstance(method, SliderMethod) else () for name, method in found.items()}
+    check_pairs(pairs, {axis: None for axes in axes_of.values() for axis in axes})
 
     def measured(name: str, method: Method) -> Report:
-        grid, given = dict.fromkeys(method.axes, values), own.get(name, {})
+        grid = dict.fromkeys(method.axes, values)
+        given = {axis: pairs[axis] for axis in axes_of[name] if axis in pairs}
         return evaluate(lm, method, grid, None if given else (), benchmarks=benchmarks, pairs=given, **same)
 
     return {name: measured(name, method) for name, method in found.items()}
@@ -193,10 +190,7 @@ def _scores_of_own_sets(
     pairs: Mapping[str, ContrastSet],
 ) -> list[Score]:
     """Scores of axes whose pairs are given, or, where scores are wanted at all, that no other score is for."""
-    if unknown := [axis for axis in pairs if axis not in grid or not isinstance(method, SliderMethod)]:
-        raise SteeringError(
-            f"Expected pairs for sliders of the grid, found some for {quoted(unknown)}; leave them out."
-        )
+    check_pairs(pairs, grid if isinstance(method, SliderMethod) else ())
     if not isinstance(method, SliderMethod):
         return []
     claimed = {*BUILTIN_OWN} if scores is None else {score.own_slider for score in scores} or {*grid}

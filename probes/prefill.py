@@ -90,8 +90,8 @@ def prefilled_by_model(lm: LanguageModel, benchmark: LoadedBenchmark, lengths: S
     Raises:
         SteeringError: for a benchmark without harmful prompts, no token, or a model that complies with no prompt.
     """
-    if min(lengths) < 1:
-        raise SteeringError(f"Expected openings of one token at least, found {min(lengths)}; ask for more.")
+    if not lengths or min(lengths) < 1:
+        raise SteeringError(f"Expected lengths of openings, one token at least, found {quoted(lengths)}; ask for more.")
     prompts = _harmful(benchmark)
     answers = _complying(lm, prompts, max(lengths))
     refused = [place for place, text in enumerate(answers) if not text]

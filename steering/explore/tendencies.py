@@ -1,16 +1,16 @@
 """Scores that follow the sliders without any text being written."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from steering.data.chats import ChatLike
 from steering.data.contrast import ContrastPair, ContrastSet
-from steering.errors import SteeringError, quoted
+from steering.errors import SteeringError
 from steering.hooks.dial import Dial
 from steering.models.language_model import LanguageModel
 from steering.scoring.answer_likelihood import preference_margin
 from steering.scoring.next_token import refusal_score
-from steering.scoring.own_pairs import OwnPairs, made_from, own_pairs
+from steering.scoring.own_pairs import OwnPairs, check_pairs, made_from, own_pairs
 from steering.vectors.slider import Slider
 
 PAIRS = 4
@@ -89,9 +89,3 @@ def held_out_pairs(lm: LanguageModel, sliders: Mapping[str, Slider], given: Mapp
                 raise
             without.append(axis)
     return HeldOutPairs(ContrastSet.builtin("helpfulness").split()[1].spread(PAIRS), own, without)
-
-
-def check_pairs(given: Iterable[str], axes: Collection[str]) -> None:
-    """Raise SteeringError where pairs are given for what is no axis."""
-    if unknown := [axis for axis in given if axis not in axes]:
-        raise SteeringError(f"Expected pairs for {quoted(axes)}, found some for {quoted(unknown)}; leave them out.")

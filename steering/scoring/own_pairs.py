@@ -4,12 +4,12 @@ Which those are stands in the vector's record: the set's fingerprint, and how ma
 score is the mean `preference_margin` of what `own_pairs` gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from steering.data.chats import Chat, Message
 from steering.data.contrast import ContrastPair, ContrastSet
-from steering.errors import SteeringError
+from steering.errors import SteeringError, quoted
 from steering.models.batching import like_lengths
 from steering.models.language_model import LanguageModel
 from steering.models.reasoning import split_reasoning
@@ -30,6 +30,12 @@ class OwnPairs:
 
     name: str
     pairs: tuple[ContrastPair, ...]
+
+
+def check_pairs(given: Iterable[str], axes: Collection[str]) -> None:
+    """Raise SteeringError where pairs are given for what is no axis."""
+    if unknown := [axis for axis in given if axis not in axes]:
+        raise SteeringError(f"Expected pairs for {quoted(axes)}, found some for {quoted(unknown)}; leave them out.")
 
 
 def own_pairs(lm: LanguageModel, pairs: Sequence[ContrastPair], slider: str) -> OwnPairs:

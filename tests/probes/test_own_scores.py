@@ -118,7 +118,7 @@ def test_pairs_that_the_vector_was_not_made_from_are_refused(lm: LanguageModel) 
         evaluate(lm, sliders, {"manners": GRID}, progress=False)
     with pytest.raises(SteeringError, match="names no contrast set"):
         evaluate(lm, Sliders(manners=random_vector()), {"manners": GRID}, progress=False)
-    with pytest.raises(SteeringError, match="pairs for sliders of the grid, found some for 'tone'"):
+    with pytest.raises(SteeringError, match="Expected pairs for 'manners', found some for 'tone'; leave them out"):
         evaluate(lm, sliders, {"manners": GRID}, (), pairs={"tone": pairs}, progress=False)
 
 
@@ -166,7 +166,7 @@ def test_compare_measures_sliders_with_an_axis_of_their_own_by_its_score(lm: Lan
     assert reports["mine"].own == reports["random"].own == {"manners": own}
     assert reports["mine"].scores[own] != reports["random"].scores[own]
     assert reports["pair"].scores == {}
-    with pytest.raises(SteeringError, match="sliders that are compared, found some for 'tone'"):
+    with pytest.raises(SteeringError, match="Expected pairs for 'manners', 'safety', found some for 'tone'"):
         compare(lm, methods, GRID, [], pairs={"tone": pairs})
 
 

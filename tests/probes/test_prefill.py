@@ -32,8 +32,9 @@ def test_nothing_to_prefill_is_refused() -> None:
         prefilled(BENCHMARK, [" "])
     with pytest.raises(SteeringError, match="Expected harmful prompts to begin answers to, found none in 'two'"):
         prefilled(LoadedBenchmark("two", PROMPTS[1:], "MIT", "nobody"), ["Sure"])
-    with pytest.raises(SteeringError, match="one token at least, found 0"):
-        prefilled_by_model(tiny_lm(), BENCHMARK, [0])
+    for lengths, found in (([0, 2], "'0', '2'"), ([], "none")):
+        with pytest.raises(SteeringError, match=f"one token at least, found {found}"):
+            prefilled_by_model(tiny_lm(), BENCHMARK, lengths)
     with pytest.raises(SteeringError, match="begins no complying answer of 3 tokens to the 1 harmful prompts of 'two'"):
         prefilled_by_model(tiny_lm(), BENCHMARK, [3])  # it writes noise
 

@@ -53,6 +53,14 @@ def test_every_public_name_is_there(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PUBLIC)
+def test_every_public_name_stands_in_the_python_reference(package: str) -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\.\. (?:auto\w+|py:data):: \S*?(\w+)$", page, re.MULTILINE)
+    assert {*PUBLIC[package].__all__} <= {*documented}
+    assert len(documented) == len({*documented})
+
+
+@pytest.mark.parametrize("package", PUBLIC)
 def test_importing_a_package_imports_no_torch(package: str) -> None:
     code = f"import sys, {package}; assert 'torch' not in sys.modules; assert '{package}' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

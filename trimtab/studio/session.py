@@ -16,10 +16,11 @@ from steering.data.chats import Chat
 from steering.errors import SteeringError
 from steering.explore.answer_stream import stream_answers
 from steering.explore.gate_readings import gates_line
-from steering.explore.tendencies import PASS_PAIRS, check_pairs, held_out_pairs
+from steering.explore.tendencies import PASS_PAIRS, held_out_pairs
 from steering.explore.token_readings import axis_readout, colored_tokens, read_tokens
 from steering.formats import EXPORTS, SUFFIXES
 from steering.hooks.dial import Dial
+from steering.scoring.own_pairs import check_pairs
 from steering.vectors.slider import SliderValues, check_axes
 from trimtab.builtin_sliders import BUILTIN_AXES, builtin_axis, check_choice
 from trimtab.serve.limits import context_length

@@ -56,4 +56,4 @@ def test_methods_with_an_axis_of_ones_own_are_also_measured_by_its_score(
     assert mine.own == random.own == {"manners": "manners: positive over negative answers"}
     code, _, error = run(capsys, *command, "--pairs", f"tone={manners['pairs']}")
     assert code == 2
-    assert "sliders that are compared, found some for 'tone'" in error
+    assert "Expected pairs for 'manners', found some for 'tone'; leave them out" in error
