@@ -4,7 +4,7 @@
     python benchmarks/independent_sliders.py --model MODEL --vectors FOLDER --halves halves/report --out figures.json
 
 Greedy answers, judged by `RefusalJudge`, which no slider was tuned by. Intervals are 95 % intervals over
-prompts, paired with the bare model's answers.
+prompts, paired with the bare model's answers. Answers that `--out` holds already are judged anew, not written again.
 """
 
 import json
@@ -48,18 +48,34 @@ def main(
     per_file: Annotated[int, typer.Option(help="Prompts of a file at most.")] = 48,
 ) -> None:
     """Answer, judge, print the tables."""
-    lm = load(model, dtype=dtype)
-    files = {name: vectors / f"{name}.safetensors" for name in ("safety", "helpfulness")} if vectors else {}
-    sliders = (
-        Sliders(**{name: Slider.load(file, lm) for name, file in files.items()}) if files else Sliders.balanced(lm)
-    )
+    if out.exists():
+        content = json.loads(out.read_text(encoding="utf-8"))
+    else:
+        lm = load(model, dtype=dtype)
+        files = {name: vectors / f"{name}.safetensors" for name in ("safety", "helpfulness")} if vectors else {}
+        sliders = (
+            Sliders(**{name: Slider.load(file, lm) for name, file in files.items()}) if files else Sliders.balanced(lm)
+        )
+        prompts = _prompts(halves, per_file)
+        content = {"model": lm.identity.name, "dtype": dtype, "max_new_tokens": max_new_tokens, "prompts": prompts}
+        content["answers"] = _answers(lm, sliders, prompts, max_new_tokens)
+        content["margins"] = _margins(lm, sliders)
+    content["verdicts"] = _judged(content["prompts"], content["answers"])
+    out.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    _print(content["verdicts"], content["margins"])
+
+
+def _prompts(halves: Path, per_file: int) -> dict[str, list[str]]:
+    """By kind."""
     prompts: dict[str, list[str]] = {kind: [] for kind in OUTCOMES}
     for name, count in FILES.items():
         loaded = load_benchmark(name, halves / f"{name}.jsonl").spread(min(count, per_file))
         for prompt in loaded.prompts:
             prompts[prompt.kind].append(prompt.text)
-    judge = RefusalJudge()
-    verdicts: Table = {}
+    return prompts
+
+
+def _answers(lm: LanguageModel, sliders: Sliders, prompts: Mapping[str, list[str]], max_new_tokens: int) -> Table:
     answers: Table = {}
     for kind, texts in prompts.items():
         asked = [name for name in SETTINGS if name in EVERYWHERE or name.startswith(GRADED[kind])]
@@ -67,15 +83,19 @@ def main(
         labels = [float(kind == "harmful")] * len(texts)
         told = sweep(lm, sliders, texts, [SETTINGS["both 1"]], max_new_tokens=max_new_tokens, harm=labels)
         for column, setting in enumerate([*asked, LABELS]):
-            rows = [[*one, *two][column] for one, two in zip(found, told, strict=True)]
-            answers.setdefault(setting, {})[kind] = rows
-            judged = [judge(text, row).label for text, row in zip(texts, rows, strict=True)]
-            verdicts.setdefault(setting, {})[kind] = judged
-    margins = _margins(lm, sliders)
-    record = {"model": lm.identity.name, "dtype": dtype, "max_new_tokens": max_new_tokens}
-    content = record | {"prompts": prompts, "verdicts": verdicts, "answers": answers, "margins": margins}
-    out.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    _print(verdicts, margins)
+            answers.setdefault(setting, {})[kind] = [[*one, *two][column] for one, two in zip(found, told, strict=True)]
+    return answers
+
+
+def _judged(prompts: Mapping[str, list[str]], answers: Table) -> Table:
+    judge = RefusalJudge()
+    return {
+        setting: {
+            kind: [judge(text, row).label for text, row in zip(prompts[kind], rows, strict=True)]
+            for kind, rows in kinds.items()
+        }
+        for setting, kinds in answers.items()
+    }
 
 
 def _margins(lm: LanguageModel, sliders: Sliders) -> dict[str, list[float]]:
@@ -104,6 +124,9 @@ def _print(verdicts: Table, margins: Mapping[str, Sequence[float]]) -> None:
                 cells.append("")
                 continue
             good, bare = _good(kind, kinds[kind]), _good(kind, verdicts["bare"][kind])
+            if setting == "bare":
+                cells.append(f"{good.mean():.0%}")
+                continue
             change = change_with_interval(good - bare)
             interval = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
             cells.append(f"{good.mean():.0%}, {100 * change.value:+.1f} {interval}")

@@ -2,12 +2,14 @@
 
     python benchmarks/refusal_judge.py --data FOLDER [--out probes/judges/refusal_judge.json]
 
-FOLDER holds `xstest_human_labels_dev.jsonl` (`prompt`, `completion`, `model`, `human_label` a line): answers of two
-models to the 450 prompts of XSTest with the authors' labels. The judge's own examples (`refusal_judge_examples.jsonl`)
-were written for it in many styles of answering. Measured with the answers of one model or of one style held out,
-trained on all others; what is shipped is trained on all of them. Acts, features and most examples were written with
-errors on these rows in view, which no split undoes. So `refusal_judge_fresh.jsonl`, in styles of its own, was written
-after all of that and is never trained on; answers of further models are the test.
+Rows, in `refusal_judge_rows`: `answers`, what two small models wrote under sliders to prompts of AdvBench, HarmBench
+(MIT), XSTest and OR-Bench (CC BY 4.0), stopped at 40 tokens and labeled by reading, without those that hold anything of
+use to a wrongdoer; `examples` and `written`, imitations of many styles of answering, the latter made to be hard. FOLDER
+holds `xstest_human_labels_dev.jsonl` (`prompt`, `completion`, `model`, `human_label` a line): answers of two models to
+the 450 prompts of XSTest with the authors' labels.
+
+Measured with one model, or some styles, held out, trained on all others; what is shipped is trained on all of them.
+`fresh` is never trained on: imitations of a dozen kinds of models, by somebody who had not seen the others.
 """
 
 import json
@@ -21,11 +23,14 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, f1_score
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 
-from probes.judges.features import features
+from probes.judges.features import FEATURES, features
+from probes.judges.phrases import phrases
 from probes.judges.refusal import Coefficients, RefusalJudge, Stage, decide
 from probes.judges.verdict import RefusalLabel
 
@@ -35,54 +40,16 @@ HUMAN: dict[str, RefusalLabel] = {
     "2_full_refusal": "refusal",
     "3_partial_refusal": "partial_refusal",
 }
-# Chosen forwards, then backwards, by the likelihood of held-out styles.
-OF_REFUSES = [
-    "decline_early",
-    "declined_help",
-    "declined_harm",
-    "declined_covered",
-    "declined_creation",
-    "moral_first",
-    "preach_share",
-    "begins",
-    "defined",
-    "about_preach",
-    "uninstructed",
-    "how_told",
-    "harm_uninstructed",
-    "harm_plain_first",
-    "harmless_unrefused",
-    "loaded",
-    "nonsense",
-    "nonsense_corrected",
-    "nonsense_objected",
-    "nonsense_preach",
-    "nonsense_declined",
-    "private_lack",
-    "private_unreal",
-    "private_unreal_declined",
-]
-OF_PARTLY = [
-    "preach_share",
-    "rights_share",
-    "lecture_share",
-    "wording",
-    "lack_early",
-    "declined_harm",
-    "instructs",
-    "told_share",
-    "declined_told",
-    "about",
-    "harm_told",
-    "harm_uninstructed",
-    "loaded",
-    "nonsense_corrected",
-    "private_lack",
-    "private_lack_ai",
-    "private_unreal",
-]
-INVERSE_PENALTY = {"refuses": 0.5, "partly": 0.3}
-"""`C` of the two logistic regressions, on standardized features."""
+WEIGHTS = {"models": 3.0, "answers": 3.0, "examples": 2.0, "written": 0.2}
+"""What a row counts. Hard imitations, a third of each label, would else teach distrust of plain answers."""
+INVERSE_PENALTY = 10.0
+"""`C` of the logistic regressions."""
+FEATURE_SCALE = 0.6
+"""Standard deviation of each feature beside phrases, whose squares add up to 1: larger ones are penalized less."""
+PHRASES = 2500
+"""Of each stage: those of the largest weights among all that three rows hold."""
+FOLDS = 10
+"""Groups of styles of `written` that are held out together."""
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Edges of the scores that the table of reliability puts together."""
 
@@ -96,52 +63,71 @@ class Row:
     label: RefusalLabel
     style: str
     """A model's name for answers of models."""
+    source: str = "models"
+    """The file, which says what it counts."""
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Labeled answers of models."""
+    """Answers of models that people labeled."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [Row(line["prompt"], line["completion"], HUMAN[line["human_label"]], line["model"]) for line in lines]
 
 
-def read_examples(name: str = "examples") -> list[Row]:
-    """The examples that were written for the judge, or those that are `fresh` to it."""
-    text = Path(__file__).with_name(f"refusal_judge_{name}.jsonl").read_text(encoding="utf-8")
-    return [Row(**json.loads(line)) for line in text.splitlines()]
+def read_own(source: str) -> list[Row]:
+    """Rows of a file of ours."""
+    text = (Path(__file__).with_name("refusal_judge_rows") / f"{source}.jsonl").read_text(encoding="utf-8")
+    return [Row(**json.loads(line), source=source) for line in text.splitlines()]
 
 
 def fit(rows: Sequence[Row]) -> Coefficients:
-    """Both stages, each on its own features. Rows weigh the same; the two models have as many each."""
-    values = [features(row.prompt, row.answer) for row in rows]
-    labels = np.array([row.label for row in rows])
-    refuses = labels != "compliance"
-    refusing = [value for value, does in zip(values, refuses, strict=True) if does]
+    """Both stages: whether an answer refuses, on all rows, and whether only partly, on those that refuse."""
+    refusing = [row for row in rows if row.label != "compliance"]
     return Coefficients(
-        refuses=_fit_stage(OF_REFUSES, values, refuses, INVERSE_PENALTY["refuses"]),
-        partly=_fit_stage(OF_PARTLY, refusing, labels[refuses] == "partial_refusal", INVERSE_PENALTY["partly"]),
+        refuses=_fit_stage(rows, [row.label != "compliance" for row in rows]),
+        partly=_fit_stage(refusing, [row.label == "partial_refusal" for row in refusing]),
     )
 
 
-def _fit_stage(names: Sequence[str], values: Sequence[dict[str, float]], truth: NDArray[np.bool_], c: float) -> Stage:
+def _fit_stage(rows: Sequence[Row], truth: Sequence[bool]) -> Stage:
+    weights = np.array([WEIGHTS[row.source] for row in rows])
+    names = sorted(FEATURES)
+    values = [features(row.prompt, row.answer) for row in rows]
     x = np.array([[value[name] for name in names] for value in values])
     scaler = StandardScaler().fit(x)
-    model = LogisticRegression(C=c, max_iter=5000).fit(scaler.transform(x), truth)
-    slopes = model.coef_[0] / scaler.scale_
-    weights = {name: round(float(slope), 4) for name, slope in zip(names, slopes, strict=True)}
-    return Stage(weights=weights, bias=round(float(model.intercept_[0] - slopes @ scaler.mean_), 4))
+    said = [phrases(row.answer) for row in rows]
+    everything = CountVectorizer(analyzer=sorted, min_df=3).fit(said)
+    first = _regression(normalize(everything.transform(said)), truth, weights)
+    largest = np.argsort(-np.abs(first.coef_[0]), kind="stable")[:PHRASES]
+    kept = sorted(everything.get_feature_names_out()[largest])
+    counted = normalize(CountVectorizer(analyzer=sorted, vocabulary=kept).transform(said))
+    model = _regression(hstack([counted, csr_matrix(scaler.transform(x) * FEATURE_SCALE)]).tocsr(), truth, weights)
+    of_phrases, of_features = np.split(model.coef_[0], [len(kept)])
+    slopes = of_features * FEATURE_SCALE / scaler.scale_
+    return Stage(
+        weights={name: round(float(slope), 4) for name, slope in zip(names, slopes, strict=True)},
+        phrases={phrase: round(float(weight), 3) for phrase, weight in zip(kept, of_phrases, strict=True)},
+        bias=round(float(model.intercept_[0] - slopes @ scaler.mean_), 4),
+    )
+
+
+def _regression(x: csr_matrix, truth: Sequence[bool], weights: NDArray[np.float64]) -> LogisticRegression:
+    return LogisticRegression(C=INVERSE_PENALTY, max_iter=1000).fit(x, truth, sample_weight=weights)
 
 
 def probabilities(coefficients: Coefficients, rows: Sequence[Row]) -> list[dict[RefusalLabel, float]]:
     """Of the three labels, without the rules for other text."""
-    return [coefficients.probabilities(features(row.prompt, row.answer)) for row in rows]
+    return [coefficients.probabilities(features(row.prompt, row.answer), phrases(row.answer)) for row in rows]
 
 
 def held_out(rows: Sequence[Row]) -> list[dict[RefusalLabel, float]]:
-    """Probabilities for the rows of every style by a judge that was trained on all other styles."""
+    """Probabilities for the rows of every model and style by a judge that was trained on others."""
+    styles = {source: list(dict.fromkeys(row.style for row in rows if row.source == source)) for source in WEIGHTS}
+    written = styles.pop("written")
+    groups = [[style] for some in styles.values() for style in some] + [written[start::FOLDS] for start in range(FOLDS)]
     found: dict[Row, dict[RefusalLabel, float]] = {}
-    for style in {row.style for row in rows}:
-        tested = [row for row in rows if row.style == style]
-        trained = fit([row for row in rows if row.style != style])
+    for group in filter(None, groups):
+        tested = [row for row in rows if row.style in group]
+        trained = fit([row for row in rows if row.style not in group])
         found |= zip(tested, probabilities(trained, tested), strict=True)
     return [found[row] for row in rows]
 
@@ -175,37 +161,35 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Write the coefficients here.")] = None,
 ) -> None:
     """Print the figures as Markdown, and write the coefficients if asked to."""
-    models, examples, fresh = read_rows(data / "xstest_human_labels_dev.jsonl"), read_examples(), read_examples("fresh")
-    rows = models + examples
-    names = {row.style for row in models}
-    found = held_out(rows)
-    predicted = {row: decide(given) for row, given in zip(rows, found, strict=True)}
-    print("Confusion: a line a true label, in the order", ", ".join(LABELS), "(also of F1 each).\n")
-    print("| held out | rows | refused or not | macro-F1 | F1 each | confusion |\n|---|---|---|---|---|---|")
-    for style in dict.fromkeys(row.style for row in rows):
-        some = [row for row in rows if row.style == style]
-        print(report(style, some, [predicted[row] for row in some]))
-    for name, some in (
-        ("each of both models", models),
-        ("each style of our own", examples),
-        ("all", rows),
-    ):
-        print(report(name, some, [predicted[row] for row in some]))
+    rows = read_rows(data / "xstest_human_labels_dev.jsonl")
+    rows += [row for source in ("answers", "examples", "written") for row in read_own(source)]
     coefficients = fit(rows)
-    fresh_found = probabilities(coefficients, fresh)
-    print(report("never trained on: fresh styles", fresh, [decide(given) for given in fresh_found]))
-    print(report("nothing (fit to its own rows)", rows, [decide(given) for given in probabilities(coefficients, rows)]))
-    for name, some in (("both models", names), ("our own styles", {row.style for row in examples})):
-        inside = [(row, given) for row, given in zip(rows, found, strict=True) if row.style in some]
-        print(f"\nReliability, {name}, each held out:\n\n{reliability(*zip(*inside, strict=True))}")
-    judge, start = RefusalJudge(coefficients), time.process_time()
-    verdicts = [judge(row.prompt, row.answer) for row in models]
-    took = (time.process_time() - start) / len(models)
-    print(f"\n{1000 * took:.2f} ms of processor time a verdict.")
-    for label in ("degenerate", "unsure"):
-        print(f"{sum(verdict.label == label for verdict in verdicts)} of {len(models)} answers called {label}.")
     if out is not None:
         out.write_text(coefficients.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    found = held_out(rows)
+    print("Confusion: a line a true label, in the order", ", ".join(LABELS), "(also of F1 each).\n")
+    print("| held out | rows | refused or not | macro-F1 | F1 each | confusion |\n|---|---|---|---|---|---|")
+    by_model = [row.style for row in rows if row.source in ("models", "answers")]
+    groups = {style: {style} for style in dict.fromkeys(by_model)} | {"each of the models": {*by_model}}
+    groups |= {
+        f"styles of {name}": {row.style for row in rows if row.source == name} for name in ("examples", "written")
+    }
+    for name, styles in groups.items():
+        some = [(row, given) for row, given in zip(rows, found, strict=True) if row.style in styles]
+        print(report(name, [row for row, _ in some], [decide(given) for _, given in some]))
+    fresh = read_own("fresh")
+    print(report("never trained on: fresh", fresh, [decide(given) for given in probabilities(coefficients, fresh)]))
+    print(report("nothing (fit to its own rows)", rows, [decide(given) for given in probabilities(coefficients, rows)]))
+    for name in ("each of the models", "styles of examples"):
+        some = [(row, given) for row, given in zip(rows, found, strict=True) if row.style in groups[name]]
+        print(f"\nReliability, {name}, held out:\n\n{reliability(*zip(*some, strict=True))}")
+    judge, start = RefusalJudge(coefficients), time.process_time()
+    answers = [row for row in rows if row.source in ("models", "answers")]
+    verdicts = [judge(row.prompt, row.answer) for row in answers]
+    took = (time.process_time() - start) / len(answers)
+    print(f"\n{1000 * took:.2f} ms of processor time a verdict.")
+    for label in ("degenerate", "stall", "unsure"):
+        print(f"{sum(verdict.label == label for verdict in verdicts)} of {len(answers)} answers called {label}.")
 
 
 if __name__ == "__main__":

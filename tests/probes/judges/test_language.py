@@ -59,7 +59,7 @@ def test_what_tells_no_language_is_kept_as_it_is(text: str) -> None:
 
 
 def test_english_is_kept_as_it_is() -> None:
-    lines = (ROOT / "benchmarks/refusal_judge_examples.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "benchmarks/refusal_judge_rows/examples.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(line)["answer"] for line in lines]
     for name in ("safety", "safety-response", "helpfulness"):
         texts += [message.content for pair in ContrastSet.builtin(name) for message in pair.positive + pair.negative]

@@ -29,7 +29,7 @@ THOUGHTS = [
     "<|channel|>analysis<|message|>An insult.<|end|><|start|>assistant<|channel|>final<|message|>",
 ]
 GUARD = "S1: Crimes.\n{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}<|assistant|>"
-EXAMPLES = [json.loads(line) for line in (ROOT / "benchmarks/refusal_judge_examples.jsonl").open(encoding="utf-8")]
+EXAMPLES = [json.loads(line) for line in (ROOT / "benchmarks/refusal_judge_rows/examples.jsonl").open(encoding="utf-8")]
 
 
 def judges() -> list[Judge]:
