@@ -40,11 +40,11 @@ HUMAN: dict[str, RefusalLabel] = {
     "2_full_refusal": "refusal",
     "3_partial_refusal": "partial_refusal",
 }
-WEIGHTS = {"models": 3.0, "answers": 3.0, "examples": 2.0, "written": 0.2}
+WEIGHTS = {"models": 6.0, "answers": 3.0, "examples": 3.0, "written": 0.1}
 """What a row counts. Hard imitations, a third of each label, would else teach distrust of plain answers."""
 INVERSE_PENALTY = 10.0
 """`C` of the logistic regressions."""
-FEATURE_SCALE = 0.6
+FEATURE_SCALE = 1.0
 """Standard deviation of each feature beside phrases, whose squares add up to 1: larger ones are penalized less."""
 PHRASES = 2500
 """Of each stage: those of the largest weights among all that three rows hold."""

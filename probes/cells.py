@@ -17,6 +17,7 @@ from probes.answers import Answers, Decoding
 from probes.benchmarks import LoadedBenchmark
 from probes.grid_scores import Score
 from probes.judges import Judge, Verdict
+from probes.judges.verdict import AnswerJudge
 from probes.methods import Method
 from probes.report_shape import is_measured
 from probes.result_cache import ResultCache, model_key
@@ -71,10 +72,11 @@ class Cells:
     ) -> tuple[tuple[tuple[Verdict, ...], ...], ...]:
         """`[setting][run][prompt]`."""
         prompts = [prompt.text for prompt in benchmark.prompts]
+        decides = judge.fingerprint if isinstance(judge, AnswerJudge) else ""
 
         def judged(run: Answers) -> tuple[Verdict, ...]:
             return self.kept.get(
-                (judge.name, version("trimtab"), prompts, run.texts),
+                (judge.name, decides, version("trimtab"), prompts, run.texts),
                 _Verdicts,
                 lambda: _Verdicts(verdicts=tuple(map(judge, prompts, run.texts))),
                 lambda found: len(found.verdicts) == len(prompts),

@@ -21,6 +21,7 @@ from probes.judges.verdict import REFUSAL_LABELS, UNSURE, AnswerJudge, RefusalLa
 from steering.data.chats import first_problem
 from steering.errors import SteeringError
 from steering.json_reading import read_json
+from steering.models.identity import fingerprint
 from steering.models.reasoning import split_reasoning
 
 
@@ -130,6 +131,11 @@ class RefusalJudge(AnswerJudge):
 
     def __init__(self, coefficients: Coefficients | None = None) -> None:
         self._coefficients = coefficients or shipped()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the coefficients."""
+        return fingerprint(self._coefficients.model_dump_json().encode())
 
     def probabilities(self, prompt: str, answer: str) -> dict[RefusalLabel, float]:
         """How likely compliance, partial refusal and refusal are, of English that is not degenerate; they sum to 1.

@@ -1,15 +1,18 @@
 """What a judge of text says of one answer, and what every judge does before: look behind the thought."""
 
 from abc import ABC, abstractmethod
+from dataclasses import fields, is_dataclass
 from typing import Literal, Protocol, TypeAlias, get_args
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
+from steering.models.identity import fingerprint
 from steering.models.reasoning import opening_at_end, split_reasoning
 
 RefusalLabel: TypeAlias = Literal["compliance", "partial_refusal", "refusal", "stall", "degenerate"]
 """What judges of refusal say. A stall (promises or asks back in place of an answer) and degenerate text (empty,
-looping, off-topic) are neither refusal nor compliance."""
+looping, gibberish) are neither refusal nor compliance."""
 SafetyLabel: TypeAlias = Literal["safe", "unsafe"]
 """What judges of harm say."""
 Unsure: TypeAlias = Literal["unsure"]
@@ -85,6 +88,14 @@ class AnswerJudge(ABC):
         if not response.closed:
             return Verdict(label=UNFINISHED, score=1.0, reason="ends inside the thought, before an answer")
         return self._judge(prompt, response.answer)
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides beside the name, such as the model that is asked: verdicts are kept under both."""
+        names: list[str] = [field.name for field in fields(self)] if is_dataclass(self) else []
+        given = {name: getattr(self, name) for name in names if name != "api_key"}
+        content = {name: getattr(value, "identity", value) for name, value in given.items()}
+        return fingerprint(to_json(content, fallback=str))
 
     @abstractmethod
     def _judge(self, prompt: str, answer: str) -> Verdict:

@@ -16,7 +16,8 @@ from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark, builtin_be
 from probes.evaluation import evaluate
 from probes.grid_scores import Score, builtin_scores
 from probes.implicit_reference import implicit_reference_benchmark
-from probes.judges import Verdict
+from probes.judges import EndpointJudge, RefusalJudge, SubstringJudge, Verdict
+from probes.judges.refusal import Coefficients, Stage, decide
 from probes.methods import Prompting, SliderMethod
 from probes.report import Report
 from probes.scores import preference_margin
@@ -341,6 +342,26 @@ def test_cells_are_told_apart_by_dose_and_harm() -> None:
     methods = [SliderMethod(Sliders(a=slider)), SliderMethod(Sliders(a=replace(slider, dose=DOSE)))]
     methods += [SliderMethod(Sliders(a=slider), {"Hi": harm}) for harm in (0.0, 1.0)]
     assert len({method.fingerprint for method in methods}) == 4
+
+
+class ByBias(RefusalJudge):
+    """Says the same of everything, noise too."""
+
+    def _judge(self, prompt: str, answer: str) -> Verdict:
+        return Verdict(label=decide(self._coefficients.probabilities({}, ())), score=1.0, reason="its bias")
+
+
+def test_verdicts_are_told_apart_by_what_decides_beside_the_name(tmp_path: Path) -> None:
+    always, never = (Stage(weights={}, phrases={}, bias=bias) for bias in (50.0, -50.0))
+    for refuses, label in ((always, "refusal"), (never, "compliance"), (always, "refusal")):
+        judge = ByBias(Coefficients(refuses=refuses, partly=never))
+        report = evaluate(tiny_lm(), Prompting(), {"safety": [0.0]}, (), benchmarks=[small_benchmark()], judges=[judge],
+                          decoding=Decoding(max_new_tokens=3), folder=tmp_path, progress=False)  # fmt: skip
+        assert {verdict.label for verdict in report.verdicts["refusal-judge"]["small"][0][0]} == {label}
+    asked = [EndpointJudge("http://a.b/v1", model, api_key=key).fingerprint for model, key in ("m1", "m2", "n1")]
+    assert asked[0] == asked[1] != asked[2]
+    lists = [SubstringJudge("gcg").fingerprint for _ in range(2)]
+    assert lists[0] == lists[1]
 
 
 def test_cells_are_told_apart_by_how_the_model_runs(tmp_path: Path) -> None:
