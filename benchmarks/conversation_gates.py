@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from probes import Decoding, RefusalJudge, mean_with_interval
+from probes import Decoding, RefusalJudge, mean_with_interval, share_with_interval
 from probes.answers import answer
 from probes.implicit_reference import implicit_reference_benchmark
 from steering import ContrastSet, LanguageModel, Sliders, load, read_gates
@@ -70,7 +70,7 @@ def main(
 def _readings(lm: LanguageModel, sliders: Sliders, name: str, chats: Sequence[Chat]) -> None:
     read = read_gates(lm, sliders, chats)
     harm = mean_with_interval([one.harm or 0.0 for one in read])
-    acts = [mean_with_interval([float(one.factors[axis] > 0) for one in read]) for axis in ("safety", "helpfulness")]
+    acts = [share_with_interval([float(one.factors[axis] > 0) for one in read]) for axis in ("safety", "helpfulness")]
     print(f"{name} | {harm} | {acts[0]} | {acts[1]}", flush=True)
 
 
@@ -80,7 +80,7 @@ def _refused(lm: LanguageModel, sliders: Sliders, chats: Sequence[Chat], safety:
         dial.set(safety=safety)
         texts = answer(lm, chats, Decoding(max_new_tokens=32), None).texts
     refused = [judge(chat[-1].content, text).label == "refusal" for chat, text in zip(chats, texts, strict=True)]
-    return str(mean_with_interval([float(one) for one in refused]))
+    return str(share_with_interval([float(one) for one in refused]))
 
 
 def _user(text: str) -> Chat:

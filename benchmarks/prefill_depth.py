@@ -17,9 +17,9 @@ from probes import (
     LoadedBenchmark,
     Report,
     evaluate,
-    mean_with_interval,
     prefilled,
     prefilled_by_model,
+    share_with_interval,
 )
 from probes.judges.verdict import REFUSED
 from probes.prompt_files import read_prompts
@@ -69,7 +69,7 @@ def _refused(report: Report, name: str, setting: int, texts: set[str]) -> str:
     verdicts = report.verdicts["refusal-judge"][name][setting][0]
     rows = zip(report.benchmarks[name].prompts, verdicts, strict=True)
     return str(
-        mean_with_interval([float(verdict.label in REFUSED) for prompt, verdict in rows if prompt.text in texts])
+        share_with_interval([float(verdict.label in REFUSED) for prompt, verdict in rows if prompt.text in texts])
     )
 
 

@@ -25,9 +25,9 @@ from probes import (
     builtin_benchmark,
     compare,
     fit_probe,
-    mean_with_interval,
     probe_scorer,
     self_generated,
+    share_with_interval,
     train_control_tokens,
     write_html,
 )
@@ -96,7 +96,7 @@ def print_table(reports: dict[str, Report]) -> None:
             achieved = [share for row in rows for share in row]
             constant = len(set(achieved)) == 1
             together = "none" if constant else f"{spearmanr(requested, achieved).statistic:+.2f}"
-            shares = " | ".join(share(mean_with_interval(row)) for row in rows)
+            shares = " | ".join(share(share_with_interval(row)) for row in rows)
             print(f"| {name} | {axis}: {outcome} | {shares} | {together} |")
 
 
