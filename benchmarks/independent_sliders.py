@@ -50,6 +50,9 @@ def main(
     """Answer, judge, print the tables."""
     if out.exists():
         content = json.loads(out.read_text(encoding="utf-8"))
+        found = (Path(content["model"]).name, content["dtype"], content["max_new_tokens"])
+        if found != (Path(model).name, dtype, max_new_tokens):
+            raise typer.BadParameter(f"{str(out)!r} holds answers of {found}; name another file.")
     else:
         lm = load(model, dtype=dtype)
         files = {name: vectors / f"{name}.safetensors" for name in ("safety", "helpfulness")} if vectors else {}

@@ -1,6 +1,6 @@
 """Standard abilities at four settings of a pair of sliders, by lm-evaluation-harness: the table in docs/balanced.md.
 
-    TRIMTAB_LM_EVAL_PYTHON benchmarks/lm_eval_table.py smollm2-135m-instruct vectors/smollm2-135m-instruct ROWS 200
+    TRIMTAB_LM_EVAL_PYTHON benchmarks/lm_eval_table.py smollm2-135m-instruct vectors/smollm2-135m-instruct ROWS 100
 
 Run by a Python that has lm_eval and Trimtab. ROWS is a folder with rows as the Hub has them: `mmlu.jsonl` (cais/mmlu,
 `all`, test), `arc_challenge.jsonl` (allenai/ai2_arc, ARC-Challenge, test), `truthfulqa_mc2.jsonl`

@@ -44,8 +44,6 @@ WEIGHTS = {"models": 6.0, "answers": 3.0, "examples": 3.0, "written": 0.1}
 """What a row counts. Hard imitations, a third of each label, would else teach distrust of plain answers."""
 INVERSE_PENALTY = 10.0
 """`C` of the logistic regressions."""
-FEATURE_SCALE = 1.0
-"""Standard deviation of each feature beside phrases, whose squares add up to 1: larger ones are penalized less."""
 PHRASES = 2500
 """Of each stage: those of the largest weights among all that three rows hold."""
 FOLDS = 10
@@ -100,9 +98,9 @@ def _fit_stage(rows: Sequence[Row], truth: Sequence[bool]) -> Stage:
     largest = np.argsort(-np.abs(first.coef_[0]), kind="stable")[:PHRASES]
     kept = sorted(everything.get_feature_names_out()[largest])
     counted = normalize(CountVectorizer(analyzer=sorted, vocabulary=kept).transform(said))
-    model = _regression(hstack([counted, csr_matrix(scaler.transform(x) * FEATURE_SCALE)]).tocsr(), truth, weights)
+    model = _regression(hstack([counted, csr_matrix(scaler.transform(x))]).tocsr(), truth, weights)
     of_phrases, of_features = np.split(model.coef_[0], [len(kept)])
-    slopes = of_features * FEATURE_SCALE / scaler.scale_
+    slopes = of_features / scaler.scale_
     return Stage(
         weights={name: round(float(slope), 4) for name, slope in zip(names, slopes, strict=True)},
         phrases={phrase: round(float(weight), 3) for phrase, weight in zip(kept, of_phrases, strict=True)},

@@ -17,7 +17,6 @@ from probes.answers import Answers, Decoding
 from probes.benchmarks import LoadedBenchmark
 from probes.grid_scores import Score
 from probes.judges import Judge, Verdict
-from probes.judges.verdict import AnswerJudge
 from probes.methods import Method
 from probes.report_shape import is_measured
 from probes.result_cache import ResultCache, model_key
@@ -72,7 +71,7 @@ class Cells:
     ) -> tuple[tuple[tuple[Verdict, ...], ...], ...]:
         """`[setting][run][prompt]`."""
         prompts = [prompt.text for prompt in benchmark.prompts]
-        decides = judge.fingerprint if isinstance(judge, AnswerJudge) else ""
+        decides = getattr(judge, "fingerprint", "")
 
         def judged(run: Answers) -> tuple[Verdict, ...]:
             return self.kept.get(

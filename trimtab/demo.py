@@ -45,10 +45,10 @@ def _shares(counts: Sequence[int], totals: Sequence[int] = (70, 96, 48)) -> list
 
 
 REFERENCE: Mapping[str, Sequence[Estimate]] = {
-    "bare": _shares((45, 68, 48)),
-    "safety 1": _shares((56, 68, 48)),
-    "helpfulness 1": _shares((43, 81, 47)),
-    "both 1": _shares((54, 81, 47)),
+    "bare": _shares((43, 60, 47)),
+    "safety 1": _shares((57, 59, 47)),
+    "helpfulness 1": _shares((40, 75, 46)),
+    "both 1": _shares((54, 74, 46)),
 }
 """A model that knows how to refuse: the first table of docs/balanced.md, 214 public prompts, 40 tokens."""
 TAUGHT_PAIRS = 48

@@ -32,11 +32,11 @@ class ChatEndpoint:
     """For example `http://localhost:8000/v1`, with no key in it."""
     model: str
     """Name that the endpoint knows the model by."""
-    api_key: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False, compare=False)
     """None for endpoints that ask for none; the environment is not searched for one."""
-    timeout: float = 60.0
+    timeout: float = field(default=60.0, compare=False)
     """Seconds that one attempt may take."""
-    retries: int = 4
+    retries: int = field(default=4, compare=False)
     """Attempts after the first."""
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """More fields of the request, or others than `temperature=0`."""

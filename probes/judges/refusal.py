@@ -33,7 +33,7 @@ def _known_feature(name: str) -> str:
 
 FeatureName: TypeAlias = Annotated[str, AfterValidator(_known_feature)]
 Weight: TypeAlias = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
-"""In nats: features lie between 0 and 1, so that a weight of 10 already decides."""
+"""In nats. Features, and what a phrase counts in an answer, lie between 0 and 1: a weight of 10 already decides."""
 Phrase: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -49,9 +49,9 @@ class Stage(BaseModel, frozen=True, extra="forbid"):
     def probability(self, values: Mapping[str, float], said: Collection[str]) -> float:
         """Of the stage's question, from `features` and `phrases` of an answer."""
         acts = [weight * values[name] for name, weight in self.weights.items()]
-        return float(expit(math.fsum([*acts, self.said(said), self.bias])))
+        return float(expit(math.fsum([*acts, self.of_phrases(said), self.bias])))
 
-    def said(self, said: Collection[str]) -> float:
+    def of_phrases(self, said: Collection[str]) -> float:
         """What phrases add, in nats; exact, so that their order doesn't matter."""
         known = [self.phrases[phrase] for phrase in said if phrase in self.phrases]
         return math.fsum(known) / math.sqrt(max(1, len(known)))
@@ -191,7 +191,7 @@ _REFUSING = frozenset({"decline", "lack", "deny", "object", "wording", "opinion"
 
 
 def _reason(label: RefusalLabel, answer: str, refuses: Stage) -> str:
-    """What the answer does, with its words quoted; where no act tells, the sentence whose phrases refuse the most."""
+    """What the answer does, with its words quoted; where no act tells, the sentence that refuses the most by itself."""
     parts = sentences(answer)
     found = [acts(part) for part in parts]
 
@@ -203,7 +203,7 @@ def _reason(label: RefusalLabel, answer: str, refuses: Stage) -> str:
         return f"answers: {quote(next((i for i, does in enumerate(found) if not does & _REFUSING), 0))}"
     seen = next(((name, i) for name in _SAYS for i, does in enumerate(found) if name in does), None)
     if seen is None:
-        most = max(range(len(parts)), key=lambda i: refuses.said(phrases(parts[i])))
+        most = max(range(len(parts)), key=lambda i: refuses.of_phrases(phrases(parts[i])))
         return f"does not do what was asked: {quote(most)}"
     name, place = seen
     match = ACTS[name].search(parts[place].lower())

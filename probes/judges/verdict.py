@@ -12,7 +12,7 @@ from steering.models.reasoning import opening_at_end, split_reasoning
 
 RefusalLabel: TypeAlias = Literal["compliance", "partial_refusal", "refusal", "stall", "degenerate"]
 """What judges of refusal say. A stall (promises or asks back in place of an answer) and degenerate text (empty,
-looping, gibberish) are neither refusal nor compliance."""
+looping, gibberish; to judges that can tell, also off-topic) are neither refusal nor compliance."""
 SafetyLabel: TypeAlias = Literal["safe", "unsafe"]
 """What judges of harm say."""
 Unsure: TypeAlias = Literal["unsure"]
@@ -46,7 +46,9 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str:
-        """Short, unique among judges: it stands in reports."""
+        """Short, unique among judges: it stands in reports. Verdicts are kept under it, and under a `fingerprint` if
+        the judge has one: change either when the judge changes.
+        """
         ...
 
     @property
@@ -92,10 +94,9 @@ class AnswerJudge(ABC):
     @property
     def fingerprint(self) -> str:
         """What decides beside the name, such as the model that is asked: verdicts are kept under both."""
-        names: list[str] = [field.name for field in fields(self)] if is_dataclass(self) else []
-        given = {name: getattr(self, name) for name in names if name != "api_key"}
-        content = {name: getattr(value, "identity", value) for name, value in given.items()}
-        return fingerprint(to_json(content, fallback=str))
+        names: list[str] = [field.name for field in fields(self) if field.compare] if is_dataclass(self) else []
+        given = {name: getattr(self, name) for name in names}
+        return fingerprint(to_json({name: getattr(value, "identity", value) for name, value in given.items()}))
 
     @abstractmethod
     def _judge(self, prompt: str, answer: str) -> Verdict:

@@ -16,7 +16,7 @@ from probes.benchmarks import BenchmarkPrompt, Kind, LoadedBenchmark, builtin_be
 from probes.evaluation import evaluate
 from probes.grid_scores import Score, builtin_scores
 from probes.implicit_reference import implicit_reference_benchmark
-from probes.judges import EndpointJudge, RefusalJudge, SubstringJudge, Verdict
+from probes.judges import EndpointJudge, HarmBenchJudge, RefusalJudge, Verdict
 from probes.judges.refusal import Coefficients, Stage, decide
 from probes.methods import Prompting, SliderMethod
 from probes.report import Report
@@ -358,10 +358,16 @@ def test_verdicts_are_told_apart_by_what_decides_beside_the_name(tmp_path: Path)
         report = evaluate(tiny_lm(), Prompting(), {"safety": [0.0]}, (), benchmarks=[small_benchmark()], judges=[judge],
                           decoding=Decoding(max_new_tokens=3), folder=tmp_path, progress=False)  # fmt: skip
         assert {verdict.label for verdict in report.verdicts["refusal-judge"]["small"][0][0]} == {label}
-    asked = [EndpointJudge("http://a.b/v1", model, api_key=key).fingerprint for model, key in ("m1", "m2", "n1")]
-    assert asked[0] == asked[1] != asked[2]
-    lists = [SubstringJudge("gcg").fingerprint for _ in range(2)]
-    assert lists[0] == lists[1]
+
+
+def test_a_judge_is_told_by_its_model_and_options_and_not_by_how_it_is_reached() -> None:
+    def print_of(model: str, **how: Any) -> str:
+        return EndpointJudge("http://a.b/v1", model, **how).fingerprint
+
+    assert print_of("m") == print_of("m", api_key="secret") == print_of("m", timeout=5.0) == print_of("m", retries=0)
+    assert len({print_of("m"), print_of("n"), print_of("m", options={"temperature": 1})}) == 3
+    guards = [HarmBenchJudge(tiny_lm("Mistral", seed, max_position_embeddings=4096)) for seed in (0, 0, 1)]
+    assert guards[0].fingerprint == guards[1].fingerprint != guards[2].fingerprint
 
 
 def test_cells_are_told_apart_by_how_the_model_runs(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from tests.helpers.paths import ROOT
 from trimtab.cli import app, main
+from trimtab.demo import REFERENCE
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("vectors/*/README.md")]
@@ -86,4 +87,6 @@ def test_readme_is_one_screen_and_its_figures_are_those_of_the_page_that_it_link
         setting = {"both at 0": "bare", "both at 1": "both 1"}.get(row[0], row[0])
         first = re.search(rf"^\| {setting} \|(.*)\|$", measured, re.MULTILINE)
         assert first is not None
-        assert re.findall(r"\d+%", row[1]) == re.findall(r"(?:^|\|) (\d+%)", first[1])
+        shares = re.findall(r"(?:^|\|) (\d+%)", first[1])
+        assert re.findall(r"\d+%", row[1]) == shares
+        assert [f"{one.value:.0%}" for one in REFERENCE[setting]] == shares

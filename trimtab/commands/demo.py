@@ -81,7 +81,7 @@ def _what_it_cannot_do() -> str:
 
     (refused, answered, _), safe, helpful = (REFERENCE[name] for name in ("bare", "safety 1", "helpfulness 1"))
     return (
-        "SmolLM2-135M hardly knows how to refuse: safety turns one answer in five or so, and its words stay clumsy. On "
+        "SmolLM2-135M hardly knows how to refuse: safety turns some of its answers, and its words stay clumsy. On "
         f"{REFERENCE_MODEL} safety 1 takes refused harmful prompts from {share(refused)} to {share(safe[0])}, and "
         f"helpfulness 1 answered look-alikes from {share(answered)} to {share(helpful[1])} (docs/balanced.md)."
     )

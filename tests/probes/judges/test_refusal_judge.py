@@ -175,7 +175,7 @@ def test_stages_multiply() -> None:
 
 def test_phrases_that_are_known_add_their_weights_over_the_root_of_their_number() -> None:
     stage = Stage(weights={}, phrases={"i": 1.0, "i can not": 2.0, "sure": -4.0}, bias=0.5)
-    assert stage.said(phrases("I can't do it.")) == pytest.approx(3 / 2**0.5)
+    assert stage.of_phrases(phrases("I can't do it.")) == pytest.approx(3 / 2**0.5)
     assert stage.probability({}, phrases("Nothing known")) == pytest.approx(1 / (1 + math.exp(-0.5)))
 
 
