@@ -13,7 +13,7 @@ OTHER_SHARE = 0.2
 LONGEST_RUN = 7
 """Words in a row, none of them capitalized, from which on prose in English has one of its function words."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+", re.S)
-_SENTENCE = re.compile(r"[^\n]*?(?:[.!?:;]+(?=\s)|[。।؟]|\n|\Z)\s*")
+_SENTENCE = re.compile(r"[^\n]*?(?:[.!?:;](?=\s)|[。।؟]|\n|\Z)\s*")
 _PAUSE = re.compile(r"[^\w\s'-]")
 _WORD = re.compile(r"[^\W\d_]+")
 _LINES = files("probes.judges").joinpath("function_words.txt").read_text(encoding="utf-8").splitlines()
