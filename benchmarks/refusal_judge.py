@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -89,10 +90,9 @@ def fit(rows: Sequence[Row]) -> Coefficients:
 def _fit_stage(rows: Sequence[Row], truth: Sequence[bool]) -> Stage:
     weights = np.array([WEIGHTS[row.source] for row in rows])
     names = sorted(FEATURES)
-    values = [features(row.prompt, row.answer) for row in rows]
+    values, said = zip(*map(_read, rows), strict=True)
     x = np.array([[value[name] for name in names] for value in values])
     scaler = StandardScaler().fit(x)
-    said = [phrases(row.answer) for row in rows]
     everything = CountVectorizer(analyzer=sorted, min_df=3).fit(said)
     first = _regression(normalize(everything.transform(said)), truth, weights)
     largest = np.argsort(-np.abs(first.coef_[0]), kind="stable")[:PHRASES]
@@ -108,13 +108,19 @@ def _fit_stage(rows: Sequence[Row], truth: Sequence[bool]) -> Stage:
     )
 
 
+@cache
+def _read(row: Row) -> tuple[dict[str, float], frozenset[str]]:
+    """Features and phrases: each row is in the fits of nearly all folds."""
+    return features(row.prompt, row.answer), phrases(row.answer)
+
+
 def _regression(x: csr_matrix, truth: Sequence[bool], weights: NDArray[np.float64]) -> LogisticRegression:
     return LogisticRegression(C=INVERSE_PENALTY, max_iter=1000).fit(x, truth, sample_weight=weights)
 
 
 def probabilities(coefficients: Coefficients, rows: Sequence[Row]) -> list[dict[RefusalLabel, float]]:
     """Of the three labels, without the rules for other text."""
-    return [coefficients.probabilities(features(row.prompt, row.answer), phrases(row.answer)) for row in rows]
+    return [coefficients.probabilities(*_read(row)) for row in rows]
 
 
 def held_out(rows: Sequence[Row]) -> list[dict[RefusalLabel, float]]:

@@ -48,11 +48,16 @@ def test_rows_are_labeled_once_each_and_left_to_the_coefficients() -> None:
     assert all(english_part(row.answer) for row in rows)
 
 
-def test_every_model_and_style_has_enough_answers_and_most_have_each_label() -> None:
+ONE_SIDED = {"short_refusals", "short_answers", "short_partials", "negative_compliance", "positive_refusal"}
+"""Styles of `written` that are named after their only label."""
+
+
+def test_every_model_and_style_has_enough_answers_and_each_label() -> None:
     rows = [row for source in (*OWN, "fresh") for row in load_script().read_own(source)]
     found = {style: [row.label for row in rows if row.style == style] for style in {row.style for row in rows}}
     assert min(map(len, found.values())) >= 10
-    assert sum(len({*labels}) == 3 for labels in found.values()) > 0.95 * len(found) > 100
+    assert {style for style, labels in found.items() if len({*labels}) < 3} == ONE_SIDED
+    assert len(found) > 100
 
 
 def test_styles_that_were_never_trained_on() -> None:
